@@ -1,0 +1,103 @@
+"""The checks of equivax, each in an environment of its own: `nox -l` lists them."""
+
+import pathlib
+
+import nox
+
+nox.needs_version = ">=2024.10.9"
+nox.options.sessions = ["lint", "types", "docs", "examples", "tests"]
+nox.options.error_on_missing_interpreters = True
+
+CPU = {"JAX_PLATFORMS": "cpu"}
+
+# The lower bounds that pyproject.toml declares, all at once.
+OLDEST = (
+    "jax==0.6.0",
+    "jaxlib==0.6.0",
+    "equinox==0.12.0",
+    "jaxtyping==0.2.36",
+    "numpy==1.26.*",
+    "scipy==1.11.1",
+)
+
+# What an oracle's environment holds beside equivax and pytest: the requirements that pip resolves,
+# and those installed as they are. escnn and symm-learning are among the latter, since some of
+# escnn's dependencies need a Fortran compiler and are not used by what is compared.
+ESCNN_NEEDS = ("torch==2.13.0", "numpy<2", "scipy", "joblib", "requests")
+ESCNN_ALONE = ("escnn==1.0.11", "lie_learn==0.0.2")
+ORACLES = {
+    "escnn": (ESCNN_NEEDS, ESCNN_ALONE),
+    "symm_learning": (ESCNN_NEEDS, (*ESCNN_ALONE, "symm-learning==0.8.1")),
+    "ginjax": (("torch==2.13.0", "ginjax==0.1.8"), ()),
+}
+
+
+def scripts(folder: str) -> list[str]:
+    return [str(path) for path in sorted(pathlib.Path(folder).glob("*.py"))]
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The test suite with the newest JAX that this Python admits."""
+    session.install("-e", ".[dev]")
+    session.run("pytest", *(session.posargs or ("-n", "2")), env=CPU)
+
+
+@nox.session
+def tests_oldest(session: nox.Session) -> None:
+    """The test suite with the lowest versions that pyproject.toml declares."""
+    session.install("-e", ".[dev]", *OLDEST)
+    session.run("pytest", *(session.posargs or ("-n", "2")), env=CPU)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style and format."""
+    session.install("-e", ".[dev]")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Static types."""
+    session.install("-e", ".[dev]")
+    session.run("pyright")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The documentation; a warning is an error."""
+    session.install("-e", ".[docs]")
+    session.run("mkdocs", "build", "--strict", "--site-dir", session.create_tmp())
+
+
+@nox.session
+def examples(session: nox.Session) -> None:
+    """Every example, at its smallest size."""
+    session.install("-e", ".[examples]")
+    for script in scripts("examples"):
+        session.run("python", script, "--smoke", env=CPU | {"MPLBACKEND": "agg"})
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Every benchmark; on the default device of this machine."""
+    session.install("-e", ".[dev]")
+    for script in scripts("benchmarks"):
+        session.run("python", script, *session.posargs)
+
+
+@nox.session
+@nox.parametrize("peer", list(ORACLES), ids=list(ORACLES))
+def oracles(session: nox.Session, peer: str) -> None:
+    """Comparison with another library that does the same job."""
+    resolved, alone = ORACLES[peer]
+    test_tools = ("pytest", "pytest-xdist", "hypothesis", "beartype")
+    session.install("-e", ".", "jax==0.6.2", *test_tools, *resolved)
+    if alone:
+        session.install("--no-deps", *alone)
+    # The warnings of the other library are not our errors.
+    session.run(
+        *("pytest", "-W", "default", f"tests/oracles/test_{peer}.py", *session.posargs), env=CPU
+    )

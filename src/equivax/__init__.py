@@ -1,0 +1,15 @@
+"""equivax: layers that commute with the action of a group, for JAX and Equinox."""
+
+from . import groups as groups
+from . import hom as hom
+from . import linalg as linalg
+from . import models as models
+from . import nn as nn
+from . import representations as representations
+from . import testing as testing
+from .hom import HomBasis as HomBasis
+from .hom import hom_basis as hom_basis
+from .nn import export as export
+from .representations import Representation as Representation
+from .representations import direct_sum as direct_sum
+from .representations import tensor_product as tensor_product

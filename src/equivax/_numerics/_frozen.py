@@ -1,0 +1,53 @@
+"""Read-only arrays and their content digest.
+
+Cached arrays are shared by every caller, so they must not be writable; values that carry
+arrays compare and hash by exact bytes, which a digest computed once makes cheap.
+"""
+
+import hashlib
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import ArrayLike
+
+
+def freeze(array: ArrayLike) -> Float[np.ndarray, "..."]:
+    """A read-only, C-contiguous float64 copy of an array.
+
+    Args:
+        array: anything NumPy reads as a real array.
+
+    Returns:
+        An array of the same shape. Negative zeros become zeros, so that equal arrays
+        have equal bytes.
+    """
+    copy = np.array(array, dtype=np.float64, order="C")
+    copy += 0.0  # -0.0 + 0.0 = 0.0
+    copy.flags.writeable = False
+    return copy
+
+
+def freeze_indices(array: ArrayLike) -> np.ndarray:
+    """A read-only, C-contiguous int64 copy of an array of indices."""
+    copy = np.array(array, dtype=np.int64, order="C")
+    copy.flags.writeable = False
+    return copy
+
+
+def digest(*arrays: np.ndarray) -> bytes:
+    """Content hash of arrays: equal if and only if dtypes, shapes and values are.
+
+    Args:
+        arrays: any number of arrays; their order matters.
+
+    Returns:
+        16 bytes. Negative and positive zero count as the same value.
+    """
+    state = hashlib.blake2b(digest_size=16)
+    for array in arrays:
+        array = np.ascontiguousarray(array)
+        if array.dtype.kind in "fc":
+            array = array + 0.0
+        state.update(f"{array.dtype.str}{array.shape};".encode())
+        state.update(array.tobytes())
+    return state.digest()

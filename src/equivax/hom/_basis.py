@@ -1,0 +1,410 @@
+"""`HomBasis`: the space of linear maps that commute with a group, as a hashable value."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ..representations import Representation, as_representation, check_same_group
+from ._cost import prefers_spectral
+from ._initializers import Scheme, check_scheme, draw
+from ._layout import Layout, build_layout
+from ._synthesis import apply_spectral, synthesize
+
+MODES = ("auto", "dense", "spectral")
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """What both sides know of one shared irrep.
+
+    Attributes:
+        id: The irrep's id.
+        name: Its name, the key of its coefficients.
+        type: ``"real"``, ``"complex"`` or ``"quaternionic"``.
+        size: ``d``.
+        endomorphism_dimension: ``S``, 1, 2 or 4.
+        out_multiplicity: ``m_out``.
+        in_multiplicity: ``m_in``.
+    """
+
+    id: tuple[Any, ...]
+    name: str
+    type: str
+    size: int
+    endomorphism_dimension: int
+    out_multiplicity: int
+    in_multiplicity: int
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape of the coefficients, ``(m_out, m_in, S)``."""
+        return (self.out_multiplicity, self.in_multiplicity, self.endomorphism_dimension)
+
+
+class HomBasis:
+    """A basis of ``Hom_G(in_rep, out_rep)``, the matrices with ``W rho_in(g) = rho_out(g) W``.
+
+    By Schur's lemma ``W = Q_out [sum_s Theta_s (x) Psi_s] Q_in^T``, one free matrix over R, C or
+    H per irrep that both sides contain. Coefficients are a dict from the irrep's name to an array
+    ``(m_out, m_in, S)``; leading axes are allowed and broadcast. Made by `hom_basis`; immutable,
+    hashable by value, a pytree without leaves.
+    """
+
+    __slots__ = ("__dict__", "in_rep", "out_rep")
+
+    in_rep: Representation
+    out_rep: Representation
+
+    def __init__(self, in_rep: Representation, out_rep: Representation) -> None:
+        """Use `hom_basis`, which checks the arguments and caches by value."""
+        object.__setattr__(self, "in_rep", in_rep)
+        object.__setattr__(self, "out_rep", out_rep)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"HomBasis is immutable: cannot set {name}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (hom_basis, (self.in_rep, self.out_rep))
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (
+            isinstance(other, HomBasis)
+            and self.in_rep == other.in_rep
+            and self.out_rep == other.out_rep
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.in_rep, self.out_rep))
+
+    def __repr__(self) -> str:
+        text = f"HomBasis({self.in_rep!r} -> {self.out_rep.name}, dim {self.dim}"
+        if self.unreached_out:
+            text += f", unreached {list(self.unreached_out)}"
+        return text + ")"
+
+    # ---- facts -------------------------------------------------------------------------------
+
+    @functools.cached_property
+    def layout(self) -> Layout:
+        """The host-side plan; for code that builds on Hom spaces."""
+        return build_layout(self.in_rep, self.out_rep)
+
+    @functools.cached_property
+    def blocks(self) -> tuple[Block, ...]:
+        """One record per shared irrep, in the group's order."""
+        group, out = self.in_rep.group, self.out_rep.multiplicities
+        blocks = []
+        for irrep, in_multiplicity in self.in_rep.multiplicities.items():
+            if irrep in out:
+                data = group.irrep_data(irrep)
+                blocks.append(
+                    Block(
+                        id=irrep,
+                        name=data.name,
+                        type=data.endomorphism_type,
+                        size=data.size,
+                        endomorphism_dimension=data.endomorphism_dimension,
+                        out_multiplicity=out[irrep],
+                        in_multiplicity=in_multiplicity,
+                    )
+                )
+        return tuple(blocks)
+
+    @property
+    def dim(self) -> int:
+        """Dimension of the space, ``sum m_out m_in S``."""
+        return sum(math.prod(block.shape) for block in self.blocks)
+
+    @property
+    def unreached_out(self) -> tuple[str, ...]:
+        """Names of irreps of the output that the input lacks: always zero."""
+        return self._missing(self.out_rep, self.in_rep)
+
+    @property
+    def unused_in(self) -> tuple[str, ...]:
+        """Names of irreps of the input that the output lacks: ignored by every map."""
+        return self._missing(self.in_rep, self.out_rep)
+
+    @staticmethod
+    def _missing(one: Representation, other: Representation) -> tuple[str, ...]:
+        present = other.multiplicities
+        return tuple(
+            one.group.irrep_data(i).name for i in one.multiplicities if i not in present
+        )
+
+    # ---- coefficients ------------------------------------------------------------------------
+
+    def init(
+        self, key: PRNGKeyArray, scheme: Scheme = "xavier_normal", *, dtype: Any = None,
+        taps: int = 1,
+    ) -> dict[str, Float[Array, "out in s"]]:
+        """Draws initial coefficients.
+
+        Args:
+            key: A JAX key. Each irrep's key comes from its name.
+            scheme: ``"xavier_normal"``, ``"xavier_uniform"``, ``"he_normal"``, ``"he_uniform"``
+                (alias ``"kaiming_*"``), ``"lecun_normal"``, ``"lecun_uniform"``, ``"equinox"``,
+                ``"orthogonal"``, ``"identity"``, ``"zeros"``, or a callable
+                ``(key, shape, dtype, fan_in, fan_out)``.
+            dtype: Of the coefficients; JAX's default float if None.
+            taps: Kernel taps that share the fan.
+
+        Returns:
+            Name to ``(m_out, m_in, S)``.
+
+        Raises:
+            ValueError: For an unknown scheme.
+        """
+        check_scheme(scheme)
+        dtype = jnp.dtype(jnp.result_type(float) if dtype is None else dtype)
+        blocks = tuple((block.name, *block.shape) for block in self.blocks)
+        drawn = draw(key, blocks, scheme, dtype, taps)  # jit returns dicts sorted by key
+        return {block.name: drawn[block.name] for block in self.blocks}
+
+    def _leading(self, coeffs: Mapping[str, Array]) -> tuple[int, ...]:
+        """Checks names and shapes; returns the broadcast leading axes."""
+        names = [block.name for block in self.blocks]
+        if not isinstance(coeffs, Mapping) or set(coeffs) != set(names):
+            got = list(coeffs) if isinstance(coeffs, Mapping) else type(coeffs).__name__
+            raise ValueError(f"coeffs: expected one array per irrep {names}, got {got}")
+        leading = []
+        for block in self.blocks:
+            shape = jnp.shape(coeffs[block.name])
+            if shape[-3:] != block.shape:
+                raise ValueError(
+                    f"coeffs: expected (..., {', '.join(map(str, block.shape))}) for irrep "
+                    f"'{block.name}', got {shape}"
+                )
+            leading.append(shape[:-3])
+        return jnp.broadcast_shapes(*leading) if leading else ()
+
+    def _dtype(self, coeffs: Mapping[str, Array]) -> Any:
+        if not coeffs:
+            return jnp.result_type(float)
+        return jnp.result_type(*(jnp.asarray(c).dtype for c in coeffs.values()))
+
+    def synthesize(self, coeffs: Mapping[str, Array]) -> Float[Array, "*leading out in"]:
+        """The dense matrix of a commuting map.
+
+        Args:
+            coeffs: Name to ``(..., m_out, m_in, S)``.
+
+        Returns:
+            ``(..., out, in)`` in the dtype of the coefficients; 16-bit ones are expanded in
+            float32 and cast once.
+
+        Raises:
+            ValueError: If a name or a shape does not fit, naming the irrep.
+        """
+        leading = self._leading(coeffs)
+        dtype = self._dtype(coeffs)
+        wide = _at_least_float32(dtype)
+        arrays = {
+            block.name: jnp.broadcast_to(
+                jnp.asarray(coeffs[block.name], wide), leading + block.shape
+            )
+            for block in self.blocks
+        }
+        return _synthesize(self, arrays, leading, wide).astype(dtype)
+
+    def coefficients(
+        self, matrix: Float[Array, "*leading out in"]
+    ) -> dict[str, Float[Array, "*leading m_out m_in s"]]:
+        """Coefficients of the orthogonal projection: ``<Q_o^T W Q_i, Psi_s> / d``.
+
+        Args:
+            matrix: ``(..., out, in)``, equivariant or not.
+
+        Returns:
+            Name to ``(..., m_out, m_in, S)``.
+
+        Raises:
+            ValueError: If the last two axes are not ``(out, in)``.
+        """
+        matrix = jnp.asarray(matrix)
+        expected = (self.out_rep.size, self.in_rep.size)
+        if matrix.shape[-2:] != expected:
+            raise ValueError(
+                f"matrix: expected (..., {expected[0]}, {expected[1]}), got {matrix.shape}"
+            )
+        if not jnp.issubdtype(matrix.dtype, jnp.floating):
+            raise TypeError(f"matrix: expected a floating dtype, got {matrix.dtype}")
+        if not self.blocks:
+            return {}
+        found = _coefficients(self, matrix.astype(_at_least_float32(matrix.dtype)))
+        return {b.name: found[b.name].astype(matrix.dtype) for b in self.blocks}
+
+    def project(self, matrix: Float[Array, "*leading out in"]) -> Float[Array, "*leading out in"]:
+        """Frobenius-orthogonal projection ``mean_g rho_out(g) W rho_in(g)^T``."""
+        matrix = jnp.asarray(matrix)
+        coeffs = self.coefficients(matrix)
+        if not coeffs:
+            return jnp.zeros_like(matrix)
+        return self.synthesize(coeffs)
+
+    def apply(
+        self,
+        coeffs: Mapping[str, Array],
+        x: Float[Array, "*batch in"],
+        *,
+        mode: str = "spectral",
+        precision: jax.lax.PrecisionLike = None,
+    ) -> Float[Array, "*batch out"]:
+        """``x W^T``.
+
+        Args:
+            coeffs: Name to ``(..., m_out, m_in, S)``; leading axes broadcast against the batch
+                axes of ``x``.
+            x: ``(..., in)``.
+            mode: ``"spectral"`` (never forms the matrix), ``"dense"``, or ``"auto"`` (the
+                cheaper one by static shapes).
+            precision: Of the large products; changes of basis always run at the highest.
+
+        Returns:
+            ``(..., out)`` in the promoted dtype.
+
+        Raises:
+            ValueError: If a shape or the mode does not fit.
+        """
+        if mode not in MODES:
+            raise ValueError(f"mode: expected one of {', '.join(MODES)}, got {mode!r}")
+        x = jnp.asarray(x)
+        if x.ndim == 0 or x.shape[-1] != self.in_rep.size:
+            raise ValueError(f"x: expected (..., {self.in_rep.size}), got {x.shape}")
+        leading = self._leading(coeffs)
+        dtype = jnp.result_type(x.dtype, self._dtype(coeffs)) if coeffs else x.dtype
+        if leading:
+            matrix = self.synthesize(coeffs).astype(dtype)
+            return jnp.einsum("...oi,...i->...o", matrix, x.astype(dtype), precision=precision)
+        if not coeffs:
+            return jnp.zeros((*x.shape[:-1], self.out_rep.size), dtype)
+        if mode == "auto":
+            rows = math.prod(x.shape[:-1])
+            mode = "spectral" if prefers_spectral(self.layout, rows, dtype) else "dense"
+        if mode == "dense":
+            matrix = self.synthesize(coeffs).astype(dtype)
+            return jnp.matmul(x.astype(dtype), matrix.T, precision=precision)
+        wide = _at_least_float32(dtype)
+        arrays = {name: jnp.asarray(c, wide) for name, c in coeffs.items()}
+        return _apply(self, arrays, x.astype(wide), precision).astype(dtype)
+
+    def transpose(self, coeffs: Mapping[str, Array]) -> dict[str, Array]:
+        """Coefficients of ``W^T`` in ``Hom_G(out_rep, in_rep)``."""
+        self._leading(coeffs)
+        return {
+            block.name: jnp.swapaxes(coeffs[block.name], -3, -2)
+            * np.array([1] + [-1] * (block.endomorphism_dimension - 1)).astype(
+                jnp.asarray(coeffs[block.name]).dtype
+            )
+            for block in self.blocks
+        }
+
+    def norm_sq(self, coeffs: Mapping[str, Array]) -> Float[Array, "*leading"]:
+        """Squared Frobenius norm of the matrix, ``sum_k d_k |theta_k|^2``."""
+        leading = self._leading(coeffs)
+        total = jnp.zeros(leading, self._dtype(coeffs))
+        for block in self.blocks:
+            total = total + block.size * jnp.sum(coeffs[block.name] ** 2, axis=(-3, -2, -1))
+        return total
+
+    def elements(self) -> Float[np.ndarray, "dim out in"]:
+        """The dense basis, NumPy float64: orthogonal, squared norm ``d``.
+
+        Ordered as the coefficients (irrep; out copy, in copy, s). For inspection and small cases.
+        """
+        group = self.in_rep.group
+        q_in, q_out = self.in_rep.change_of_basis, self.out_rep.change_of_basis
+        in_columns = {i: c for i, _, c in self.in_rep.isotypic_blocks}
+        out_columns = {i: c for i, _, c in self.out_rep.isotypic_blocks}
+        pieces = [np.zeros((0, self.out_rep.size, self.in_rep.size))]
+        for block in self.blocks:
+            psi = group.irrep_data(block.id).endomorphism_basis
+            left = q_out[:, out_columns[block.id]]  # (out, m_out, d)
+            right = q_in[:, in_columns[block.id]]
+            dense = np.einsum("xoa,sab,yib->oisxy", left, psi, right, optimize=True)
+            pieces.append(dense.reshape(-1, self.out_rep.size, self.in_rep.size))
+        return np.concatenate(pieces)
+
+
+# Compiled per basis and shapes: called eagerly they cost one compilation instead of one per small
+# operation, and inside a traced model equal layers share their lowering.
+
+
+@functools.partial(jax.jit, static_argnums=(0, 2, 3))
+def _synthesize(
+    basis: HomBasis, arrays: dict[str, Array], leading: tuple[int, ...], dtype: Any
+) -> Float[Array, "*leading out in"]:
+    if not leading or not arrays:
+        matrix = synthesize(basis.layout, arrays, dtype)
+        return jnp.broadcast_to(matrix, leading + matrix.shape)
+    flat = {n: a.reshape(-1, *a.shape[len(leading) :]) for n, a in arrays.items()}
+    matrix = jax.vmap(lambda c: synthesize(basis.layout, c, dtype))(flat)
+    return matrix.reshape(*leading, *matrix.shape[1:])
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _coefficients(basis: HomBasis, matrix: Float[Array, "*leading out in"]) -> dict[str, Array]:
+    like = {b.name: jax.ShapeDtypeStruct(b.shape, matrix.dtype) for b in basis.blocks}
+
+    # Basis elements are orthogonal with squared norm d, so the coefficients of a projection are
+    # the adjoint of the synthesis divided by d.
+    def adjoint(w: Array) -> dict[str, Array]:
+        (dual,) = jax.linear_transpose(lambda c: synthesize(basis.layout, c, w.dtype), like)(w)
+        return {b.name: dual[b.name] / b.size for b in basis.blocks}
+
+    leading = matrix.shape[:-2]
+    flat = matrix.reshape(-1, *matrix.shape[-2:])
+    found = jax.vmap(adjoint)(flat) if leading else adjoint(flat[0])
+    return {b.name: found[b.name].reshape(leading + b.shape) for b in basis.blocks}
+
+
+@functools.partial(jax.jit, static_argnums=(0, 3))
+def _apply(
+    basis: HomBasis, arrays: dict[str, Array], x: Array, precision: jax.lax.PrecisionLike
+) -> Array:
+    return apply_spectral(basis.layout, arrays, x, precision)
+
+
+def _at_least_float32(dtype: Any) -> Any:
+    """float32 for 16-bit types: bases and sums are too coarse in fewer bits."""
+    return jnp.promote_types(dtype, jnp.float32) if jnp.dtype(dtype).itemsize < 4 else dtype
+
+
+def hom_basis(in_rep: Any, out_rep: Any) -> HomBasis:
+    """The space of linear maps from ``in_rep`` to ``out_rep`` that commute with the group.
+
+    Args:
+        in_rep: A `Representation`, or a type that has one.
+        out_rep: Likewise, of the same group.
+
+    Returns:
+        A `HomBasis`; equal arguments give the same object.
+
+    Raises:
+        ValueError: If the groups differ.
+        TypeError: If an argument is not a representation.
+
+    Example:
+        >>> import equivax as evx
+        >>> G = evx.groups.cyclic(4)
+        >>> evx.hom_basis(G.regular, G.regular).dim
+        4
+    """
+    in_rep = as_representation(in_rep, "in_rep")
+    out_rep = as_representation(out_rep, "out_rep")
+    check_same_group("HomBasis", in_rep, out_rep)
+    return _cached(in_rep, out_rep)
+
+
+@functools.lru_cache(maxsize=4096)
+def _cached(in_rep: Representation, out_rep: Representation) -> HomBasis:
+    return HomBasis(in_rep, out_rep)

@@ -1,0 +1,4 @@
+"""Networks made of equivariant layers."""
+
+from ._mlp import MLP as MLP
+from ._mlp import InvariantMLP as InvariantMLP

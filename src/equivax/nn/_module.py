@@ -1,0 +1,121 @@
+"""`AbstractModule`: what every equivariant layer shares.
+
+Types at the border, arrays inside: the check of the input, the error messages, the output shape
+and the scope name in profiles are written here once, so that a layer reads as its formula.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ..representations import Representation, as_representation
+
+
+class AbstractModule(eqx.Module):
+    """Interface of equivariant layers: ``f(rho_in(g) x) = rho_out(g) f(x)`` for all ``g``.
+
+    Array leaves are trainable parameters and nothing else; types and options are static and
+    hashable. Concrete layers are final: a variant wraps a layer, it does not subclass it.
+
+    Attributes:
+        in_type: Type of the input, as the user gave it.
+        out_type: Type of the output.
+    """
+
+    in_type: eqx.AbstractVar[Any]
+    out_type: eqx.AbstractVar[Any]
+
+    def __call__(self, x: Any, *, key: PRNGKeyArray | None = None, **options: Any) -> Any:
+        """Applies the layer.
+
+        Args:
+            x: Array ``(..., n)`` for a vector type: one example, a batch, or under ``vmap``.
+            key: A JAX key, for layers with randomness; the others ignore it.
+            **options: What the layer documents, such as ``scale=`` of `Affine`.
+
+        Returns:
+            Array ``(..., n_out)``.
+
+        Raises:
+            ValueError: If the channel axis does not fit the input type.
+            TypeError: If ``x`` is no array of floating numbers.
+        """
+        x = self._checked(x)
+        with jax.named_scope(f"equivax.{type(self).__name__}"):
+            return self._forward(x, key, **options)
+
+    @abc.abstractmethod
+    def _forward(
+        self, x: Float[Array, "..."], key: PRNGKeyArray | None, **options: Any
+    ) -> Float[Array, "..."]:
+        """The layer's formula on a checked array."""
+
+    @abc.abstractmethod
+    def export(self) -> Any:
+        """The same function as plain Equinox, without any need of equivax.
+
+        Returns:
+            A module or callable for one example; use ``jax.vmap`` for batches.
+        """
+
+    def evaluate_output_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """Shape of the output for an input shape, by abstract evaluation of the layer itself."""
+        like = jax.ShapeDtypeStruct(tuple(shape), jnp.result_type(float))
+        return jax.eval_shape(self._for_shape, like).shape
+
+    def _for_shape(self, x: Array) -> Array:
+        """What `evaluate_output_shape` traces; layers with a key or state override it."""
+        return self(x)
+
+    def _checked(self, x: Any) -> Array:
+        name = type(self).__name__
+        if not isinstance(x, (jax.Array, np.ndarray)):
+            raise TypeError(f"{name}: x: expected an array, got {type(x).__name__}")
+        if not jnp.issubdtype(x.dtype, jnp.floating):
+            raise TypeError(
+                f"{name}: x: expected floating numbers, got dtype {x.dtype}; cast with "
+                "x.astype(float)"
+            )
+        size = as_representation(self.in_type, "in_type").size
+        axis = channel_axis(self.in_type)
+        if x.ndim < -axis or x.shape[axis] != size:
+            expected = ", ".join(["...", str(size), *["_"] * (-1 - axis)])
+            raise ValueError(
+                f"{name}: expected ({expected}) for in_type {self.in_type!r}, got {x.shape}"
+            )
+        return jnp.asarray(x)
+
+
+def channel_axis(type_: Any) -> int:
+    """Axis of the channels, ``-1 - d`` for a base space of dimension ``d`` (0 for vectors)."""
+    return -1 - getattr(getattr(type_, "space", None), "dim", 0)
+
+
+def representation_of(type_: Any, caller: str, argument: str) -> Representation:
+    """The representation of a type, with the layer named in the message.
+
+    Raises:
+        TypeError: If ``type_`` is neither a representation nor a field type.
+    """
+    try:
+        return as_representation(type_, argument)
+    except TypeError as error:
+        raise TypeError(f"{caller}: {error}") from None
+
+
+def on_channels(
+    function: Callable[[Array], Array], x: Array, type_: Any
+) -> Array:
+    """Applies a function of the last axis to the channel axis, wherever the type puts it."""
+    axis = channel_axis(type_)
+    if axis == -1:
+        return function(x)
+    return jnp.moveaxis(function(jnp.moveaxis(x, axis, -1)), -1, axis)

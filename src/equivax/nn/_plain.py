@@ -1,0 +1,59 @@
+"""Functions that outlive the library: what `export` returns where Equinox has no layer.
+
+An exported function must run where equivax is not installed. Its code may use ``jax`` and
+``jnp`` only, and it is detached from this package, so that picklers which store functions by
+value (cloudpickle) store its code and not a reference to an equivax module.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+
+def detached(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A copy of a function that knows ``jax`` and ``jnp`` but not the module it stands in.
+
+    Args:
+        function: Without closure; its body uses its arguments, builtins, ``jax`` and ``jnp``.
+    """
+    names = {"jax": jax, "jnp": jnp, "__builtins__": __builtins__}
+    code = function.__code__
+    copy = types.FunctionType(code, names, code.co_name, function.__defaults__)
+    copy.__kwdefaults__ = function.__kwdefaults__
+    copy.__module__ = "plain"
+    return copy
+
+
+def plain_function(function: Callable[..., Any], *constants: Any) -> jax.tree_util.Partial:
+    """A detached function with its first arguments bound."""
+    return jax.tree_util.Partial(detached(function), *constants)
+
+
+def plain_layer(function: Callable[..., Any], *constants: Any) -> eqx.nn.Lambda:
+    """`plain_function` as an Equinox layer, callable as ``layer(x, key=None)``."""
+    return eqx.nn.Lambda(plain_function(function, *constants))
+
+
+def plain_linear(weight: Any, bias: Any | None) -> eqx.nn.Linear:
+    """An `equinox.nn.Linear` that holds a given matrix ``(out, in)`` and bias ``(out,)``."""
+    weight = jnp.asarray(weight)
+    layer = eqx.filter_eval_shape(
+        eqx.nn.Linear,
+        weight.shape[1],
+        weight.shape[0],
+        use_bias=bias is not None,
+        dtype=weight.dtype,
+        key=jax.random.key(0),
+    )
+    return eqx.tree_at(
+        lambda tree: (tree.weight, tree.bias),
+        layer,
+        (weight, bias),
+        is_leaf=lambda leaf: leaf is None,
+    )

@@ -1,0 +1,175 @@
+"""A summand from whatever matrices a user has: checked, made orthogonal, decomposed."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..groups import Group, GroupElement
+from ._decomposition import (
+    HOMOMORPHISM_TOLERANCE,
+    band_limit,
+    check_homomorphism,
+    decompose,
+    orthogonalizer,
+)
+from ._summand import Summand
+
+#: Pairs of sampled elements on which a representation of a Lie group is checked.
+SAMPLED_PAIRS = 24
+
+
+def summand_from_matrices(
+    group: Group, matrices: np.ndarray | Callable[[GroupElement], np.ndarray], name: str
+) -> Summand:
+    """Decomposes matrices given per element or by a callable; see `Representation.from_matrices`."""
+    if not isinstance(group, Group):
+        raise TypeError(f"group: expected a group, got {type(group).__name__}")
+    if group.order is None:
+        if not callable(matrices):
+            raise TypeError(
+                f"matrices: {group.name} is infinite, so expected a callable from group elements "
+                f"to matrices, got {type(matrices).__name__}"
+            )
+        return _from_callable_on_lie_group(group, matrices, name)
+    if callable(matrices):
+        matrices = np.stack([np.asarray(matrices(g), dtype=np.float64) for g in group.elements])
+    stack = _checked(matrices, f"one per element of {group.name}", group.order)
+    check_homomorphism(group, stack)
+    weights = np.full(group.order, 1.0 / group.order)
+    root = orthogonalizer(stack, weights)
+    if root is not None:
+        stack = root @ stack @ np.linalg.inv(root)
+        _warn_not_orthogonal(name)
+    irreps, columns = decompose(group, lambda c: stack[c[:, 0].astype(int)], 0)
+    return Summand(group, irreps, columns, name, root)
+
+
+def summand_from_generators(group: Group, matrices: Sequence[Any] | np.ndarray, name: str) -> Summand:
+    """Extends matrices on the generators to the group; see `Representation.from_generators`."""
+    if group.order is None:
+        raise ValueError(
+            f"group: {group.name} is infinite; use Representation.from_matrices with a callable"
+        )
+    generators = group.generators
+    if len(matrices) != len(generators):
+        raise ValueError(
+            f"matrices: expected one per generator of {group.name} ({len(generators)}), got "
+            f"{len(matrices)}"
+        )
+    if not generators:
+        raise ValueError(
+            f"matrices: {group.name} has no generators, so the size is unknown; use "
+            "Representation.from_matrices"
+        )
+    given = _checked([as_matrix(m) for m in matrices], "one per generator", len(generators))
+    size = given.shape[1]
+    stack = np.full((group.order, size, size), np.nan)
+    stack[0] = np.eye(size)
+    reached = np.zeros(group.order, dtype=bool)
+    reached[0] = True
+    frontier = np.array([0])
+    while len(frontier):
+        found = []
+        for generator, matrix in zip(generators, given, strict=True):
+            index = np.asarray([generator.coordinates])
+            targets = group.compose(index, frontier[:, None])[:, 0].astype(int)
+            new, first = np.unique(targets, return_index=True)
+            fresh = ~reached[new]
+            stack[new[fresh]] = matrix @ stack[frontier[first[fresh]]]
+            reached[new[fresh]] = True
+            found.append(new[fresh])
+        frontier = np.concatenate(found)
+    return summand_from_matrices(group, stack, name)
+
+
+def as_matrix(matrix: Any) -> np.ndarray:
+    """A square matrix from a matrix, a permutation, or a pair (permutation, signs)."""
+    if isinstance(matrix, tuple) and len(matrix) == 2 and np.ndim(matrix[0]) == 1:
+        permutation, signs = np.asarray(matrix[0]), np.asarray(matrix[1], dtype=np.float64)
+        if signs.shape != permutation.shape or not np.isin(signs, (-1.0, 1.0)).all():
+            raise ValueError(
+                f"matrices: expected one sign +1 or -1 per coordinate ({permutation.shape[0]}), "
+                f"got {matrix[1]!r}"
+            )
+        return as_matrix(permutation) * signs
+    array = np.asarray(matrix)
+    if array.ndim == 1:
+        if not (np.issubdtype(array.dtype, np.integer) and
+                np.array_equal(np.sort(array), np.arange(len(array)))):
+            raise ValueError(
+                f"matrices: expected a permutation of 0..{len(array) - 1}, got {matrix!r}"
+            )
+        return _permutation_matrix(array)
+    return np.asarray(array, dtype=np.float64)
+
+
+def _permutation_matrix(permutation: np.ndarray) -> np.ndarray:
+    matrix = np.zeros((len(permutation), len(permutation)))
+    matrix[permutation, np.arange(len(permutation))] = 1.0
+    return matrix
+
+
+def _checked(matrices: Any, what: str, count: int) -> np.ndarray:
+    try:
+        stack = np.asarray(matrices, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"matrices: expected real square matrices of one size, {what}; {error}"
+        ) from None
+    if stack.ndim != 3 or stack.shape[1] != stack.shape[2] or len(stack) != count:
+        raise ValueError(
+            f"matrices: expected shape ({count}, n, n), {what}, got {stack.shape}"
+        )
+    if stack.shape[1] == 0:
+        raise ValueError(f"matrices: expected matrices of positive size, got {stack.shape}")
+    if not np.isfinite(stack).all():
+        raise ValueError("matrices: expected finite entries, got NaN or infinity")
+    return stack
+
+
+def _warn_not_orthogonal(name: str) -> None:
+    warnings.warn(
+        f"the matrices of '{name}' are not orthogonal: the representation is T rho T^-1 with "
+        "T = rep.orthogonalizer, so feed T @ x for your vectors x",
+        UserWarning,
+        stacklevel=5,
+    )
+
+
+def _from_callable_on_lie_group(
+    group: Group, function: Callable[[GroupElement], np.ndarray], name: str
+) -> Summand:
+    def evaluate(coordinates: np.ndarray) -> np.ndarray:
+        elements = [GroupElement(group, tuple(row)) for row in np.asarray(coordinates).tolist()]
+        return _checked([function(g) for g in elements], "at sampled elements", len(elements))
+
+    generator = np.random.default_rng(0)
+    left = [group.sample(generator) for _ in range(SAMPLED_PAIRS)]
+    right = [group.sample(generator) for _ in range(SAMPLED_PAIRS)]
+
+    def at(elements: list[GroupElement]) -> np.ndarray:
+        return evaluate(np.asarray([g.coordinates for g in elements]))
+
+    a, b, ab = at(left), at(right), at([g @ h for g, h in zip(left, right, strict=True)])
+    errors = np.abs(a @ b - ab).reshape(SAMPLED_PAIRS, -1).max(axis=1)
+    scale = max(1.0, float(np.abs(ab).max()))
+    if errors.max() > HOMOMORPHISM_TOLERANCE * scale**2:
+        worst = int(errors.argmax())
+        raise ValueError(
+            f"matrices: not a representation of {group.name}, since rho(a) rho(b) differs from "
+            f"rho(a b) by {errors.max():.3g} at a = {left[worst]}, b = {right[worst]}"
+        )
+    frequency = band_limit(group, evaluate)
+    coordinates, weights = group.quadrature(2 * frequency)
+    root = orthogonalizer(evaluate(coordinates), weights)
+    if root is None:
+        irreps, columns = decompose(group, evaluate, frequency)
+        return Summand(group, irreps, columns, name)
+    inverse = np.linalg.inv(root)
+    _warn_not_orthogonal(name)
+    irreps, columns = decompose(group, lambda c: root @ evaluate(c) @ inverse, frequency)
+    return Summand(group, irreps, columns, name, root)

@@ -1,0 +1,536 @@
+"""`Representation`: how a group acts, as an immutable value.
+
+``rho(g) = Q (psi_1(g) + ... + psi_r(g)) Q^T`` with ``Q`` orthogonal, kept as runs of equal
+summands, so that 128 copies of a regular representation of order 8 store one 8 x 8 matrix.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from .._numerics import freeze
+from ..groups import Group, GroupElement, Subgroup
+from ._from_matrices import summand_from_generators, summand_from_matrices
+from ._irrep_algebra import clebsch_gordan, restricted_irrep
+from ._summand import Summand
+
+#: Entries of matrices that are permutations must be 0, 1 or -1 to this accuracy.
+PERMUTATION_TOLERANCE = 1e-9
+
+
+class Representation:
+    """An orthogonal representation of a group, as a direct sum of summands.
+
+    Made by `Group.irrep`, `Group.regular`, `Group.quotient`, `from_matrices` and the operators
+    ``+`` (direct sum), ``n *`` (copies) and ``@`` (tensor product). Immutable; equality and hash
+    are by content (group, irreps, exact change of basis of every summand), never by name.
+
+    Example:
+        >>> import equivax as evx
+        >>> G = evx.groups.cyclic(4)
+        >>> rep = 2 * G.regular + G.irrep(1)
+        >>> rep.size, len(rep.summands)
+        (10, 3)
+    """
+
+    __slots__ = ("__dict__", "_group", "_hash", "_runs")
+
+    _group: Group
+    _runs: tuple[tuple[Summand, int], ...]
+    _hash: int
+
+    def __init__(self, group: Group, runs: Iterable[tuple[Summand, int]]) -> None:
+        """Builds a representation from runs of equal summands.
+
+        Args:
+            group: The group that acts.
+            runs: Pairs ``(summand, number of copies)``; neighbours that are equal are merged.
+
+        Raises:
+            ValueError: If there is no summand, a count is not positive or a group differs.
+        """
+        merged: list[tuple[Summand, int]] = []
+        for summand, count in runs:
+            if summand.group is not group:
+                raise ValueError(
+                    f"Representation: a summand is acted on by {summand.group.name}, but the sum "
+                    f"by {group.name}; all summands need one group"
+                )
+            if merged and merged[-1][0] == summand:
+                merged[-1] = (merged[-1][0], merged[-1][1] + count)
+            elif count > 0:
+                merged.append((summand, count))
+        if not merged:
+            raise ValueError("Representation: got no summand; a representation has at least one")
+        object.__setattr__(self, "_group", group)
+        object.__setattr__(self, "_runs", tuple(merged))
+        object.__setattr__(self, "_hash", hash((group, tuple(merged))))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"Representation is immutable: cannot set {name}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Representation, (self._group, self._runs))
+
+    def __copy__(self) -> Representation:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Representation:
+        return self
+
+    # ---- value -------------------------------------------------------------------------------
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        return (
+            isinstance(other, Representation)
+            and self._hash == other._hash
+            and self._group is other._group
+            and self._runs == other._runs
+        )
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @property
+    def group(self) -> Group:
+        """The group that acts."""
+        return self._group
+
+    @property
+    def name(self) -> str:
+        """One line such as ``2 x regular + irrep(1)``; a label without influence on equality."""
+        return " + ".join(s.name if n == 1 else f"{n} x {s.name}" for s, n in self._runs)
+
+    def __repr__(self) -> str:
+        return f"{self._group.name}: {self.name}"
+
+    @functools.cached_property
+    def size(self) -> int:
+        """Dimension of the space acted on."""
+        return sum(summand.size * count for summand, count in self._runs)
+
+    @functools.cached_property
+    def irreps(self) -> tuple[Any, ...]:
+        """Irrep ids in the order of the columns of `change_of_basis`."""
+        return tuple(i for summand, count in self._runs for i in summand.irreps * count)
+
+    @functools.cached_property
+    def multiplicities(self) -> dict[Any, int]:
+        """How often each irrep occurs: id to count, in the group's order."""
+        counts: dict[Any, int] = {}
+        for summand, count in self._runs:
+            for irrep in summand.irreps:
+                counts[irrep] = counts.get(irrep, 0) + count
+        return dict(sorted(counts.items(), key=lambda item: self._group.irrep_sort_key(item[0])))
+
+    @property
+    def change_of_basis(self) -> Float[np.ndarray, "n n"]:
+        """The orthogonal matrix ``Q``, dense and block diagonal over the summands, float64.
+
+        Assembled at every access; the library itself works with the small blocks.
+        """
+        dense = np.zeros((self.size, self.size))
+        start = 0
+        for summand, count in self._runs:
+            for _ in range(count):
+                stop = start + summand.size
+                dense[start:stop, start:stop] = summand.change_of_basis
+                start = stop
+        return freeze(dense)
+
+    @property
+    def data(self) -> tuple[tuple[Summand, int], ...]:
+        """The runs as plain data, for code that builds on representations."""
+        return self._runs
+
+    @property
+    def runs(self) -> tuple[tuple[Representation, int], ...]:
+        """Runs of equal summands: ``((regular, 2), (trivial, 3))``."""
+        return tuple((Representation(self._group, [(s, 1)]), n) for s, n in self._runs)
+
+    @property
+    def summands(self) -> tuple[Representation, ...]:
+        """The summands in order, each a representation; what a field type calls fields."""
+        return tuple(rep for rep, count in self.runs for _ in range(count))
+
+    # ---- matrices ----------------------------------------------------------------------------
+
+    def __call__(self, g: GroupElement) -> Float[np.ndarray, "n n"]:
+        """The matrix ``rho(g)``, NumPy float64.
+
+        Raises:
+            ValueError: If ``g`` belongs to another group.
+        """
+        return self.evaluate(self._coordinates(g))[0]
+
+    def _coordinates(self, g: GroupElement) -> np.ndarray:
+        if not isinstance(g, GroupElement):
+            raise TypeError(
+                f"g: expected an element of {self._group.name}, got {g!r}; "
+                f"{self._group.name}.element(...) makes one"
+            )
+        if g.group is not self._group:
+            raise ValueError(
+                f"g: expected an element of {self._group.name}, got one of {g.group.name}"
+            )
+        return np.asarray([g.coordinates])
+
+    def evaluate(self, coordinates: np.ndarray) -> Float[np.ndarray, "elements n n"]:
+        """Matrices at group elements given by coordinates ``(N, p)``."""
+        dense = np.zeros((len(coordinates), self.size, self.size))
+        start = 0
+        for summand, count in self._runs:
+            block = summand.evaluate(coordinates)
+            for _ in range(count):
+                stop = start + summand.size
+                dense[:, start:stop, start:stop] = block
+                start = stop
+        return dense
+
+    @property
+    def matrices(self) -> Float[np.ndarray, "elements n n"]:
+        """All matrices of a finite group, in the order of ``group.elements``.
+
+        Raises:
+            ValueError: If the group is infinite.
+        """
+        if self._group.order is None:
+            raise ValueError(
+                f"matrices: {self._group.name} is infinite; call the representation on elements, "
+                "or use group.testing_elements"
+            )
+        return self.evaluate(np.arange(self._group.order)[:, None])
+
+    def character(self, g: GroupElement) -> float:
+        """The trace of ``rho(g)``."""
+        coordinates = self._coordinates(g)
+        return float(sum(n * s.characters(coordinates)[0] for s, n in self._runs))
+
+    def transform(self, x: np.ndarray, g: GroupElement) -> np.ndarray:
+        """``rho(g) x`` on the last axis of a NumPy array ``(..., size)``, summand by summand."""
+        coordinates = self._coordinates(g)
+        x = np.asarray(x)
+        if x.ndim == 0 or x.shape[-1] != self.size:
+            raise ValueError(f"x: expected (..., {self.size}) for {self!r}, got {x.shape}")
+        pieces, start = [], 0
+        for summand, count in self._runs:
+            stop = start + count * summand.size
+            block = x[..., start:stop].reshape(*x.shape[:-1], count, summand.size)
+            moved = block @ summand.evaluate(coordinates)[0].T
+            pieces.append(moved.reshape(*x.shape[:-1], stop - start))
+            start = stop
+        return np.concatenate(pieces, axis=-1)
+
+    # ---- facts -------------------------------------------------------------------------------
+
+    @functools.cached_property
+    def contains_trivial(self) -> bool:
+        """Whether some vector is invariant under the whole group."""
+        return self._group.irrep_ids(0)[0] in self.multiplicities
+
+    @functools.cached_property
+    def is_trivial(self) -> bool:
+        """Whether every group element acts as the identity."""
+        return set(self.multiplicities) == {self._group.irrep_ids(0)[0]}
+
+    @functools.cached_property
+    def is_permutation(self) -> bool:
+        """Whether every ``rho(g)`` is a permutation matrix, so pointwise functions commute."""
+        return all(_is_permutation(summand, signed=False) for summand, _ in self._runs)
+
+    @functools.cached_property
+    def is_signed_permutation(self) -> bool:
+        """Whether every ``rho(g)`` has one entry +-1 per row: odd pointwise functions commute."""
+        return all(_is_permutation(summand, signed=True) for summand, _ in self._runs)
+
+    @property
+    def is_irreducible(self) -> bool:
+        """Whether there is exactly one irrep."""
+        return len(self._runs) == 1 and self._runs[0][1] == 1 and len(self._runs[0][0].irreps) == 1
+
+    @property
+    def endomorphism_type(self) -> str:
+        """Type of an irrep: ``"real"``, ``"complex"`` or ``"quaternionic"``.
+
+        Raises:
+            ValueError: If the representation is not irreducible.
+        """
+        return self._irrep("endomorphism_type").endomorphism_type
+
+    @property
+    def endomorphism_basis(self) -> Float[np.ndarray, "s d d"]:
+        """Basis (1, 2 or 4 matrices) of the maps that commute with an irrep.
+
+        The first is the identity, the others are antisymmetric with square ``-I``.
+
+        Raises:
+            ValueError: If the representation is not irreducible.
+        """
+        basis = self._irrep("endomorphism_basis").endomorphism_basis
+        q = self._runs[0][0].change_of_basis
+        return freeze(q @ basis @ q.T)
+
+    def _irrep(self, what: str) -> Any:
+        if not self.is_irreducible:
+            raise ValueError(f"{what}: defined for irreps, but {self!r} is a sum")
+        return self._group.irrep_data(self._runs[0][0].irreps[0])
+
+    @property
+    def orthogonalizer(self) -> Float[np.ndarray, "n n"] | None:
+        """``T`` with ``T rho T^-1`` orthogonal, if the user's matrices were not; else None.
+
+        Layers act on ``T x`` for the user's vectors ``x``.
+        """
+        if all(summand.orthogonalizer is None for summand, _ in self._runs):
+            return None
+        dense = np.eye(self.size)
+        start = 0
+        for summand, count in self._runs:
+            for _ in range(count):
+                stop = start + summand.size
+                if summand.orthogonalizer is not None:
+                    dense[start:stop, start:stop] = summand.orthogonalizer
+                start = stop
+        return freeze(dense)
+
+    @property
+    def induced_from(self) -> tuple[Subgroup, Representation] | None:
+        """``(H, sigma)`` if this is one summand induced from ``sigma`` of ``H``, else None."""
+        if len(self._runs) != 1 or self._runs[0][1] != 1:
+            return None
+        return self._runs[0][0].induced_from
+
+    # ---- operations --------------------------------------------------------------------------
+
+    def __add__(self, other: Representation) -> Representation:
+        """Direct sum; the summands of both are kept in order."""
+        if not isinstance(other, Representation):
+            return NotImplemented
+        return Representation(self._group, [*self._runs, *other._runs])
+
+    def __mul__(self, count: int) -> Representation:
+        """``count`` copies."""
+        if isinstance(count, bool) or not isinstance(count, (int, np.integer)):
+            return NotImplemented
+        if count < 1:
+            raise ValueError(f"count: expected a positive number of copies, got {count}")
+        if len(self._runs) == 1:
+            summand, copies = self._runs[0]
+            return Representation(self._group, [(summand, copies * int(count))])
+        return Representation(self._group, self._runs * int(count))
+
+    __rmul__ = __mul__
+
+    def __matmul__(self, other: Representation) -> Representation:
+        """Tensor product ``rho_a (x) rho_b`` (Kronecker product, first index slow).
+
+        One summand per summand of ``self`` if ``other`` has one summand, else a single one.
+        """
+        if not isinstance(other, Representation):
+            return NotImplemented
+        return tensor_product(self, other)
+
+    def restrict(self, subgroup: Any) -> Representation:
+        """The same matrices for fewer elements: the representation of a subgroup.
+
+        Args:
+            subgroup: A `Subgroup`, or whatever ``group.subgroup`` takes.
+
+        Returns:
+            A representation of ``subgroup.group`` with the same summands.
+        """
+        inner = self._group.subgroup(subgroup)
+        if inner.parent is not self._group:
+            raise ValueError(
+                f"subgroup: expected a subgroup of {self._group.name}, got one of "
+                f"{inner.parent.name}"
+            )
+        return Representation(inner.group, [(_restrict(s, inner), n) for s, n in self._runs])
+
+    @functools.cached_property
+    def isotypic_blocks(self) -> tuple[tuple[Any, int, np.ndarray], ...]:
+        """Per irrep ``(id, multiplicity, columns of Q)``, columns ``(multiplicity, size)``."""
+        start, ends = 0, []
+        for irrep in self.irreps:
+            start += self._group.irrep_data(irrep).size
+            ends.append(start)
+        found: dict[Any, list[np.ndarray]] = {irrep: [] for irrep in self.multiplicities}
+        for irrep, end in zip(self.irreps, ends, strict=True):
+            found[irrep].append(np.arange(end - self._group.irrep_data(irrep).size, end))
+        return tuple((i, len(c), np.stack(c)) for i, c in found.items())
+
+    def isotypic(self) -> Representation:
+        """The same matrices with equal irreps adjacent, as one summand.
+
+        Trivial irreps come first, then the group's order; copies keep their order. Returns
+        ``self`` if nothing moves.
+        """
+        order = sorted(
+            range(len(self.irreps)), key=lambda i: self._group.irrep_sort_key(self.irreps[i])
+        )
+        if order == list(range(len(self.irreps))):
+            return self
+        columns = np.concatenate([block.ravel() for _, _, block in self.isotypic_blocks])
+        irreps = tuple(self.irreps[i] for i in order)
+        name = f"isotypic({self.name})"
+        fused = Summand(self._group, irreps, self.change_of_basis[:, columns], name)
+        return Representation(self._group, [(fused, 1)])
+
+    def fused(self, name: str | None = None) -> Representation:
+        """The same matrices as one single summand (one field).
+
+        Args:
+            name: Label of the summand; by default the sum in brackets.
+        """
+        label = name if name is not None else f"({self.name})"
+        if len(self._runs) == 1 and self._runs[0][1] == 1:
+            return Representation(
+                self._group, [(self._runs[0][0].renamed(name or self._runs[0][0].name), 1)]
+            )
+        fused = Summand(
+            self._group, self.irreps, self.change_of_basis, label, self.orthogonalizer
+        )
+        return Representation(self._group, [(fused, 1)])
+
+    def renamed(self, name: str) -> Representation:
+        """The same single summand under another label (equal to the original)."""
+        return self.fused(name)
+
+    def __iter__(self) -> Iterator[Representation]:
+        return iter(self.summands)
+
+    # ---- from the user's matrices ------------------------------------------------------------
+
+    @classmethod
+    def from_matrices(
+        cls,
+        group: Group,
+        matrices: Float[np.ndarray, "elements n n"] | Callable[[GroupElement], np.ndarray],
+        name: str = "custom",
+    ) -> Representation:
+        """Decomposes a representation given by its matrices.
+
+        Matrices that are not orthogonal are made so by ``T rho T^-1`` with ``T`` the root of the
+        mean metric; ``T`` is kept as `orthogonalizer` and a warning says so.
+
+        Args:
+            group: The group.
+            matrices: One ``(n, n)`` matrix per element of ``group.elements``, or a callable
+                that takes a `GroupElement` (needed for Lie groups).
+            name: Label.
+
+        Returns:
+            The representation as one summand, with canonical change of basis.
+
+        Raises:
+            ValueError: If the matrices have the wrong shape, are not finite, not invertible or
+                not a representation; the worst pair of elements is named.
+        """
+        return cls(group, [(summand_from_matrices(group, matrices, name), 1)])
+
+    @classmethod
+    def from_generators(
+        cls, group: Group, matrices: Sequence[Any] | np.ndarray, name: str = "custom"
+    ) -> Representation:
+        """Decomposes a representation given on ``group.generators`` (finite groups).
+
+        Args:
+            group: A finite group.
+            matrices: One per generator: an ``(n, n)`` matrix, a permutation ``p`` (integers,
+                coordinate ``j`` goes to ``p[j]``), or a pair ``(p, signs)``.
+            name: Label.
+
+        Returns:
+            The representation as one summand.
+
+        Raises:
+            ValueError: If they do not extend to a representation; the worst pair is named.
+        """
+        return cls(group, [(summand_from_generators(group, matrices, name), 1)])
+
+
+def direct_sum(reps: Iterable[Representation]) -> Representation:
+    """Direct sum of representations of one group; summands are kept in order.
+
+    Raises:
+        ValueError: If the list is empty or the groups differ.
+    """
+    reps = list(reps)
+    if not reps:
+        raise ValueError("reps: got no representation; a direct sum needs at least one")
+    for rep in reps:
+        if not isinstance(rep, Representation):
+            raise TypeError(f"reps: expected representations, got {type(rep).__name__}")
+    return Representation(reps[0].group, [run for rep in reps for run in rep.data])
+
+
+def tensor_product(a: Representation, b: Representation) -> Representation:
+    """Tensor product with matrices ``kron(a(g), b(g))``, decomposed into irreps.
+
+    Args:
+        a: First factor (slow index).
+        b: Second factor (fast index).
+
+    Returns:
+        One summand per summand of ``a`` if ``b`` has one summand, else a single summand.
+
+    Raises:
+        ValueError: If the groups differ.
+    """
+    if a.group is not b.group:
+        raise ValueError(f"tensor_product: a is acted on by {a.group.name}, b by {b.group.name}")
+    if len(b.data) > 1 or b.data[0][1] > 1:
+        a, b = a.fused(), b.fused()
+    right = b.data[0][0]
+    return Representation(a.group, [(_tensor_summand(left, right), n) for left, n in a.data])
+
+
+@functools.lru_cache(maxsize=256)
+def _tensor_summand(a: Summand, b: Summand) -> Summand:
+    """Kronecker product of two summands, assembled from products of irreps."""
+    columns, irreps = [], []
+    for i, c in zip(a.irreps, a.columns, strict=True):
+        for j, e in zip(b.irreps, b.columns, strict=True):
+            pair = np.kron(a.change_of_basis[:, c], b.change_of_basis[:, e])
+            ids, small = clebsch_gordan(a.group, i, j)
+            columns.append(pair @ small)
+            irreps += ids
+    return Summand(a.group, tuple(irreps), np.concatenate(columns, 1), f"({a.name} @ {b.name})")
+
+
+@functools.lru_cache(maxsize=256)
+def _restrict(summand: Summand, subgroup: Subgroup) -> Summand:
+    """A summand seen by a subgroup."""
+    columns, irreps = [], []
+    for i, c in zip(summand.irreps, summand.columns, strict=True):
+        ids, small = restricted_irrep(subgroup, i)
+        columns.append(summand.change_of_basis[:, c] @ small)
+        irreps += ids
+    return Summand(
+        subgroup.group, tuple(irreps), np.concatenate(columns, axis=1), f"{summand.name}|"
+    )
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_permutation(summand: Summand, *, signed: bool) -> bool:
+    """Whether the matrices of a summand are (signed) permutations, on enough elements."""
+    group = summand.group
+    elements = group.testing_elements if group.order is None else group.generators
+    if not elements:
+        return True
+    matrices = summand.evaluate(np.asarray([g.coordinates for g in elements]))
+    rounded = np.round(np.abs(matrices) if signed else matrices)
+    near = np.abs((np.abs(matrices) if signed else matrices) - rounded).max()
+    return bool(
+        near < PERMUTATION_TOLERANCE
+        and (rounded >= 0).all()
+        and (rounded.sum(axis=1) == 1).all()
+        and (rounded.sum(axis=2) == 1).all()
+    )

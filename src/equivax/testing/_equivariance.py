@@ -1,0 +1,193 @@
+"""Does a module commute with its group? Numbers per element, and an assert for pytest.
+
+Parameters are drawn at random (biases that start at zero would hide errors), the group acts in
+NumPy float64, and the module runs at the highest matmul precision, so that what is measured is
+the module and not TF32.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PRNGKeyArray
+
+from ..groups import GroupElement
+from ..nn import AbstractModule
+from ..representations import Representation, as_representation
+
+#: Relative error allowed per dtype, for one layer: rounding of the longest sums in it.
+RELATIVE_TOLERANCE = {"float64": 1e-12, "float32": 1e-5, "bfloat16": 5e-2, "float16": 5e-3}
+
+
+class EquivarianceError(NamedTuple):
+    """One row of the table: how far ``f(rho_in(g) x)`` is from ``rho_out(g) f(x)``.
+
+    Attributes:
+        element: The group element ``g``.
+        absolute: Largest absolute difference over the batch.
+        relative: The same divided by the largest entry of the output.
+    """
+
+    element: GroupElement
+    absolute: float
+    relative: float
+
+
+def randomize_parameters(module: Any, key: PRNGKeyArray) -> Any:
+    """A copy of a module with every floating leaf drawn from a standard normal distribution.
+
+    Args:
+        module: Any pytree.
+        key: A JAX key.
+    """
+    leaves, structure = jax.tree.flatten(module)
+    keys = jax.random.split(key, max(1, len(leaves)))
+    drawn = [
+        jax.random.normal(k, leaf.shape, leaf.dtype) if eqx.is_inexact_array(leaf) else leaf
+        for k, leaf in zip(keys, leaves, strict=False)
+    ]
+    return jax.tree.unflatten(structure, drawn)
+
+
+def equivariance_error(
+    function: AbstractModule | Callable[..., Any],
+    in_type: Any = None,
+    out_type: Any = None,
+    *,
+    key: PRNGKeyArray,
+    elements: Sequence[GroupElement] | None = None,
+    batch: int = 3,
+    dtype: Any = None,
+    randomize: bool = True,
+    call_options: dict[str, Any] | None = None,
+) -> list[EquivarianceError]:
+    """Measures ``|f(rho_in(g) x) - rho_out(g) f(x)|`` on normally distributed ``x``.
+
+    Args:
+        function: An equivariant layer, or any function of a batch ``(batch, n_in)``.
+        in_type: Type of the input; that of the layer if None.
+        out_type: Type of the output; that of the layer if None.
+        key: A JAX key for inputs and parameters.
+        elements: Group elements; default ``group.testing_elements``.
+        batch: Number of inputs.
+        dtype: Of the inputs; JAX's default float if None.
+        randomize: Whether to draw a layer's parameters at random first.
+        call_options: Further keyword arguments of the call, such as ``key=`` for dropout.
+
+    Returns:
+        One row per element. Nothing is printed.
+
+    Raises:
+        ValueError: If types are missing, or their groups differ.
+    """
+    in_type = getattr(function, "in_type", None) if in_type is None else in_type
+    out_type = getattr(function, "out_type", None) if out_type is None else out_type
+    if in_type is None or out_type is None:
+        raise ValueError(
+            "equivariance_error: in_type and out_type: needed for a function without types"
+        )
+    source = as_representation(in_type, "in_type")
+    target = as_representation(out_type, "out_type")
+    if source.group is not target.group:
+        raise ValueError(
+            f"equivariance_error: in_type is acted on by {source.group.name}, out_type by "
+            f"{target.group.name}"
+        )
+    elements = source.group.testing_elements if elements is None else elements
+    options = call_options or {}
+    dtype = jnp.dtype(jnp.result_type(float) if dtype is None else dtype)
+    input_key, parameter_key = jax.random.split(key)
+    if randomize and isinstance(function, eqx.Module):
+        function = randomize_parameters(function, parameter_key)
+    x = np.asarray(jax.random.normal(input_key, (batch, source.size), jnp.float32), np.float64)
+    x = _round_to(x, dtype)
+    inputs = np.stack([x, *(source.transform(x, g) for g in elements)])
+    with jax.default_matmul_precision("highest"):
+        outputs = np.stack(
+            [np.asarray(function(jnp.asarray(v, dtype), **options), np.float64) for v in inputs]
+        )
+    y = outputs[0]
+    scale = max(float(np.abs(outputs).max()), np.finfo(np.float64).tiny)
+    rows = []
+    for g, moved in zip(elements, outputs[1:], strict=True):
+        absolute = float(np.abs(moved - target.transform(y, g)).max())
+        rows.append(EquivarianceError(g, absolute, absolute / scale))
+    return rows
+
+
+def assert_equivariant(
+    function: AbstractModule | Callable[..., Any],
+    in_type: Any = None,
+    out_type: Any = None,
+    *,
+    key: PRNGKeyArray,
+    rtol: float | None = None,
+    **options: Any,
+) -> None:
+    """Raises if a module or function does not commute with its group.
+
+    Args:
+        function: As in `equivariance_error`.
+        in_type: As in `equivariance_error`.
+        out_type: As in `equivariance_error`.
+        key: A JAX key.
+        rtol: Largest relative error; by default 1e-12 in float64 and 1e-5 in float32, times the
+            number of layers.
+        **options: As in `equivariance_error`.
+
+    Raises:
+        AssertionError: Naming the worst element and its error.
+    """
+    rows = equivariance_error(function, in_type, out_type, key=key, **options)
+    dtype = options.get("dtype")
+    dtype = jnp.dtype(jnp.result_type(float) if dtype is None else dtype)
+    bound = RELATIVE_TOLERANCE[dtype.name] * _depth(function) if rtol is None else rtol
+    worst = max(rows, key=lambda row: row.relative if not math.isnan(row.relative) else math.inf)
+    if not worst.relative <= bound:
+        name = getattr(function, "__name__", type(function).__name__)
+        raise AssertionError(
+            f"{name} is not equivariant: at {worst.element!r} the output differs by "
+            f"{worst.relative:.3g} of its size (absolute {worst.absolute:.3g}), above {bound:.3g}"
+        )
+
+
+def _depth(function: Any) -> int:
+    """Number of equivariant layers inside: rounding errors add up over them."""
+    nodes = jax.tree.leaves(
+        function, is_leaf=lambda node: isinstance(node, AbstractModule) and node is not function
+    )
+    inner = [node for node in nodes if isinstance(node, AbstractModule)]
+    return max(1, sum(_depth(node) for node in inner))
+
+
+def _round_to(x: np.ndarray, dtype: Any) -> np.ndarray:
+    """Values that the dtype holds exactly, so that rounding of the input is not measured."""
+    return np.asarray(x.astype(dtype), np.float64)
+
+
+def assert_homomorphism(rep: Representation, *, atol: float = 1e-10) -> None:
+    """Raises if ``rho(g) rho(h) = rho(g h)`` fails on generators and testing elements.
+
+    Args:
+        rep: A representation.
+        atol: Largest absolute error.
+
+    Raises:
+        AssertionError: Naming the pair.
+    """
+    group = rep.group
+    first = group.generators if group.order is not None else group.testing_elements
+    for g in first:
+        for h in group.testing_elements:
+            error = np.abs(rep(g) @ rep(h) - rep(g @ h)).max()
+            if error > atol:
+                raise AssertionError(
+                    f"{rep!r} is no representation: rho(a) rho(b) differs from rho(a b) by "
+                    f"{error:.3g} at a = {g!r}, b = {h!r}"
+                )

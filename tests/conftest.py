@@ -1,0 +1,56 @@
+"""Strictness for the whole suite: checked annotations, no silent promotion, one key."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import jax
+import jaxtyping
+import pytest
+
+# Before anything imports equivax: every annotation of the library is checked at every call.
+jaxtyping.install_import_hook("equivax", "beartype.beartype")
+
+# The table of cases is a plain module beside the tests.
+sys.path.insert(0, str(Path(__file__).parent))
+
+# A float64 basis times float32 activations is silently float64 under x64; here it is an error.
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+# Leading axes are batch axes, so `(..., n) + (n,)` is what a layer means: rank promotion is allowed.
+jax.config.update("jax_numpy_rank_promotion", "allow")
+
+
+def enable_x64(enabled: bool) -> AbstractContextManager[None]:
+    """JAX's context manager for 64-bit types, wherever the installed release keeps it."""
+    if hasattr(jax, "enable_x64"):
+        return jax.enable_x64(enabled)
+    from jax.experimental import enable_x64 as switch
+
+    return switch(enabled)
+
+
+@pytest.fixture
+def x64() -> Iterator[None]:
+    """The test runs with 64-bit types; the others run without."""
+    with enable_x64(True):
+        yield
+
+
+@pytest.fixture
+def precision() -> Callable[[bool], AbstractContextManager[None]]:
+    """`enable_x64`, for tests that switch themselves."""
+    return enable_x64
+
+
+@pytest.fixture
+def key() -> jax.Array:
+    return jax.random.key(20240607)
+
+
+@pytest.fixture
+def unchecked_annotations() -> Iterator[None]:
+    """Calls as a user makes them, without the type checker in front of the library's messages."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
