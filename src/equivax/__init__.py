@@ -12,4 +12,5 @@ from .hom import hom_basis as hom_basis
 from .nn import export as export
 from .representations import Representation as Representation
 from .representations import direct_sum as direct_sum
+from .representations import induced as induced
 from .representations import tensor_product as tensor_product

@@ -53,7 +53,7 @@ def _plane(c: np.ndarray, s: np.ndarray) -> np.ndarray:
     return np.stack([np.stack([c, -s], -1), np.stack([s, c], -1)], -2) + 0.0
 
 
-def normalize_quaternions(q: Float[np.ndarray, "n 4"]) -> Float[np.ndarray, "n 4"]:
+def normalize_quaternions(q: Float[np.ndarray, "*n 4"]) -> Float[np.ndarray, "*n 4"]:
     """Unit quaternions with the canonical sign."""
     q = q / np.linalg.norm(q, axis=-1, keepdims=True)
     first = np.argmax(np.abs(q) > _SIGN, axis=-1)
@@ -62,8 +62,8 @@ def normalize_quaternions(q: Float[np.ndarray, "n 4"]) -> Float[np.ndarray, "n 4
 
 
 def multiply_quaternions(
-    p: Float[np.ndarray, "n 4"], q: Float[np.ndarray, "n 4"]
-) -> Float[np.ndarray, "n 4"]:
+    p: Float[np.ndarray, "*#n 4"], q: Float[np.ndarray, "*#n 4"]
+) -> Float[np.ndarray, "*m 4"]:
     """Hamilton product: first the rotation q, then the rotation p."""
     a, b, c, d = np.moveaxis(p, -1, 0)
     w, x, y, z = np.moveaxis(q, -1, 0)
@@ -78,7 +78,7 @@ def multiply_quaternions(
     )
 
 
-def quaternion_matrices(q: Float[np.ndarray, "n 4"]) -> Float[np.ndarray, "n 3 3"]:
+def quaternion_matrices(q: Float[np.ndarray, "*n 4"]) -> Float[np.ndarray, "*n 3 3"]:
     """Rotation matrices, acting on (x, y, z), of unit quaternions."""
     w, x, y, z = np.moveaxis(q, -1, 0)
     rows = [
@@ -89,7 +89,7 @@ def quaternion_matrices(q: Float[np.ndarray, "n 4"]) -> Float[np.ndarray, "n 3 3
     return np.stack([np.stack(row, -1) for row in rows], -2)
 
 
-def matrix_quaternions(matrices: Float[np.ndarray, "n 3 3"]) -> Float[np.ndarray, "n 4"]:
+def matrix_quaternions(matrices: Float[np.ndarray, "*n 3 3"]) -> Float[np.ndarray, "*n 4"]:
     """Unit quaternions of rotation matrices.
 
     The 4 x 4 matrix 4 q q^T is linear in the rotation; its row of largest diagonal entry
@@ -111,7 +111,7 @@ def matrix_quaternions(matrices: Float[np.ndarray, "n 3 3"]) -> Float[np.ndarray
     return normalize_quaternions(chosen)
 
 
-def axis_quaternions(axis: int, angles: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n 4"]:
+def axis_quaternions(axis: int, angles: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n 4"]:
     """Quaternions of rotations by given angles about coordinate axis 0, 1 or 2."""
     q = np.zeros((*np.shape(angles), 4))
     q[..., 0] = np.cos(np.asarray(angles) / 2)
@@ -119,7 +119,7 @@ def axis_quaternions(axis: int, angles: Float[np.ndarray, " n"]) -> Float[np.nda
     return normalize_quaternions(q)
 
 
-def quaternion_euler(q: Float[np.ndarray, "n 4"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def quaternion_euler(q: Float[np.ndarray, "*n 4"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Angles (alpha, beta, gamma) with R = R_z(alpha) R_y(beta) R_z(gamma).
 
     Valid at beta = 0 and pi too, where one of the infinitely many answers is returned.
@@ -132,7 +132,7 @@ def quaternion_euler(q: Float[np.ndarray, "n 4"]) -> tuple[np.ndarray, np.ndarra
 
 def euler_quaternions(
     alpha: np.ndarray, beta: np.ndarray, gamma: np.ndarray
-) -> Float[np.ndarray, "n 4"]:
+) -> Float[np.ndarray, "*n 4"]:
     """Quaternions of R_z(alpha) R_y(beta) R_z(gamma)."""
     c, s = np.cos(beta / 2), np.sin(beta / 2)
     total, difference = (alpha + gamma) / 2, (alpha - gamma) / 2

@@ -25,7 +25,7 @@ def projector_rank(trace: float) -> int:
     return rank
 
 
-def pivoted_columns(projector: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n r"]:
+def pivoted_columns(projector: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "n r"]:
     """Canonical orthonormal basis of the range of an orthogonal projector.
 
     Walk the columns in index order. The pivot of each step is the *first* column whose
@@ -34,7 +34,7 @@ def pivoted_columns(projector: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n
     that vector is positive, which fixes the sign.
 
     Args:
-        projector: symmetric idempotent matrix `(n, n)`.
+        projector: symmetric idempotent matrix `(n, n)` (m = n, which is checked).
 
     Returns:
         `(n, r)`, orthonormal columns; r is the rank.

@@ -31,9 +31,9 @@ ORTHOGONAL: Final = 1e-9
 CLEAN: Final = 1e-14
 """Entries below this are rounding of an exact zero in a matrix whose entries are O(1)."""
 
-RELATIVE_EIGENGAP: Final = 1e-2
-"""Gap wanted between eigenvalues, relative to the mean spacing. Eigenspaces are then
-known to 1e-13; a generic element with a smaller gap is replaced by the next one."""
+RELATIVE_EIGENGAP: Final = 0.2
+"""Smallest gap wanted between n generic eigenvalues: this share of (mean spacing) / n, which
+is what n random numbers have. The eigenvectors are then known to 1e-15 n^2, and polished."""
 
 COMMUTES: Final = 1e-9
 """Largest entry allowed in a commutator that must vanish."""

@@ -99,10 +99,10 @@ def _eigenfunctions(convolve, root: np.ndarray) -> np.ndarray:
         symmetric = root[:, None] * matrix / root[None, :]
         values, vectors = np.linalg.eigh((symmetric + symmetric.T) / 2)
         spread = values[-1] - values[0]
-        gap = np.diff(values).min() / spread * count if count > 1 else np.inf
+        gap = np.diff(values).min() / spread * (count - 1) if count > 1 else np.inf
         if gap > best_gap:
             best, best_gap = vectors, gap
-        if gap > RELATIVE_EIGENGAP:
+        if gap > RELATIVE_EIGENGAP / count:
             break
     if best is None:  # pragma: no cover - the loop always runs
         raise ValueError("no eigenfunctions")

@@ -8,7 +8,7 @@ natural values) are handed in by the factories; what is missing is computed.
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -246,7 +246,7 @@ class FiniteGroup(Group):
     def _positions(self) -> dict[IrrepId, int]:
         return {key: position for position, key in enumerate(self._irrep_tables)}
 
-    def irrep_ids(self, max_frequency: int | None = None) -> tuple[IrrepId, ...]:
+    def irrep_ids(self, max_frequency: SupportsIndex | None = None) -> tuple[IrrepId, ...]:
         """Ids of all irreps in canonical order, the trivial one first."""
         return tuple(self._irrep_tables)
 

@@ -7,7 +7,7 @@ Two faces. Users hold a `Group` and its `GroupElement`s. The upper floors comput
 import abc
 import functools
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -174,7 +174,7 @@ class Group(abc.ABC):
     # Irreps, as data.
 
     @abc.abstractmethod
-    def irrep_ids(self, max_frequency: int | None = None) -> tuple[IrrepId, ...]:
+    def irrep_ids(self, max_frequency: SupportsIndex | None = None) -> tuple[IrrepId, ...]:
         """Ids of the irreps in canonical order, the trivial one first.
 
         Args:
@@ -195,7 +195,7 @@ class Group(abc.ABC):
 
     # Representations: sugar over the floor above, the one allowed late import.
 
-    def irreps(self, max_frequency: int | None = None) -> "tuple[Representation, ...]":
+    def irreps(self, max_frequency: SupportsIndex | None = None) -> "tuple[Representation, ...]":
         """All irreps of a finite group; those up to a frequency of a Lie group."""
         from ..representations._builders import irrep
 
@@ -232,7 +232,7 @@ class Group(abc.ABC):
         """The representation induced from one of a subgroup."""
         from ..representations._builders import induced
 
-        return induced(self, self.subgroup(subgroup), rep)
+        return induced(rep, self, subgroup)
 
     @property
     def defining(self) -> "Representation":

@@ -3,7 +3,7 @@
 import abc
 import functools
 import operator
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 
@@ -29,7 +29,7 @@ class LieGroup(Group):
             f"{self} is infinite and has no list of elements; use testing_elements or sample."
         )
 
-    def irrep_ids(self, max_frequency: int | None = None) -> tuple[IrrepId, ...]:
+    def irrep_ids(self, max_frequency: SupportsIndex | None = None) -> tuple[IrrepId, ...]:
         """Ids of the irreps up to a frequency, in canonical order, the trivial one first."""
         if max_frequency is None:
             raise ValueError(f"max_frequency is required: {self} has infinitely many irreps.")

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -14,7 +14,7 @@ from ._irrep import IrrepId
 from ._matrix_values import matrix_values
 
 
-def symmetric(n: int) -> FiniteGroup:
+def symmetric(n: SupportsIndex) -> FiniteGroup:
     """The group S_n of permutations of n points.
 
     Elements are tuples p with p[i] the image of i, in lexicographic order; (p q)[i] =
@@ -65,7 +65,7 @@ def _symmetric(n: int) -> FiniteGroup:
     )
 
 
-def hyperoctahedral(d: int) -> FiniteGroup:
+def hyperoctahedral(d: SupportsIndex) -> FiniteGroup:
     """The group of all signed permutation matrices of size d, of order 2^d d!.
 
     Elements are diag(signs) P, P e_j = e_p(j): the sign patterns vary slowly, in the

@@ -5,7 +5,7 @@ group are r^a f^b, written (b, a), first all (0, a), then all (1, a). Irreps are
 rotations by k times the angle, with f as diag(1, -1).
 """
 
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 from jaxtyping import Float
@@ -16,7 +16,7 @@ from ._interning import checked_integer, interned
 from ._irrep import IrrepId
 
 
-def cyclic(n: int) -> FiniteGroup:
+def cyclic(n: SupportsIndex) -> FiniteGroup:
     """The cyclic group C_n of rotations of the plane by multiples of 2 pi / n.
 
     Irreps (k,), 0 <= k <= n/2: rotation by 2 pi k a / n, type complex; one-dimensional and
@@ -55,7 +55,7 @@ def _cyclic(n: int) -> FiniteGroup:
     )
 
 
-def dihedral(n: int) -> FiniteGroup:
+def dihedral(n: SupportsIndex) -> FiniteGroup:
     """The dihedral group D_n of order 2 n: C_n and the reflections r^a f.
 
     Irreps, in order: (0, 0) trivial, (1, 0): (-1)^b, (1, k) for 0 < k < n/2 of size 2, and

@@ -85,7 +85,7 @@ def _finite_product(first: FiniteGroup, second: FiniteGroup) -> FiniteGroup:
         ("direct_product", first, second),
         (direct_product, (first, second)),
         table.reshape(m * n, m * n),
-        [*(first.generator_indices * n), *second.generator_indices],
+        np.concatenate([first.generator_indices * n, second.generator_indices]),
         defining=lambda: _block_diagonal(first.defining_matrices(g), second.defining_matrices(h)),
         irreps=irreps,
         values=Values(value, index, "a pair of values"),

@@ -43,6 +43,8 @@ def subgroup(parent: Group, spec: Any) -> Subgroup:
         return spec
     if isinstance(spec, str):
         return _by_name(parent, spec)
+    if isinstance(spec, Group):
+        return _by_group(parent, spec)
     if isinstance(spec, GroupElement):
         return _generated(parent, parent.coordinates_of([spec]))
     found = _by_peer_id(parent, spec)
@@ -177,6 +179,26 @@ def _by_matrices(parent: Group, group: FiniteGroup) -> Subgroup:
     except ValueError:
         raise ValueError(f"subgroup: {group} is no subgroup of {parent}.") from None
     return Subgroup(parent, group, images=images)
+
+
+def _by_group(parent: Group, group: Group) -> Subgroup:
+    """A group in its usual place: rotations, the mirror f, SO(2) about z, equal matrices."""
+    if group is parent:
+        return _whole(parent)
+    kind, order = parent.family[0], group.order
+    if group is so2() and kind in _CIRCLES:
+        return _circle(parent)
+    if group is so3() and kind == "o3":
+        return _sphere(parent)
+    if order is not None and kind in ("cyclic", "so2") and group.family[0] == "cyclic":
+        return _cyclic_part(parent, order)
+    if kind in ("dihedral", "o2") and group.family[0] in ("cyclic", "dihedral"):
+        rotations = group.family[0] == "cyclic"
+        part = _dihedral_part if kind == "dihedral" else _o2_part
+        return part(parent, None if rotations else 0, group.family[1])
+    if isinstance(group, FiniteGroup):
+        return _by_matrices(parent, group)
+    raise ValueError(f"subgroup: {group} has no usual place in {parent}; give its generators.")
 
 
 # The ids that e2cnn and escnn use.

@@ -14,10 +14,10 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..representations import Representation, as_representation, check_same_group
+from ._compiled import compiled_apply, compiled_coefficients, compiled_synthesize
 from ._cost import prefers_spectral
 from ._initializers import Scheme, check_scheme, draw
 from ._layout import Layout, build_layout
-from ._synthesis import apply_spectral, synthesize
 
 MODES = ("auto", "dense", "spectral")
 
@@ -137,14 +137,16 @@ class HomBasis:
     @staticmethod
     def _missing(one: Representation, other: Representation) -> tuple[str, ...]:
         present = other.multiplicities
-        return tuple(
-            one.group.irrep_data(i).name for i in one.multiplicities if i not in present
-        )
+        return tuple(one.group.irrep_data(i).name for i in one.multiplicities if i not in present)
 
     # ---- coefficients ------------------------------------------------------------------------
 
     def init(
-        self, key: PRNGKeyArray, scheme: Scheme = "xavier_normal", *, dtype: Any = None,
+        self,
+        key: PRNGKeyArray,
+        scheme: Scheme = "xavier_normal",
+        *,
+        dtype: Any = None,
         taps: int = 1,
     ) -> dict[str, Float[Array, "out in s"]]:
         """Draws initial coefficients.
@@ -214,7 +216,7 @@ class HomBasis:
             )
             for block in self.blocks
         }
-        return _synthesize(self, arrays, leading, wide).astype(dtype)
+        return compiled_synthesize(self, arrays, leading, wide).astype(dtype)
 
     def coefficients(
         self, matrix: Float[Array, "*leading out in"]
@@ -240,7 +242,7 @@ class HomBasis:
             raise TypeError(f"matrix: expected a floating dtype, got {matrix.dtype}")
         if not self.blocks:
             return {}
-        found = _coefficients(self, matrix.astype(_at_least_float32(matrix.dtype)))
+        found = compiled_coefficients(self, matrix.astype(_at_least_float32(matrix.dtype)))
         return {b.name: found[b.name].astype(matrix.dtype) for b in self.blocks}
 
     def project(self, matrix: Float[Array, "*leading out in"]) -> Float[Array, "*leading out in"]:
@@ -288,14 +290,17 @@ class HomBasis:
         if not coeffs:
             return jnp.zeros((*x.shape[:-1], self.out_rep.size), dtype)
         if mode == "auto":
-            rows = math.prod(x.shape[:-1])
-            mode = "spectral" if prefers_spectral(self.layout, rows, dtype) else "dense"
+            mode = self.choose_mode(math.prod(x.shape[:-1]), dtype)
         if mode == "dense":
             matrix = self.synthesize(coeffs).astype(dtype)
             return jnp.matmul(x.astype(dtype), matrix.T, precision=precision)
         wide = _at_least_float32(dtype)
         arrays = {name: jnp.asarray(c, wide) for name, c in coeffs.items()}
-        return _apply(self, arrays, x.astype(wide), precision).astype(dtype)
+        return compiled_apply(self, arrays, x.astype(wide), precision).astype(dtype)
+
+    def choose_mode(self, rows: int, dtype: Any) -> str:
+        """What ``mode="auto"`` means for a number of vectors: ``"dense"`` or ``"spectral"``."""
+        return "spectral" if prefers_spectral(self.layout, rows, dtype) else "dense"
 
     def transpose(self, coeffs: Mapping[str, Array]) -> dict[str, Array]:
         """Coefficients of ``W^T`` in ``Hom_G(out_rep, in_rep)``."""
@@ -333,45 +338,6 @@ class HomBasis:
             dense = np.einsum("xoa,sab,yib->oisxy", left, psi, right, optimize=True)
             pieces.append(dense.reshape(-1, self.out_rep.size, self.in_rep.size))
         return np.concatenate(pieces)
-
-
-# Compiled per basis and shapes: called eagerly they cost one compilation instead of one per small
-# operation, and inside a traced model equal layers share their lowering.
-
-
-@functools.partial(jax.jit, static_argnums=(0, 2, 3))
-def _synthesize(
-    basis: HomBasis, arrays: dict[str, Array], leading: tuple[int, ...], dtype: Any
-) -> Float[Array, "*leading out in"]:
-    if not leading or not arrays:
-        matrix = synthesize(basis.layout, arrays, dtype)
-        return jnp.broadcast_to(matrix, leading + matrix.shape)
-    flat = {n: a.reshape(-1, *a.shape[len(leading) :]) for n, a in arrays.items()}
-    matrix = jax.vmap(lambda c: synthesize(basis.layout, c, dtype))(flat)
-    return matrix.reshape(*leading, *matrix.shape[1:])
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _coefficients(basis: HomBasis, matrix: Float[Array, "*leading out in"]) -> dict[str, Array]:
-    like = {b.name: jax.ShapeDtypeStruct(b.shape, matrix.dtype) for b in basis.blocks}
-
-    # Basis elements are orthogonal with squared norm d, so the coefficients of a projection are
-    # the adjoint of the synthesis divided by d.
-    def adjoint(w: Array) -> dict[str, Array]:
-        (dual,) = jax.linear_transpose(lambda c: synthesize(basis.layout, c, w.dtype), like)(w)
-        return {b.name: dual[b.name] / b.size for b in basis.blocks}
-
-    leading = matrix.shape[:-2]
-    flat = matrix.reshape(-1, *matrix.shape[-2:])
-    found = jax.vmap(adjoint)(flat) if leading else adjoint(flat[0])
-    return {b.name: found[b.name].reshape(leading + b.shape) for b in basis.blocks}
-
-
-@functools.partial(jax.jit, static_argnums=(0, 3))
-def _apply(
-    basis: HomBasis, arrays: dict[str, Array], x: Array, precision: jax.lax.PrecisionLike
-) -> Array:
-    return apply_spectral(basis.layout, arrays, x, precision)
 
 
 def _at_least_float32(dtype: Any) -> Any:

@@ -42,9 +42,7 @@ def _to_irreps(rep: Representation, x: Float[Array, "*batch n"]) -> dict[str, Ar
     leading, rows = x.shape[:-1], math.prod(x.shape[:-1])
     pieces = to_spectral(layout, layout.in_side, x.reshape(rows, rep.size))
     found: dict[str, Array] = {}
-    for batch, order, piece in zip(
-        layout.batches, layout.in_side.copy_orders, pieces, strict=True
-    ):
+    for batch, order, piece in zip(layout.batches, layout.in_side.copy_orders, pieces, strict=True):
         count, q, s = len(batch.irreps), batch.quotient, batch.algebra
         split = piece.reshape(count, rows, q, -1, s).transpose(0, 1, 3, 2, 4)
         split = split.reshape(count, rows, -1, q * s)
@@ -69,7 +67,9 @@ def from_irreps(
         count, q, s = len(batch.irreps), batch.quotient, batch.algebra
         stacked = jnp.stack(
             [
-                _rotate(rep, i, coordinates[n].reshape(rows, *coordinates[n].shape[-2:]), inverse=True)
+                _rotate(
+                    rep, i, coordinates[n].reshape(rows, *coordinates[n].shape[-2:]), inverse=True
+                )
                 for i, n in zip(batch.irreps, batch.names, strict=True)
             ]
         )

@@ -67,8 +67,14 @@ def _multiplicities(layout: Layout) -> list[tuple[Any, int, int]]:
     return [
         (
             batch,
-            sum(r.count * m for r, m in zip(layout.in_side.runs, batch.in_multiplicities, strict=True)),
-            sum(r.count * m for r, m in zip(layout.out_side.runs, batch.out_multiplicities, strict=True)),
+            sum(
+                r.count * m
+                for r, m in zip(layout.in_side.runs, batch.in_multiplicities, strict=True)
+            ),
+            sum(
+                r.count * m
+                for r, m in zip(layout.out_side.runs, batch.out_multiplicities, strict=True)
+            ),
         )
         for batch in layout.batches
     ]

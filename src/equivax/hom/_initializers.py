@@ -97,9 +97,7 @@ def draw(
     drawn = _samples(key, names, shapes, "uniform" if kind == "uniform" else "normal", dtype)
     if kind == "orthogonal":
         return {name: _semi_unitary(x) for name, x in zip(names, drawn, strict=True)}
-    scales = [
-        math.sqrt(numerator / (sum(fan) if mode == "fan_avg" else fan[0])) for fan in fans
-    ]
+    scales = [math.sqrt(numerator / (sum(fan) if mode == "fan_avg" else fan[0])) for fan in fans]
     return {name: scale * x for name, scale, x in zip(names, scales, drawn, strict=True)}
 
 

@@ -162,9 +162,7 @@ def synthesize(
     for out_run in layout.out_side.runs:
         blocks, in_offsets = [], [0] * len(weights)
         for in_run in layout.in_side.runs:
-            blocks.append(
-                _block(layout, weights, out_run, in_run, out_offsets, in_offsets, dtype)
-            )
+            blocks.append(_block(layout, weights, out_run, in_run, out_offsets, in_offsets, dtype))
             _advance(layout, in_run, in_offsets)
         rows.append(blocks[0] if len(blocks) == 1 else jnp.concatenate(blocks, axis=1))
         _advance(layout, out_run, out_offsets)

@@ -22,7 +22,7 @@ def irrep_norms(
         eps: If positive, ``sqrt(|xh_i|^2 + eps^2) - eps``, which is smooth at 0.
 
     Returns:
-        ``(..., len(rep.irreps))`` in the order of ``rep.irreps``. The gradient at a zero block is 0.
+        ``(..., len(rep.irreps))`` in the order of ``rep.irreps``; gradient 0 at a zero block.
 
     Raises:
         ValueError: If the last axis of ``x`` is not ``n``.

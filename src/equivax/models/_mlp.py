@@ -11,7 +11,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
 from ..nn import (
     AbstractModule,
@@ -202,7 +202,7 @@ def _hidden_layers(
     dropout: float,
     hidden_rep: Any,
     options: dict[str, Any],
-    keys: Sequence[PRNGKeyArray],
+    keys: Shaped[Array, "layers ..."],
 ) -> list[AbstractModule]:
     source = as_representation(in_type, "in_type")
     if isinstance(hidden, (int, str, Representation)) or len(hidden) == 0:

@@ -106,4 +106,3 @@ class Sequential(AbstractModule):
     def export(self) -> eqx.nn.Sequential:
         """`equinox.nn.Sequential` of the exported layers; it takes one example."""
         return eqx.nn.Sequential([layer.export() for layer in self.layers])
-

@@ -53,9 +53,7 @@ class Disentangle(AbstractModule):
         mixed = self.out_type if self.is_inverse else self.in_type
         return Disentangle(mixed, inverse=not self.is_inverse)
 
-    def _forward(
-        self, x: Float[Array, "*batch n"], key: Any = None
-    ) -> Float[Array, "*batch n"]:
+    def _forward(self, x: Float[Array, "*batch n"], key: Any = None) -> Float[Array, "*batch n"]:
         mixed: Representation = representation_of(
             self.out_type if self.is_inverse else self.in_type, "Disentangle", "in_type"
         )

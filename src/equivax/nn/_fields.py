@@ -42,9 +42,7 @@ def spread(rep: Representation, values: Float[Array, "*batch fields"]) -> Float[
     return values[..., field_index(rep)]
 
 
-def safe_norms(
-    squares: Float[Array, "..."], threshold: float = 0.0
-) -> Float[Array, "..."]:
+def safe_norms(squares: Float[Array, "..."], threshold: float = 0.0) -> Float[Array, "..."]:
     """Square roots whose gradient at 0 is 0 instead of infinite."""
     positive = squares > threshold
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, squares, 1.0)), 0.0)

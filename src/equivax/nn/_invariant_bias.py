@@ -18,9 +18,7 @@ from ._plain import plain_layer
 BIAS_SCHEMES = ("zeros", "equinox")
 
 
-def invariant_bias(
-    rep: Representation, coeffs: Float[Array, " m0"]
-) -> Float[Array, " n"]:
+def invariant_bias(rep: Representation, coeffs: Float[Array, " m0"]) -> Float[Array, " n"]:
     """``b = Q[:, triv] beta``."""
     return invariant_vector(rep, coeffs)
 
@@ -120,7 +118,9 @@ class InvariantBias(AbstractModule):
         """The invariant vector, or None."""
         if self.coeffs is None:
             return None
-        return invariant_bias(representation_of(self.in_type, "InvariantBias", "in_type"), self.coeffs)
+        return invariant_bias(
+            representation_of(self.in_type, "InvariantBias", "in_type"), self.coeffs
+        )
 
     def with_bias(self, vector: Any) -> InvariantBias:
         """This layer with the projection of a dense vector on the invariants as its bias.

@@ -130,9 +130,7 @@ class Linear(AbstractModule):
         new = new.astype(self.bias_coeffs.dtype)
         return eqx.tree_at(lambda tree: tree.bias_coeffs, self, new)
 
-    def _forward(
-        self, x: Float[Array, "*batch in"], key: Any = None
-    ) -> Float[Array, "*batch out"]:
+    def _forward(self, x: Float[Array, "*batch in"], key: Any = None) -> Float[Array, "*batch out"]:
         y = self.basis.apply(self.weights, x, mode=self.mode, precision=self.precision)
         bias = self.bias
         return y if bias is None else y + bias.astype(y.dtype)

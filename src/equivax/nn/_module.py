@@ -111,9 +111,7 @@ def representation_of(type_: Any, caller: str, argument: str) -> Representation:
         raise TypeError(f"{caller}: {error}") from None
 
 
-def on_channels(
-    function: Callable[[Array], Array], x: Array, type_: Any
-) -> Array:
+def on_channels(function: Callable[[Array], Array], x: Array, type_: Any) -> Array:
     """Applies a function of the last axis to the channel axis, wherever the type puts it."""
     axis = channel_axis(type_)
     if axis == -1:

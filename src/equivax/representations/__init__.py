@@ -1,7 +1,7 @@
 """How groups act: representations, sums, products, restriction, induction, decomposition."""
 
 from ._builders import defining as defining
-from ._builders import induced as _induced_from_subgroup
+from ._builders import induced as induced
 from ._builders import irrep as irrep
 from ._builders import quotient as quotient
 from ._builders import regular as regular
@@ -10,5 +10,5 @@ from ._builders import trivial as trivial
 from ._coerce import as_representation as as_representation
 from ._coerce import check_same_group as check_same_group
 from ._representation import Representation as Representation
-from ._representation import direct_sum as direct_sum
-from ._representation import tensor_product as tensor_product
+from ._sums import direct_sum as direct_sum
+from ._sums import tensor_product as tensor_product

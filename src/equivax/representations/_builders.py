@@ -85,7 +85,7 @@ def _independent_columns(endomorphisms: np.ndarray) -> list[int]:
 @functools.lru_cache(maxsize=1024)
 def _quotient(subgroup: Subgroup) -> Representation:
     sigma = trivial(subgroup.group)
-    rep = induced(subgroup.parent, subgroup, sigma)
+    rep = _induced(subgroup, sigma)
     summand = rep.data[0][0].renamed(f"quotient({subgroup.group.name})")
     return Representation(subgroup.parent, [(summand, 1)])
 
@@ -103,24 +103,25 @@ def quotient(group: Group, subgroup: Any) -> Representation:
     return _quotient(group.subgroup(subgroup))
 
 
-def induced(group: Group, subgroup: Any, rep: Representation) -> Representation:
+def induced(rep: Representation, group: Group, subgroup: Any = None) -> Representation:
     """The representation induced from a subgroup of finite index.
 
     One subfield per left coset ``s_i H``; block ``(i, j)`` of ``rho(g)`` is
     ``sigma(s_i^-1 g s_j)`` if that lies in ``H``, else 0 (Serre, section 3.3).
 
     Args:
-        group: The group ``G``.
-        subgroup: A `Subgroup` ``H``, or whatever ``group.subgroup`` takes.
         rep: A representation ``sigma`` of ``H``.
+        group: The group ``G``.
+        subgroup: ``H`` in ``G``: a `Subgroup`, or whatever ``group.subgroup`` takes. Default: the
+            usual place of ``rep.group`` in ``G``, such as the rotations for a cyclic group.
 
     Returns:
         A representation of size ``index * sigma.size`` as one summand.
 
     Raises:
-        ValueError: If ``rep`` is no representation of the subgroup or the index is infinite.
+        ValueError: If ``rep`` is no representation of the subgroup, or the index is infinite.
     """
-    inner = group.subgroup(subgroup)
+    inner = group.subgroup(rep.group if subgroup is None else subgroup)
     if rep.group is not inner.group:
         raise ValueError(
             f"rep: expected a representation of the subgroup {inner.group.name}, got one of "

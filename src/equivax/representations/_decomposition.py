@@ -76,7 +76,7 @@ def copies(
     endomorphisms: Float[np.ndarray, "s d d"],
     weights: Float[np.ndarray, " elements"],
     multiplicity: int,
-) -> Float[np.ndarray, "n m*d"]:
+) -> Float[np.ndarray, "n columns"]:
     """Orthonormal columns ``[Q_1 ... Q_m]`` with ``rho(g) Q_i = Q_i psi(g)``, chosen canonically.
 
     Args:

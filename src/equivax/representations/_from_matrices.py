@@ -25,7 +25,7 @@ SAMPLED_PAIRS = 24
 def summand_from_matrices(
     group: Group, matrices: np.ndarray | Callable[[GroupElement], np.ndarray], name: str
 ) -> Summand:
-    """Decomposes matrices given per element or by a callable; see `Representation.from_matrices`."""
+    """Decomposes matrices per element or a callable; see `Representation.from_matrices`."""
     if not isinstance(group, Group):
         raise TypeError(f"group: expected a group, got {type(group).__name__}")
     if group.order is None:
@@ -48,7 +48,9 @@ def summand_from_matrices(
     return Summand(group, irreps, columns, name, root)
 
 
-def summand_from_generators(group: Group, matrices: Sequence[Any] | np.ndarray, name: str) -> Summand:
+def summand_from_generators(
+    group: Group, matrices: Sequence[Any] | np.ndarray, name: str
+) -> Summand:
     """Extends matrices on the generators to the group; see `Representation.from_generators`."""
     if group.order is None:
         raise ValueError(
@@ -98,8 +100,10 @@ def as_matrix(matrix: Any) -> np.ndarray:
         return as_matrix(permutation) * signs
     array = np.asarray(matrix)
     if array.ndim == 1:
-        if not (np.issubdtype(array.dtype, np.integer) and
-                np.array_equal(np.sort(array), np.arange(len(array)))):
+        if not (
+            np.issubdtype(array.dtype, np.integer)
+            and np.array_equal(np.sort(array), np.arange(len(array)))
+        ):
             raise ValueError(
                 f"matrices: expected a permutation of 0..{len(array) - 1}, got {matrix!r}"
             )
@@ -121,9 +125,7 @@ def _checked(matrices: Any, what: str, count: int) -> np.ndarray:
             f"matrices: expected real square matrices of one size, {what}; {error}"
         ) from None
     if stack.ndim != 3 or stack.shape[1] != stack.shape[2] or len(stack) != count:
-        raise ValueError(
-            f"matrices: expected shape ({count}, n, n), {what}, got {stack.shape}"
-        )
+        raise ValueError(f"matrices: expected shape ({count}, n, n), {what}, got {stack.shape}")
     if stack.shape[1] == 0:
         raise ValueError(f"matrices: expected matrices of positive size, got {stack.shape}")
     if not np.isfinite(stack).all():

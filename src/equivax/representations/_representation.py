@@ -16,11 +16,8 @@ from jaxtyping import Float
 from .._numerics import freeze
 from ..groups import Group, GroupElement, Subgroup
 from ._from_matrices import summand_from_generators, summand_from_matrices
-from ._irrep_algebra import clebsch_gordan, restricted_irrep
+from ._operations import block_diagonal, is_permutation, restricted_summand, tensor_summand
 from ._summand import Summand
-
-#: Entries of matrices that are permutations must be 0, 1 or -1 to this accuracy.
-PERMUTATION_TOLERANCE = 1e-9
 
 
 class Representation:
@@ -136,14 +133,7 @@ class Representation:
 
         Assembled at every access; the library itself works with the small blocks.
         """
-        dense = np.zeros((self.size, self.size))
-        start = 0
-        for summand, count in self._runs:
-            for _ in range(count):
-                stop = start + summand.size
-                dense[start:stop, start:stop] = summand.change_of_basis
-                start = stop
-        return freeze(dense)
+        return freeze(block_diagonal([(s.change_of_basis, n) for s, n in self._runs]))
 
     @property
     def data(self) -> tuple[tuple[Summand, int], ...]:
@@ -184,15 +174,7 @@ class Representation:
 
     def evaluate(self, coordinates: np.ndarray) -> Float[np.ndarray, "elements n n"]:
         """Matrices at group elements given by coordinates ``(N, p)``."""
-        dense = np.zeros((len(coordinates), self.size, self.size))
-        start = 0
-        for summand, count in self._runs:
-            block = summand.evaluate(coordinates)
-            for _ in range(count):
-                stop = start + summand.size
-                dense[:, start:stop, start:stop] = block
-                start = stop
-        return dense
+        return block_diagonal([(s.evaluate(coordinates), n) for s, n in self._runs])
 
     @property
     def matrices(self) -> Float[np.ndarray, "elements n n"]:
@@ -243,12 +225,12 @@ class Representation:
     @functools.cached_property
     def is_permutation(self) -> bool:
         """Whether every ``rho(g)`` is a permutation matrix, so pointwise functions commute."""
-        return all(_is_permutation(summand, signed=False) for summand, _ in self._runs)
+        return all(is_permutation(summand, signed=False) for summand, _ in self._runs)
 
     @functools.cached_property
     def is_signed_permutation(self) -> bool:
         """Whether every ``rho(g)`` has one entry +-1 per row: odd pointwise functions commute."""
-        return all(_is_permutation(summand, signed=True) for summand, _ in self._runs)
+        return all(is_permutation(summand, signed=True) for summand, _ in self._runs)
 
     @property
     def is_irreducible(self) -> bool:
@@ -290,15 +272,11 @@ class Representation:
         """
         if all(summand.orthogonalizer is None for summand, _ in self._runs):
             return None
-        dense = np.eye(self.size)
-        start = 0
-        for summand, count in self._runs:
-            for _ in range(count):
-                stop = start + summand.size
-                if summand.orthogonalizer is not None:
-                    dense[start:stop, start:stop] = summand.orthogonalizer
-                start = stop
-        return freeze(dense)
+        roots = [
+            (np.eye(s.size) if s.orthogonalizer is None else s.orthogonalizer, n)
+            for s, n in self._runs
+        ]
+        return freeze(block_diagonal(roots))
 
     @property
     def induced_from(self) -> tuple[Subgroup, Representation] | None:
@@ -335,7 +313,17 @@ class Representation:
         """
         if not isinstance(other, Representation):
             return NotImplemented
-        return tensor_product(self, other)
+        if self._group is not other._group:
+            raise ValueError(
+                f"tensor product: the first factor is acted on by {self._group.name}, the second "
+                f"by {other._group.name}; restrict them to a common group"
+            )
+        if len(other._runs) > 1 or other._runs[0][1] > 1:
+            first, second = self.fused(), other.fused()
+        else:
+            first, second = self, other
+        right = second._runs[0][0]
+        return Representation(self._group, [(tensor_summand(s, right), n) for s, n in first._runs])
 
     def restrict(self, subgroup: Any) -> Representation:
         """The same matrices for fewer elements: the representation of a subgroup.
@@ -352,7 +340,8 @@ class Representation:
                 f"subgroup: expected a subgroup of {self._group.name}, got one of "
                 f"{inner.parent.name}"
             )
-        return Representation(inner.group, [(_restrict(s, inner), n) for s, n in self._runs])
+        runs = [(restricted_summand(summand, inner), count) for summand, count in self._runs]
+        return Representation(inner.group, runs)
 
     @functools.cached_property
     def isotypic_blocks(self) -> tuple[tuple[Any, int, np.ndarray], ...]:
@@ -394,9 +383,7 @@ class Representation:
             return Representation(
                 self._group, [(self._runs[0][0].renamed(name or self._runs[0][0].name), 1)]
             )
-        fused = Summand(
-            self._group, self.irreps, self.change_of_basis, label, self.orthogonalizer
-        )
+        fused = Summand(self._group, self.irreps, self.change_of_basis, label, self.orthogonalizer)
         return Representation(self._group, [(fused, 1)])
 
     def renamed(self, name: str) -> Representation:
@@ -454,83 +441,3 @@ class Representation:
             ValueError: If they do not extend to a representation; the worst pair is named.
         """
         return cls(group, [(summand_from_generators(group, matrices, name), 1)])
-
-
-def direct_sum(reps: Iterable[Representation]) -> Representation:
-    """Direct sum of representations of one group; summands are kept in order.
-
-    Raises:
-        ValueError: If the list is empty or the groups differ.
-    """
-    reps = list(reps)
-    if not reps:
-        raise ValueError("reps: got no representation; a direct sum needs at least one")
-    for rep in reps:
-        if not isinstance(rep, Representation):
-            raise TypeError(f"reps: expected representations, got {type(rep).__name__}")
-    return Representation(reps[0].group, [run for rep in reps for run in rep.data])
-
-
-def tensor_product(a: Representation, b: Representation) -> Representation:
-    """Tensor product with matrices ``kron(a(g), b(g))``, decomposed into irreps.
-
-    Args:
-        a: First factor (slow index).
-        b: Second factor (fast index).
-
-    Returns:
-        One summand per summand of ``a`` if ``b`` has one summand, else a single summand.
-
-    Raises:
-        ValueError: If the groups differ.
-    """
-    if a.group is not b.group:
-        raise ValueError(f"tensor_product: a is acted on by {a.group.name}, b by {b.group.name}")
-    if len(b.data) > 1 or b.data[0][1] > 1:
-        a, b = a.fused(), b.fused()
-    right = b.data[0][0]
-    return Representation(a.group, [(_tensor_summand(left, right), n) for left, n in a.data])
-
-
-@functools.lru_cache(maxsize=256)
-def _tensor_summand(a: Summand, b: Summand) -> Summand:
-    """Kronecker product of two summands, assembled from products of irreps."""
-    columns, irreps = [], []
-    for i, c in zip(a.irreps, a.columns, strict=True):
-        for j, e in zip(b.irreps, b.columns, strict=True):
-            pair = np.kron(a.change_of_basis[:, c], b.change_of_basis[:, e])
-            ids, small = clebsch_gordan(a.group, i, j)
-            columns.append(pair @ small)
-            irreps += ids
-    return Summand(a.group, tuple(irreps), np.concatenate(columns, 1), f"({a.name} @ {b.name})")
-
-
-@functools.lru_cache(maxsize=256)
-def _restrict(summand: Summand, subgroup: Subgroup) -> Summand:
-    """A summand seen by a subgroup."""
-    columns, irreps = [], []
-    for i, c in zip(summand.irreps, summand.columns, strict=True):
-        ids, small = restricted_irrep(subgroup, i)
-        columns.append(summand.change_of_basis[:, c] @ small)
-        irreps += ids
-    return Summand(
-        subgroup.group, tuple(irreps), np.concatenate(columns, axis=1), f"{summand.name}|"
-    )
-
-
-@functools.lru_cache(maxsize=1024)
-def _is_permutation(summand: Summand, *, signed: bool) -> bool:
-    """Whether the matrices of a summand are (signed) permutations, on enough elements."""
-    group = summand.group
-    elements = group.testing_elements if group.order is None else group.generators
-    if not elements:
-        return True
-    matrices = summand.evaluate(np.asarray([g.coordinates for g in elements]))
-    rounded = np.round(np.abs(matrices) if signed else matrices)
-    near = np.abs((np.abs(matrices) if signed else matrices) - rounded).max()
-    return bool(
-        near < PERMUTATION_TOLERANCE
-        and (rounded >= 0).all()
-        and (rounded.sum(axis=1) == 1).all()
-        and (rounded.sum(axis=2) == 1).all()
-    )

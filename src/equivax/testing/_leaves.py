@@ -28,7 +28,9 @@ def assert_only_parameters(module: Any, expected: int | None = None) -> None:
     for path, leaf in jax.tree_util.tree_leaves_with_path(module):
         name = jax.tree_util.keystr(path)
         if isinstance(leaf, (np.ndarray, np.generic)):
-            raise AssertionError(f"leaf {name} is a NumPy array: host data belongs in static fields")
+            raise AssertionError(
+                f"leaf {name} is a NumPy array: host data belongs in static fields"
+            )
         if eqx.is_array(leaf):
             if not eqx.is_inexact_array(leaf):
                 raise AssertionError(f"leaf {name} has dtype {leaf.dtype}: not a parameter")

@@ -160,8 +160,8 @@ class QuadraticPool(AbstractModule):
     norm: ``m(m+1)/2``, ``m^2``, ``m(2m-1)`` numbers for types R, C, H. In front of them stand the
     ``m_0`` linear invariants, the trivial coordinates themselves.
 
-    Shapes: ``(..., n) -> (..., m_0 + quadratic)``, all trivial: the trivial coordinates, then irreps
-    in the group's order, in each the pairs ``(i, j)`` row by row with ``s`` fastest.
+    Shapes: ``(..., n) -> (..., m_0 + quadratic)``, all trivial: the trivial coordinates, then
+    irreps in the group's order, in each the pairs ``(i, j)`` row by row with ``s`` fastest.
     """
 
     in_type: Any = eqx.field(static=True)
@@ -211,8 +211,12 @@ class QuadraticPool(AbstractModule):
             left.append(np.einsum("nka,kab->knb", copies[:, first], psi[unit]))
             right.append(copies[:, second].transpose(1, 0, 2))
         dtype = jnp.result_type(float)
-        linear = columns[:, np.concatenate([[], *(blocks[i].ravel() for i in _identity(rep))]).astype(int)]
-        pairs = [(jnp.asarray(a, dtype), jnp.asarray(b, dtype)) for a, b in zip(left, right, strict=True)]
+        linear = columns[
+            :, np.concatenate([[], *(blocks[i].ravel() for i in _identity(rep))]).astype(int)
+        ]
+        pairs = [
+            (jnp.asarray(a, dtype), jnp.asarray(b, dtype)) for a, b in zip(left, right, strict=True)
+        ]
         return plain_layer(_quadratic_pool, jnp.asarray(linear, dtype), pairs)
 
 

@@ -1,0 +1,570 @@
+"""The tables that the laws run over: groups, types of each group, and recipes for modules.
+
+A recipe builds one module for a type of vectors; a case is a recipe on one type. A new layer
+is one new recipe here, and `test_cases.py` fails until it has one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import equivax as evx
+from equivax import groups, models, nn
+from equivax.representations import Representation
+from equivax.representations._summand import Summand
+
+# ---- groups ------------------------------------------------------------------------------------
+
+SHEAR = np.array([[1.0, 0.4], [0.0, 1.3]])
+
+
+def sheared_triangle() -> groups.FiniteGroup:
+    """A user's group: the symmetry of a triangle, written in coordinates that are not orthogonal."""
+    turn = np.array([[-0.5, -np.sqrt(0.75)], [np.sqrt(0.75), -0.5]])
+    flip = np.diag([1.0, -1.0])
+    inverse = np.linalg.inv(SHEAR)
+    return groups.from_generators([SHEAR @ turn @ inverse, SHEAR @ flip @ inverse], "sheared")
+
+
+GROUPS: dict[str, Callable[[], Any]] = {
+    "C1": lambda: groups.cyclic(1),
+    "C4": lambda: groups.cyclic(4),
+    "C8": lambda: groups.cyclic(8),
+    "D3": lambda: groups.dihedral(3),
+    "D4": lambda: groups.dihedral(4),
+    "klein": groups.klein,
+    "Q8": groups.quaternion,
+    "C3xC3": lambda: groups.direct_product(groups.cyclic(3), groups.cyclic(3)),
+    "C4xD3": lambda: groups.direct_product(groups.cyclic(4), groups.dihedral(3)),
+    "octahedral": groups.octahedral,
+    "icosahedral": groups.icosahedral,
+    "sheared": sheared_triangle,
+    "SO2": groups.so2,
+    "O2": groups.o2,
+    "SO3": groups.so3,
+}
+
+# ---- types -------------------------------------------------------------------------------------
+
+
+def random_orthogonal(size: int, seed: int) -> np.ndarray:
+    """A Haar-distributed orthogonal matrix."""
+    q, r = np.linalg.qr(np.random.default_rng(seed).standard_normal((size, size)))
+    return q * np.sign(np.diag(r))
+
+
+def from_irreps(parts: list[Representation], basis: np.ndarray, name: str) -> Representation:
+    """One summand ``Q (psi_1 + psi_2 + ...) Q^T`` with exactly the given ``Q``."""
+    irreps = tuple(i for part in parts for i in part.irreps)
+    return Representation(parts[0].group, [(Summand(parts[0].group, irreps, basis, name), 1)])
+
+
+def turned(parts: list[Representation], seed: int) -> Representation:
+    """`from_irreps` in a random orthogonal basis."""
+    size = sum(part.size for part in parts)
+    return from_irreps(parts, random_orthogonal(size, seed), f"turned{seed}")
+
+
+@functools.cache
+def types(group_name: str) -> dict[str, Representation]:
+    """The types of a group, by what is special about them."""
+    G = GROUPS[group_name]()
+    finite = G.order is not None
+    irreps = G.irreps(None if finite else 2)
+    trivial, last, middle = irreps[0], irreps[-1], irreps[len(irreps) // 2]
+    table = {
+        "interleaved": last + 2 * trivial + middle + 2 * last + trivial,
+        "turned": turned([last, trivial, middle, last, trivial], 1),
+        "one kind": turned([last, last], 2),
+        "two trivial": turned([trivial, trivial], 3),
+        "defining": G.defining,
+    }
+    mixed = evx.direct_sum([last, trivial, middle])
+    Q = random_orthogonal(mixed.size, 4)
+    table["measured"] = Representation.from_matrices(G, lambda g: Q @ mixed(g) @ Q.T, "measured")
+    if len(irreps) > 1:
+        table["no trivial"] = middle + 2 * last + middle
+    if finite:
+        table["regular"] = G.regular
+    if finite and G.order <= 24:
+        table["regulars"] = trivial + 2 * G.regular + last + G.regular
+    if group_name == "sheared":
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # it is not orthogonal, on purpose
+            table["sheared"] = Representation.from_matrices(G, G.given_matrices, "sheared")
+    return table
+
+
+@functools.cache
+def partner(group_name: str, type_name: str) -> Representation:
+    """Another type of the same group that some map reaches: the output of two-sided layers."""
+    table = types(group_name)
+    names = list(table)
+    start = names.index(type_name)
+    for name in names[start + 1 :] + names[: start + 1]:
+        if set(table[name].irreps) & set(table[type_name].irreps):
+            return table[name]
+    raise AssertionError("a type reaches itself")
+
+
+# ---- facts by characters, from another source than the layers --------------------------------
+
+
+def _characters(rep: Representation, frequency: int) -> tuple[np.ndarray, np.ndarray]:
+    coordinates, weights = rep.group.quadrature(2 * frequency)
+    return np.trace(rep.evaluate(coordinates), axis1=1, axis2=2), weights
+
+
+def hom_dimension(a: Representation, b: Representation) -> int:
+    """``mean_g chi_a(g) chi_b(g)``."""
+    frequency = max(a.group.irrep_data(i).frequency for i in a.irreps + b.irreps)
+    one, weights = _characters(a, frequency)
+    other, _ = _characters(b, frequency)
+    return round(float(np.sum(weights * one * other)))
+
+
+def invariant_dimension(rep: Representation) -> int:
+    """``mean_g chi(g)``."""
+    return hom_dimension(rep, rep.group.trivial)
+
+
+# ---- recipes -----------------------------------------------------------------------------------
+
+
+def _no_parameters(module: Any) -> int:
+    return 0
+
+
+def _linear_parameters(module: nn.Linear) -> int:
+    bias = 0 if module.bias_coeffs is None else invariant_dimension(module.out_type)
+    return hom_dimension(module.in_type, module.out_type) + bias
+
+
+def _affine_parameters(module: nn.Affine) -> int:
+    rep = module.in_type
+    scales = {
+        "irrep": len(rep.irreps),
+        "field": len(rep.summands),
+        "type": len(set(rep.irreps)),
+    }[module.per]
+    return scales + invariant_dimension(rep) if module.learnable else 0
+
+
+def _total(*modules: Any) -> int:
+    """Sum over the layers of a model, each counted by its own rule."""
+    total = 0
+    for module in modules:
+        if isinstance(module, nn.Linear):
+            total += _linear_parameters(module)
+        elif isinstance(module, nn.NormNonlinearity):
+            total += len(module.in_type.summands)
+        elif isinstance(module, nn.GatedNonlinearity):
+            total += len(module.in_type.summands) // 2
+        elif isinstance(module, nn.Affine):
+            total += _affine_parameters(module)
+    return total
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How to build a module for a type, and what the laws must know about it.
+
+    Attributes:
+        covers: The public class.
+        build: From a type, a partner type and a key.
+        parameters: The number of parameters that the module should have.
+        fits: Whether the type admits the module.
+        kind: ``"vectors"``: a module on vectors; ``"projection"``: a projection of parameters.
+        needs_key: The call takes ``key=``.
+        film: The call takes ``scale=`` and ``bias=``.
+        exports_inference: The export is the function at inference.
+        depth: Layers in a row: rounding errors add up over them.
+        on: Types that stand for the recipe where a law does not run over all of them.
+    """
+
+    covers: type
+    build: Callable[[Representation, Representation, Any], Any]
+    on: tuple[tuple[str, str], ...]
+    parameters: Callable[[Any], int] = _no_parameters
+    fits: Callable[[Representation], bool] = lambda rep: True
+    kind: str = "vectors"
+    needs_key: bool = False
+    film: bool = False
+    exports_inference: bool = False
+    depth: int = 1
+
+
+def _permuted(rep: Representation) -> bool:
+    return rep.is_permutation
+
+
+def _permuted_with_signs(rep: Representation) -> bool:
+    return rep.is_signed_permutation
+
+
+def _has_invariants(rep: Representation) -> bool:
+    return rep.contains_trivial
+
+
+def _small_group(rep: Representation) -> bool:
+    return rep.group.order is not None and rep.group.order <= 24
+
+
+def _gates_between(rep: Representation, **options: Any) -> nn.GatedNonlinearity:
+    """Gates and gated fields in turn."""
+    fields = [part for field in rep.summands for part in (field, rep.group.trivial)]
+    marks = ["gated", "gate"] * len(rep.summands)
+    return nn.GatedNonlinearity(evx.direct_sum(fields), marks, **options)
+
+
+def _sequence(rep: Representation, other: Representation, key: Any) -> nn.Sequential:
+    first, second = jax.random.split(key)
+    return nn.Sequential(
+        nn.Affine(rep),
+        nn.Linear(rep, rep, key=first),
+        nn.NormNonlinearity(rep, use_bias=False),
+        nn.Linear(rep, other, key=second),
+    )
+
+
+RECIPES: dict[str, Recipe] = {
+    "Linear": Recipe(
+        covers=nn.Linear,
+        build=lambda rep, other, key: nn.Linear(rep, other, bias_init="equinox", key=key),
+        parameters=_linear_parameters,
+        on=(("D4", "regulars"), ("Q8", "turned"), ("C3xC3", "interleaved"), ("SO3", "measured")),
+    ),
+    "Linear dense": Recipe(
+        covers=nn.Linear,
+        build=lambda rep, other, key: nn.Linear(rep, other, mode="dense", key=key),
+        parameters=_linear_parameters,
+        on=(("C4", "interleaved"), ("sheared", "sheared")),
+    ),
+    "Linear spectral": Recipe(
+        covers=nn.Linear,
+        build=lambda rep, other, key: nn.Linear(rep, other, mode="spectral", key=key),
+        parameters=_linear_parameters,
+        on=(("Q8", "regulars"), ("D3", "one kind"), ("icosahedral", "regular")),
+    ),
+    "Linear without bias": Recipe(
+        covers=nn.Linear,
+        build=lambda rep, other, key: nn.Linear(rep, other, use_bias=False, key=key),
+        parameters=_linear_parameters,
+        on=(("O2", "measured"),),
+    ),
+    "InvariantBias": Recipe(
+        covers=nn.InvariantBias,
+        build=lambda rep, other, key: nn.InvariantBias(rep, bias_init="equinox", key=key),
+        parameters=lambda module: invariant_dimension(module.in_type),
+        on=(("C4xD3", "turned"), ("D3", "two trivial"), ("klein", "no trivial")),
+    ),
+    "Affine": Recipe(
+        covers=nn.Affine,
+        build=lambda rep, other, key: nn.Affine(rep),
+        parameters=_affine_parameters,
+        on=(("D4", "turned"), ("SO2", "interleaved")),
+    ),
+    "Affine per field, residual": Recipe(
+        covers=nn.Affine,
+        build=lambda rep, other, key: nn.Affine(rep, per="field", residual=True),
+        parameters=_affine_parameters,
+        on=(("C8", "regulars"),),
+    ),
+    "Affine per type": Recipe(
+        covers=nn.Affine,
+        build=lambda rep, other, key: nn.Affine(rep, per="type"),
+        parameters=_affine_parameters,
+        on=(("C3xC3", "measured"), ("O2", "no trivial")),
+    ),
+    "Affine from outside": Recipe(
+        covers=nn.Affine,
+        build=lambda rep, other, key: nn.Affine(rep, learnable=False),
+        on=(("D3", "regulars"), ("Q8", "interleaved")),
+        film=True,
+    ),
+    "Affine from outside, per type, residual": Recipe(
+        covers=nn.Affine,
+        build=lambda rep, other, key: nn.Affine(
+            rep, learnable=False, per="type", residual=True, use_bias=False
+        ),
+        on=(("C4", "turned"),),
+        film=True,
+    ),
+    "Affine from outside, per field": Recipe(
+        covers=nn.Affine,
+        build=lambda rep, other, key: nn.Affine(rep, learnable=False, per="field"),
+        on=(("klein", "turned"),),
+        film=True,
+    ),
+    "Identity": Recipe(
+        covers=nn.Identity,
+        build=lambda rep, other, key: nn.Identity(rep),
+        on=(("C1", "regular"),),
+    ),
+    "Sequential": Recipe(
+        covers=nn.Sequential,
+        build=_sequence,
+        parameters=lambda module: _total(*module.layers[:2], module.layers[3]),
+        on=(("D3", "turned"), ("SO3", "interleaved")),
+        depth=4,
+    ),
+    "Disentangle": Recipe(
+        covers=nn.Disentangle,
+        build=lambda rep, other, key: nn.Disentangle(rep),
+        on=(("C8", "regular"), ("Q8", "one kind"), ("O2", "interleaved")),
+    ),
+    "Disentangle back": Recipe(
+        covers=nn.Disentangle,
+        build=lambda rep, other, key: nn.Disentangle(rep).inverse,
+        on=(("D4", "regulars"), ("C4xD3", "measured")),
+    ),
+    "FieldDropout": Recipe(
+        covers=nn.FieldDropout,
+        build=lambda rep, other, key: nn.FieldDropout(rep, 0.4),
+        on=(("D4", "interleaved"), ("SO2", "no trivial")),
+        needs_key=True,
+        exports_inference=True,
+    ),
+    "FieldDropout at inference": Recipe(
+        covers=nn.FieldDropout,
+        build=lambda rep, other, key: nn.FieldDropout(rep, 0.4, inference=True),
+        on=(("D3", "regular"),),
+    ),
+    "ReLU": Recipe(
+        covers=nn.ReLU,
+        build=lambda rep, other, key: nn.ReLU(rep),
+        fits=_permuted,
+        on=(("octahedral", "regular"),),
+    ),
+    "ELU": Recipe(
+        covers=nn.ELU,
+        build=lambda rep, other, key: nn.ELU(rep, 0.7),
+        fits=_permuted,
+        on=(("D4", "regular"),),
+    ),
+    "PointwiseNonlinearity": Recipe(
+        covers=nn.PointwiseNonlinearity,
+        build=lambda rep, other, key: nn.PointwiseNonlinearity(rep, jax.nn.gelu),
+        fits=_permuted,
+        on=(("Q8", "regular"),),
+    ),
+    "PointwiseNonlinearity, odd": Recipe(
+        covers=nn.PointwiseNonlinearity,
+        build=lambda rep, other, key: nn.PointwiseNonlinearity(rep, jnp.tanh, odd=True),
+        fits=_permuted_with_signs,
+        on=(("klein", "interleaved"), ("C4", "regulars")),
+    ),
+    "NormNonlinearity": Recipe(
+        covers=nn.NormNonlinearity,
+        build=lambda rep, other, key: nn.NormNonlinearity(rep),
+        parameters=lambda module: len(module.in_type.summands),
+        on=(("D4", "no trivial"), ("SO3", "turned")),
+    ),
+    "NormNonlinearity without bias": Recipe(
+        covers=nn.NormNonlinearity,
+        build=lambda rep, other, key: nn.NormNonlinearity(rep, jax.nn.sigmoid, use_bias=False),
+        on=(("C8", "interleaved"),),
+    ),
+    "NormNonlinearity, squash": Recipe(
+        covers=nn.NormNonlinearity,
+        build=lambda rep, other, key: nn.NormNonlinearity(rep, nn.squash, use_bias=False),
+        on=(("C4", "defining"),),
+    ),
+    "GatedNonlinearity": Recipe(
+        covers=nn.GatedNonlinearity,
+        build=lambda rep, other, key: nn.GatedNonlinearity.for_fields(rep),
+        parameters=lambda module: len(module.in_type.summands) // 2,
+        on=(("C8", "no trivial"), ("octahedral", "turned")),
+    ),
+    "GatedNonlinearity, gates kept": Recipe(
+        covers=nn.GatedNonlinearity,
+        build=lambda rep, other, key: _gates_between(rep, drop_gates=False),
+        parameters=lambda module: len(module.in_type.summands) // 2,
+        on=(("SO2", "measured"), ("D3", "interleaved")),
+    ),
+    "GatedNonlinearity without bias": Recipe(
+        covers=nn.GatedNonlinearity,
+        build=lambda rep, other, key: _gates_between(rep, function=jnp.tanh, use_bias=False),
+        on=(("Q8", "defining"),),
+    ),
+    "InvariantPool": Recipe(
+        covers=nn.InvariantPool,
+        build=lambda rep, other, key: nn.InvariantPool(rep),
+        fits=_has_invariants,
+        on=(("C4xD3", "regular"), ("D3", "two trivial"), ("O2", "turned")),
+    ),
+    "IrrepNormPool": Recipe(
+        covers=nn.IrrepNormPool,
+        build=lambda rep, other, key: nn.IrrepNormPool(rep),
+        on=(("C8", "turned"), ("icosahedral", "defining")),
+    ),
+    "IrrepNormPool, smooth": Recipe(
+        covers=nn.IrrepNormPool,
+        build=lambda rep, other, key: nn.IrrepNormPool(rep, trivial="value", eps=0.1),
+        on=(("klein", "regulars"), ("SO3", "interleaved")),
+    ),
+    "QuadraticPool": Recipe(
+        covers=nn.QuadraticPool,
+        build=lambda rep, other, key: nn.QuadraticPool(rep),
+        on=(("C4", "regulars"), ("Q8", "interleaved"), ("D3", "one kind")),
+    ),
+    "MLP": Recipe(
+        covers=models.MLP,
+        build=lambda rep, other, key: models.MLP(rep, other, [rep.group.order] * 2, key=key),
+        parameters=lambda module: _total(*module.layers.layers),
+        fits=_small_group,
+        on=(("D4", "turned"), ("sheared", "defining")),
+        depth=5,
+    ),
+    "MLP with norms and dropout": Recipe(
+        covers=models.MLP,
+        build=lambda rep, other, key: models.MLP(
+            rep, other, [rep], activation=nn.NormNonlinearity, dropout=0.3, key=key
+        ),
+        parameters=lambda module: _total(*module.layers.layers),
+        on=(("SO2", "turned"), ("C3xC3", "no trivial")),
+        needs_key=True,
+        exports_inference=True,
+        depth=4,
+    ),
+    "MLP with gates": Recipe(
+        covers=models.MLP,
+        build=lambda rep, other, key: models.MLP(
+            rep, other, [rep], activation=nn.GatedNonlinearity, use_bias=False, key=key
+        ),
+        parameters=lambda module: _total(*module.layers.layers),
+        fits=_has_invariants,  # else no linear map makes gates
+        on=(("SO3", "interleaved"), ("C4", "turned")),
+        depth=3,
+    ),
+    "InvariantMLP": Recipe(
+        covers=models.InvariantMLP,
+        build=lambda rep, other, key: models.InvariantMLP(rep, 3, [2 * rep.group.order], key=key),
+        parameters=lambda module: (
+            _total(*module.backbone.layers) + 3 * (module.pool.out_type.size + 1)
+        ),
+        fits=_small_group,
+        on=(("D3", "regulars"), ("Q8", "turned")),
+        depth=4,
+    ),
+    "InvariantMLP, quadratic": Recipe(
+        covers=models.InvariantMLP,
+        build=lambda rep, other, key: models.InvariantMLP(
+            rep, 2, [rep], activation=nn.NormNonlinearity, pool="quadratic", key=key
+        ),
+        parameters=lambda module: (
+            _total(*module.backbone.layers) + 2 * (module.pool.out_type.size + 1)
+        ),
+        on=(("SO3", "no trivial"),),
+        depth=4,
+    ),
+    "InvariantMLP, mean": Recipe(
+        covers=models.InvariantMLP,
+        build=lambda rep, other, key: models.InvariantMLP(
+            rep, 2, [rep], activation=nn.NormNonlinearity, pool="mean", use_bias=False, key=key
+        ),
+        parameters=lambda module: (
+            _total(*module.backbone.layers) + 2 * module.pool.out_type.size
+        ),
+        fits=_has_invariants,
+        on=(("klein", "regular"),),
+        depth=4,
+    ),
+    "CommutingConstraint": Recipe(
+        covers=nn.CommutingConstraint,
+        build=lambda rep, other, key: nn.CommutingConstraint(rep, other),
+        kind="projection",
+        on=(("D4", "turned"), ("Q8", "regular"), ("SO3", "interleaved")),
+    ),
+    "InvariantConstraint": Recipe(
+        covers=nn.InvariantConstraint,
+        build=lambda rep, other, key: nn.InvariantConstraint(rep),
+        kind="projection",
+        on=(("D4", "turned"), ("C3xC3", "regular"), ("SO3", "no trivial")),
+    ),
+}
+
+
+# ---- cases -------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A recipe on one type."""
+
+    recipe: Recipe
+    group: str
+    type: str
+
+    @property
+    def rep(self) -> Representation:
+        """The type."""
+        return types(self.group)[self.type]
+
+    def build(self, key: Any) -> Any:
+        """The module, with a fresh draw of its parameters."""
+        with warnings.catch_warnings():
+            # A table of types against types meets irreps that reach no output.
+            warnings.simplefilter("ignore", nn.UnusedIrrepsWarning)
+            return self.recipe.build(self.rep, partner(self.group, self.type), key)
+
+    def options(self, module: Any, key: Any, dtype: Any = None) -> dict[str, Any]:
+        """Further arguments of the call: invariant, and the same for every example."""
+        options: dict[str, Any] = {}
+        if self.recipe.needs_key:
+            options["key"] = key
+        if self.recipe.film:
+            dtype = jnp.result_type(float) if dtype is None else dtype
+            one, other = jax.random.split(key)
+            options["scale"] = jax.random.normal(one, (module.num_scale,), dtype)
+            if module.num_bias and module.per != "type":
+                options["bias"] = jax.random.normal(other, (module.num_bias,), dtype)
+        return options
+
+
+CASES: dict[str, Case] = {
+    f"{name} [{group}: {type_}]": Case(recipe, group, type_)
+    for name, recipe in RECIPES.items()
+    for group, type_ in recipe.on
+}
+
+#: The cases that map vectors to vectors.
+LAYERS = {name: case for name, case in CASES.items() if case.recipe.kind == "vectors"}
+
+#: Every type of every group, by label.
+TYPES = [(group, type_) for group in GROUPS for type_ in types(group)]
+
+
+def public_modules() -> set[type]:
+    """Every module class that `equivax.nn` or `equivax.models` exports, at any depth."""
+    found: set[type] = set()
+    for package in (nn, models):
+        open_ = [package]
+        seen = set()
+        while open_:
+            current = open_.pop()
+            if id(current) in seen:
+                continue
+            seen.add(id(current))
+            for name, value in vars(current).items():
+                if name.startswith("_"):
+                    continue
+                if isinstance(value, type) and issubclass(value, eqx.Module):
+                    found.add(value)
+                elif getattr(value, "__name__", "").startswith(package.__name__ + "."):
+                    if hasattr(value, "__path__"):
+                        open_.append(value)
+    return {cls for cls in found if cls.__module__.startswith("equivax.") and not _abstract(cls)}
+
+
+def _abstract(cls: type) -> bool:
+    return cls.__name__.startswith("Abstract")
