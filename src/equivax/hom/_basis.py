@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
 
 from ..representations import Representation, as_representation, check_same_group
 from ._compiled import compiled_apply, compiled_coefficients, compiled_synthesize
@@ -172,7 +172,7 @@ class HomBasis:
         drawn = draw(key, blocks, scheme, dtype, taps)  # jit returns dicts sorted by key
         return {block.name: drawn[block.name] for block in self.blocks}
 
-    def _leading(self, coeffs: Mapping[str, Array]) -> tuple[int, ...]:
+    def _leading(self, coeffs: Mapping[str, ArrayLike]) -> tuple[int, ...]:
         """Checks names and shapes; returns the broadcast leading axes."""
         names = [block.name for block in self.blocks]
         if not isinstance(coeffs, Mapping) or set(coeffs) != set(names):
@@ -187,14 +187,14 @@ class HomBasis:
                     f"'{block.name}', got {shape}"
                 )
             leading.append(shape[:-3])
-        return jnp.broadcast_shapes(*leading) if leading else ()
+        return np.broadcast_shapes(*leading) if leading else ()
 
-    def _dtype(self, coeffs: Mapping[str, Array]) -> Any:
+    def _dtype(self, coeffs: Mapping[str, ArrayLike]) -> Any:
         if not coeffs:
             return jnp.result_type(float)
         return jnp.result_type(*(jnp.asarray(c).dtype for c in coeffs.values()))
 
-    def synthesize(self, coeffs: Mapping[str, Array]) -> Float[Array, "*leading out in"]:
+    def synthesize(self, coeffs: Mapping[str, ArrayLike]) -> Float[Array, "*leading out in"]:
         """The dense matrix of a commuting map.
 
         Args:
@@ -219,7 +219,7 @@ class HomBasis:
         return compiled_synthesize(self, arrays, leading, wide).astype(dtype)
 
     def coefficients(
-        self, matrix: Float[Array, "*leading out in"]
+        self, matrix: Shaped[ArrayLike, "*leading out in"]
     ) -> dict[str, Float[Array, "*leading m_out m_in s"]]:
         """Coefficients of the orthogonal projection: ``<Q_o^T W Q_i, Psi_s> / d``.
 
@@ -245,7 +245,9 @@ class HomBasis:
         found = compiled_coefficients(self, matrix.astype(_at_least_float32(matrix.dtype)))
         return {b.name: found[b.name].astype(matrix.dtype) for b in self.blocks}
 
-    def project(self, matrix: Float[Array, "*leading out in"]) -> Float[Array, "*leading out in"]:
+    def project(
+        self, matrix: Shaped[ArrayLike, "*leading out in"]
+    ) -> Float[Array, "*leading out in"]:
         """Frobenius-orthogonal projection ``mean_g rho_out(g) W rho_in(g)^T``."""
         matrix = jnp.asarray(matrix)
         coeffs = self.coefficients(matrix)
@@ -255,8 +257,8 @@ class HomBasis:
 
     def apply(
         self,
-        coeffs: Mapping[str, Array],
-        x: Float[Array, "*batch in"],
+        coeffs: Mapping[str, ArrayLike],
+        x: Shaped[ArrayLike, "*batch in"],
         *,
         mode: str = "spectral",
         precision: jax.lax.PrecisionLike = None,
@@ -302,7 +304,7 @@ class HomBasis:
         """What ``mode="auto"`` means for a number of vectors: ``"dense"`` or ``"spectral"``."""
         return "spectral" if prefers_spectral(self.layout, rows, dtype) else "dense"
 
-    def transpose(self, coeffs: Mapping[str, Array]) -> dict[str, Array]:
+    def transpose(self, coeffs: Mapping[str, ArrayLike]) -> dict[str, Array]:
         """Coefficients of ``W^T`` in ``Hom_G(out_rep, in_rep)``."""
         self._leading(coeffs)
         return {
@@ -313,7 +315,7 @@ class HomBasis:
             for block in self.blocks
         }
 
-    def norm_sq(self, coeffs: Mapping[str, Array]) -> Float[Array, "*leading"]:
+    def norm_sq(self, coeffs: Mapping[str, ArrayLike]) -> Float[Array, "*leading"]:
         """Squared Frobenius norm of the matrix, ``sum_k d_k |theta_k|^2``."""
         leading = self._leading(coeffs)
         total = jnp.zeros(leading, self._dtype(coeffs))
@@ -342,7 +344,7 @@ class HomBasis:
 
 def _at_least_float32(dtype: Any) -> Any:
     """float32 for 16-bit types: bases and sums are too coarse in fewer bits."""
-    return jnp.promote_types(dtype, jnp.float32) if jnp.dtype(dtype).itemsize < 4 else dtype
+    return jnp.dtype(jnp.float32) if jnp.dtype(dtype).itemsize < 4 else dtype
 
 
 def hom_basis(in_rep: Any, out_rep: Any) -> HomBasis:

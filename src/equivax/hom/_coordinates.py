@@ -44,8 +44,9 @@ def _to_irreps(rep: Representation, x: Float[Array, "*batch n"]) -> dict[str, Ar
     found: dict[str, Array] = {}
     for batch, order, piece in zip(layout.batches, layout.in_side.copy_orders, pieces, strict=True):
         count, q, s = len(batch.irreps), batch.quotient, batch.algebra
-        split = piece.reshape(count, rows, q, -1, s).transpose(0, 1, 3, 2, 4)
-        split = split.reshape(count, rows, -1, q * s)
+        copies = piece.shape[-1] // s
+        split = piece.reshape(count, rows, q, copies, s).transpose(0, 1, 3, 2, 4)
+        split = split.reshape(count, rows, copies, q * s)
         if order is not None:
             split = split[:, :, np.argsort(order)]
         for index, (irrep, name) in enumerate(zip(batch.irreps, batch.names, strict=True)):
@@ -75,8 +76,9 @@ def from_irreps(
         )
         if order is not None:
             stacked = stacked[:, :, order]
-        split = stacked.reshape(count, rows, -1, q, s).transpose(0, 1, 3, 2, 4)
-        pieces.append(split.reshape(count, rows * q, -1))
+        copies = stacked.shape[2]
+        split = stacked.reshape(count, rows, copies, q, s).transpose(0, 1, 3, 2, 4)
+        pieces.append(split.reshape(count, rows * q, copies * s))
     y = from_spectral(layout, layout.in_side, pieces, rows, first.dtype)
     return y.reshape(*leading, rep.size)
 
