@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from hypothesis import HealthCheck, settings
+
 from equivax import Representation, direct_sum, groups
 from equivax.groups import Group, GroupElement
 from equivax.representations._summand import Summand
-from hypothesis import HealthCheck, settings
 
 #: Every run draws the same examples; the x64 fixture may span all of them.
 settings.register_profile(
@@ -65,7 +66,9 @@ def random_type(
     kinds = []
     for _ in range(int(rng.integers(1, 4))):
         chosen = direct_sum([irreps[i] for i in rng.integers(len(irreps), size=rng.integers(1, 4))])
-        kinds.append(in_random_basis(chosen, int(rng.integers(2**31))) if rng.random() < 0.7 else chosen)
+        kinds.append(
+            in_random_basis(chosen, int(rng.integers(2**31))) if rng.random() < 0.7 else chosen
+        )
     parts = [kinds[i] for i in rng.integers(len(kinds), size=rng.integers(1, summands + 1))]
     while len(parts) > 1 and sum(p.size for p in parts) > max_size:
         parts.pop()

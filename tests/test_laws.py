@@ -259,7 +259,8 @@ def test_training_keeps_equivariance(name, optimiser, key):
             return ((eqx.combine(p, static)(x, **options) - target) ** 2).mean()
 
         gradient = jax.grad(loss)(parameters)
-        updates, state = optimizer.update(gradient, state, parameters)
+        with jax.numpy_dtype_promotion("standard"):  # optax promotes its step count
+            updates, state = optimizer.update(gradient, state, parameters)
         return optax.apply_updates(parameters, updates), state
 
     trained, state = parameters, optimizer.init(parameters)
@@ -390,7 +391,7 @@ def reachable(thing: Any, path: str = "export") -> list[tuple[str, Any]]:
 
 
 def _of_jax(function: Any) -> bool:
-    return function.__module__.split(".")[0] in ("jax", "jaxlib", "equinox", "numpy", "builtins")
+    return (function.__module__ or "").split(".")[0] in ("jax", "jaxlib", "equinox", "numpy", "builtins")
 
 
 def assert_free_of_equivax(thing: Any) -> None:
@@ -454,7 +455,7 @@ def test_export_of_a_users_model(key):
     hidden = 2 * G.regular
     model = Wrapper(
         nn.Linear(G.regular, hidden, key=keys[0]),
-        [nn.ReLU(hidden), eqx.nn.Lambda(jnp.sin), nn.Linear(hidden, G.irrep(1, 1), key=keys[1])],
+        [nn.ReLU(hidden), eqx.nn.Lambda(jnp.sin), nn.Linear(hidden, G.regular, key=keys[1])],
     )
     plain = evx.export(model)
     assert type(plain) is Wrapper

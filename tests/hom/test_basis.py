@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from random_types import FINITE, LIE, in_random_basis, mean_over_group, random_type, represent
 
 from equivax import Representation, groups, hom_basis
+from random_types import FINITE, LIE, in_random_basis, mean_over_group, random_type, represent
 
 
 def pair(group, seed):
@@ -35,7 +35,8 @@ PAIRS: dict[str, tuple[Representation, Representation]] = {
     "quaternionic, regular": (Q8.regular, 2 * Q8.regular),
     "product of types": shared_pair(C4xQ8),
     "one type, random basis": (
-        in_random_basis(2 * D4.irrep(1, 1), 5), in_random_basis(3 * D4.irrep(1, 1), 6)
+        in_random_basis(2 * D4.irrep(1, 1), 5),
+        in_random_basis(3 * D4.irrep(1, 1), 6),
     ),
     "partly disjoint": (D4.irrep(1, 0) + D4.irrep(1, 1), D4.trivial + D4.irrep(1, 1)),
     "SO(2)": shared_pair(SO2),
@@ -181,7 +182,7 @@ def test_composition_multiplies_coefficients_over_the_algebra(name):
         np.testing.assert_allclose(product[key], number_product(b[key], a[key]), atol=1e-11)
 
 
-# ---- leading axes, transformations ---------------------------------------------------------------
+# ---- leading axes, transformations --------------------------------------------------------------
 
 
 @x64
@@ -190,7 +191,10 @@ def test_leading_axes(name):
     basis = hom_basis(*PAIRS[name])
     coeffs = drawn(basis, leading=(2, 3))
     each = np.stack(
-        [[dense(basis, {k: c[i, j] for k, c in coeffs.items()}) for j in range(3)] for i in range(2)]
+        [
+            [dense(basis, {k: c[i, j] for k, c in coeffs.items()}) for j in range(3)]
+            for i in range(2)
+        ]
     )
     np.testing.assert_allclose(basis.synthesize(coeffs), each, atol=1e-12)
     for key, theta in basis.coefficients(each).items():
@@ -290,9 +294,7 @@ def test_sixteen_bits_are_expanded_in_float32():
     assert matrix.dtype == jnp.bfloat16
     # One rounding to 8 bits at the end, none before.
     exact = dense(basis, rounded)
-    np.testing.assert_allclose(
-        np.asarray(matrix, np.float64), exact, rtol=2**-8, atol=1e-5
-    )
+    np.testing.assert_allclose(np.asarray(matrix, np.float64), exact, rtol=2**-8, atol=1e-5)
 
 
 def test_both_precisions_in_one_process(precision):
@@ -306,7 +308,7 @@ def test_both_precisions_in_one_process(precision):
             np.testing.assert_allclose(matrix, expected, atol=1e-12 if wide else 1e-5)
 
 
-# ---- values --------------------------------------------------------------------------------------
+# ---- values -------------------------------------------------------------------------------------
 
 
 def test_equal_types_give_one_basis_whatever_their_names():
@@ -317,9 +319,13 @@ def test_equal_types_give_one_basis_whatever_their_names():
 
 
 def test_one_name_for_two_representations():
-    """Defect 3 of the peer: decompositions cached by name give the first one's basis."""
-    first = represent(D4, [(1, 1), (0, 0)], in_random_basis(D4.irrep(1, 1) + D4.trivial, 1).change_of_basis)
-    second = represent(D4, [(1, 1), (0, 0)], in_random_basis(D4.irrep(1, 1) + D4.trivial, 2).change_of_basis)
+    """A fault of symm-learning 0.8.1: decompositions cached by name give the first one's basis."""
+    first = represent(
+        D4, [(1, 1), (0, 0)], in_random_basis(D4.irrep(1, 1) + D4.trivial, 1).change_of_basis
+    )
+    second = represent(
+        D4, [(1, 1), (0, 0)], in_random_basis(D4.irrep(1, 1) + D4.trivial, 2).change_of_basis
+    )
     assert first.name == second.name
     assert first != second
     for rep in (first, second):
@@ -329,7 +335,7 @@ def test_one_name_for_two_representations():
 
 
 def test_one_irrep_type_in_a_random_basis_keeps_its_basis(x64):
-    """Defect 2 of the peer: two copies of the plane irrep of D3 in a random basis."""
+    """A fault of symm-learning 0.8.1: two copies of the plane irrep of D3 in a random basis."""
     d3 = groups.dihedral(3)
     rep = in_random_basis(2 * d3.irrep(1, 1), 4)
     basis = hom_basis(rep, rep)
@@ -339,7 +345,7 @@ def test_one_irrep_type_in_a_random_basis_keeps_its_basis(x64):
 
 
 def test_two_ways_to_write_the_quaternions(x64):
-    """Defect 5 of the peer: endomorphisms must come from the irrep's own matrices."""
+    """A fault of symm-learning 0.8.1: endomorphisms must come from the irrep's own matrices."""
     i = np.array([[0, -1, 0, 0], [1, 0, 0, 0], [0, 0, 0, -1], [0, 0, 1, 0]], float)
     j = np.array([[0, 0, -1, 0], [0, 0, 0, 1], [1, 0, 0, 0], [0, -1, 0, 0]], float)
     flip = np.diag([1.0, -1.0, -1.0, -1.0])

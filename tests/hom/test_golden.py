@@ -1,12 +1,12 @@
 """Hom spaces and `Linear` against the golden numbers."""
 
-import golden_vectors as gv
 import jax
 import numpy as np
 import pytest
-from golden_vectors import ATOL
 
+import golden_vectors as gv
 from equivax import hom_basis, nn
+from golden_vectors import ATOL
 
 pytestmark = pytest.mark.usefixtures("x64")
 
@@ -60,8 +60,10 @@ def test_coefficients_and_synthesis(name):
     w, projected = gv.array(f"C/{name}/W"), gv.array(f"C/{name}/W_proj")
     found = basis.coefficients(w)
     np.testing.assert_allclose(basis.synthesize(found) if found else 0 * w, projected, atol=ATOL)
-    golden = {b["irrep"]: gv.array(f"C/{name}/coef/{b['irrep']}")
-              for b in gv.facts()["cases"][name]["blocks"]}
+    golden = {
+        b["irrep"]: gv.array(f"C/{name}/coef/{b['irrep']}")
+        for b in gv.facts()["cases"][name]["blocks"]
+    }
     names = {b.id: b.name for b in basis.blocks}
     assert {names[m.ids[i]] for i in golden} == set(found)
     for irrep, theta in golden.items():

@@ -1,4 +1,4 @@
-"""Section 3.2 of the theory: what the schemes draw, and what that means for outputs."""
+"""What the schemes draw, and what that means for outputs."""
 
 import functools
 
@@ -6,14 +6,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from random_types import FINITE, in_random_basis, represent
 
 from equivax import hom_basis
+from random_types import FINITE, in_random_basis, represent
 
 C5, D4, Q8 = FINITE["C5"], FINITE["D4"], FINITE["Q8"]
 
 #: One group per type of irrep, and the irrep of that type.
-KINDS = {"real": (D4, (1, 1)), "complex": (C5, (2,)), "quaternionic": (Q8, Q8.irreps()[-1].irreps[0])}
+KINDS = {
+    "real": (D4, (1, 1)),
+    "complex": (C5, (2,)),
+    "quaternionic": (Q8, Q8.irreps()[-1].irreps[0]),
+}
 each_kind = pytest.mark.parametrize("kind", KINDS)
 
 #: Scheme to variance, given the fans, and whether it is uniform.
@@ -90,7 +94,7 @@ def test_second_moment_of_the_output(kind, scheme, taps, key):
 
 
 def test_uneven_multiplicities_are_scaled_block_by_block(key):
-    """The spec's example: 1 A1 + 6 E to 6 A1 + 1 E of D4 gives 2/7 and 12/7 under Xavier."""
+    """1 A1 + 6 E to 6 A1 + 1 E of D4 gives 2/7 and 12/7 under Xavier."""
     a1, e = D4.trivial, D4.irrep(1, 1)
     basis = hom_basis(a1 + 6 * e, 6 * a1 + e)
     keys = jax.random.split(key, 4000)
@@ -104,11 +108,11 @@ def test_uneven_multiplicities_are_scaled_block_by_block(key):
     assert float(6 * (he["irrep(1,1)"] ** 2).mean()) == pytest.approx(2.0, rel=0.037)
 
 
-# ---- orthogonal ----------------------------------------------------------------------------------
+# ---- orthogonal ---------------------------------------------------------------------------------
 
 
 @each_kind
-@pytest.mark.parametrize(("m_in", "m_out"), [(3, 3), (2, 5), (5, 2)])
+@pytest.mark.parametrize("m_in, m_out", [(3, 3), (2, 5), (5, 2)])
 def test_orthogonal_is_semi_unitary(kind, m_in, m_out, key, x64):
     group, irrep = KINDS[kind]
     psi = group.irrep(*irrep)
@@ -154,7 +158,7 @@ def test_orthogonal_is_spread_evenly(kind, key):
     np.testing.assert_allclose(left - np.diag(np.diag(left)), 0.0, atol=spread)
 
 
-# ---- identity, zeros, callables ------------------------------------------------------------------
+# ---- identity, zeros, callables -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("group", ["D4", "C5", "Q8", "C4xQ8"])
@@ -168,7 +172,7 @@ def test_identity_is_the_identity(group, key, x64):
 
 
 def test_identity_between_bases_that_differ_by_a_reflection(key, x64):
-    """Defect 11 of the peer: the unit matrix in user coordinates projects to 0 or to 0.58."""
+    """A fault of symm-learning 0.8.1: the unit matrix in user coordinates projects to 0 or to 0.58."""
     c3 = FINITE["C3xC3"]
     psi = c3.irreps()[1]
     flip = np.diag([1.0, -1.0])
@@ -215,7 +219,7 @@ def test_callable_scheme(key):
     assert (np.asarray(coeffs[block.name]) == 12 * M_IN + 1).all()
 
 
-# ---- keys ----------------------------------------------------------------------------------------
+# ---- keys ---------------------------------------------------------------------------------------
 
 DRAWN = [*TABLE, "orthogonal"]
 

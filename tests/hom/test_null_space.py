@@ -4,10 +4,18 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from random_types import FINITE, LIE, constraints, dense_generators, laws, mean_over_group, random_type
 from scipy.linalg import null_space
 
 from equivax import hom_basis, linalg
+from random_types import (
+    FINITE,
+    LIE,
+    constraints,
+    dense_generators,
+    laws,
+    mean_over_group,
+    random_type,
+)
 
 #: Constraint matrices have entries of order 1 and singular values 0 or above 0.05.
 RCOND = 1e-8

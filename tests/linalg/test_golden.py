@@ -1,11 +1,11 @@
 """Projectors and norms against the golden numbers."""
 
-import golden_vectors as gv
 import numpy as np
 import pytest
-from golden_vectors import ATOL
 
+import golden_vectors as gv
 from equivax import linalg
+from golden_vectors import ATOL
 
 each_rep = pytest.mark.parametrize("name", gv.REPS)
 
@@ -32,6 +32,4 @@ def test_radii(name, x64):
     # Norms of copies depend on which copies Q names, so this needs the golden Q.
     rep = gv.with_golden_basis(name)
     x = gv.array(f"R/{name}/x")
-    np.testing.assert_allclose(
-        linalg.irrep_norms(x, rep), gv.array(f"R/{name}/radii"), atol=ATOL
-    )
+    np.testing.assert_allclose(linalg.irrep_norms(x, rep), gv.array(f"R/{name}/radii"), atol=ATOL)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from random_types import FINITE, LIE, in_random_basis, laws, random_type
 
 from equivax import linalg
+from random_types import FINITE, LIE, in_random_basis, laws, random_type
 
 D4, Q8 = FINITE["D4"], FINITE["Q8"]
 REP = in_random_basis(D4.regular + D4.irrep(1, 1), 1) + D4.trivial + D4.regular

@@ -1,13 +1,13 @@
 """Layers against the golden numbers."""
 
-import golden_vectors as gv
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from golden_vectors import ATOL
 
-import equinox as eqx
+import golden_vectors as gv
 from equivax import nn
+from golden_vectors import ATOL
 
 pytestmark = pytest.mark.usefixtures("x64")
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from random_types import FINITE, LIE, in_random_basis, laws, orthogonal, random_type, represent
 
 from equivax import Representation, direct_sum, groups, tensor_product
+from random_types import FINITE, LIE, in_random_basis, laws, orthogonal, random_type, represent
 
 C5, D4, Q8, S4 = FINITE["C5"], FINITE["D4"], FINITE["Q8"], FINITE["S4"]
 SO2, O2, SO3 = LIE["SO2"], LIE["O2"], LIE["SO3"]
@@ -30,7 +30,7 @@ def inner(a, b):
     return np.mean([a.character(g) * b.character(g) for g in elements])
 
 
-# ---- from matrices -------------------------------------------------------------------------------
+# ---- from matrices ------------------------------------------------
 
 
 @laws
@@ -91,7 +91,9 @@ def test_permutations_signs_and_conjugates():
     signed = Representation.from_generators(group, [(turn, [-1] * 4), (mirror, [1] * 4)])
     assert signed.is_signed_permutation
     assert not signed.is_permutation
-    np.testing.assert_allclose(signed(group.generators[0]), -corners(group.generators[0]), atol=1e-12)
+    np.testing.assert_allclose(
+        signed(group.generators[0]), -corners(group.generators[0]), atol=1e-12
+    )
     q = orthogonal(np.random.default_rng(0), 4)
     conjugated = Representation.from_generators(
         group, [q @ corners(g) @ q.T for g in group.generators]
@@ -132,13 +134,13 @@ def test_what_is_no_representation():
 
 
 def test_dictionary_free_reducible_callable():
-    """Defect 4 of the peer: rebuilding a reducible representation from a callable raised."""
+    """A fault of symm-learning 0.8.1: rebuilding a reducible representation from a callable raised."""
     rep = in_random_basis(D4.regular + D4.irrep(1, 1), 3)
     found = Representation.from_matrices(D4, rep)
     np.testing.assert_allclose(found.matrices, rep.matrices, atol=1e-12)
 
 
-# ---- values --------------------------------------------------------------------------------------
+# ---- values ------------------------------------------------
 
 
 @laws
@@ -188,7 +190,7 @@ def test_immutable():
         in_random_basis(D4.irrep(1, 1), 0).data[0][0].change_of_basis[0, 0] = 1.0
 
 
-# ---- sums ----------------------------------------------------------------------------------------
+# ---- sums ------------------------------------------------
 
 
 def test_runs_and_summands():
@@ -314,7 +316,7 @@ def test_refusals():
         D4.regular.transform(np.ones(7), D4.identity)
 
 
-# ---- regular, quotient, induced ------------------------------------------------------------------
+# ---- regular, quotient, induced ------------------------------------------------
 
 
 @pytest.mark.parametrize("name", FINITE)
@@ -333,10 +335,15 @@ def test_regular(name):
 
 
 SUBGROUPS = [
-    (D4, (0, 1)), (D4, (None, 4)), (D4, (1, 2)), (S4, [S4.generators[0]]),
-    (Q8, [Q8.generators[0]]), (FINITE["C6"], 3), (FINITE["C4xQ8"], "trivial"),
+    (D4, (0, 1)),
+    (D4, (None, 4)),
+    (D4, (1, 2)),
+    (S4, [S4.generators[0]]),
+    (Q8, [Q8.generators[0]]),
+    (FINITE["C6"], 3),
+    (FINITE["C4xQ8"], "trivial"),
 ]
-each_subgroup = pytest.mark.parametrize(("group", "spec"), SUBGROUPS, ids=str)
+each_subgroup = pytest.mark.parametrize("group, spec", SUBGROUPS, ids=str)
 
 
 @each_subgroup
@@ -404,7 +411,7 @@ def test_induced_from_so2_to_o2(frequency):
         np.testing.assert_allclose(rep(g) @ rep(h), rep(g @ h), atol=1e-12)
 
 
-# ---- restriction, tensor products ----------------------------------------------------------------
+# ---- restriction, tensor products ------------------------------------------------
 
 
 @each_subgroup
@@ -419,7 +426,7 @@ def test_restriction_has_the_same_matrices(group, spec):
 
 
 @pytest.mark.parametrize(
-    ("group", "spec"),
+    "group, spec",
     [(SO2, 4), (O2, "so2"), (O2, (None, 3)), (O2, (0.3, 4)), (SO3, "so2"), (SO3, "octahedral")],
     ids=str,
 )
@@ -449,11 +456,11 @@ def test_tensor_product_keeps_the_summands_of_the_left():
     assert [s.size for s in product.summands] == [16, 16, 2]
 
 
-# ---- facts about products of groups ----------------------------------------------------------------
+# ---- facts about products of groups ------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("left", "right", "order"),
+    "left, right, order",
     [
         (Q8, Q8, 64),
         (groups.cyclic(4), Q8, 32),
@@ -492,7 +499,7 @@ def test_types_meet_in_direct_products():
     assert 4 in sizes(c4q8, "quaternionic")
 
 
-# ---- admissibility ---------------------------------------------------------------------------------
+# ---- admissibility ------------------------------------------------
 
 
 def test_a_turned_regular_representation_is_no_permutation():

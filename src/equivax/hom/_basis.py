@@ -21,6 +21,9 @@ from ._layout import Layout, build_layout
 
 MODES = ("auto", "dense", "spectral")
 
+#: Batch size that ``mode="auto"`` assumes for a single vector.
+ROWS_UNDER_VMAP = 512
+
 
 @dataclasses.dataclass(frozen=True)
 class Block:
@@ -292,7 +295,9 @@ class HomBasis:
         if not coeffs:
             return jnp.zeros((*x.shape[:-1], self.out_rep.size), dtype)
         if mode == "auto":
-            mode = self.choose_mode(math.prod(x.shape[:-1]), dtype)
+            # A single vector is what a layer sees under vmap, where the batch is out of sight.
+            rows = math.prod(x.shape[:-1]) if x.ndim > 1 else ROWS_UNDER_VMAP
+            mode = self.choose_mode(rows, dtype)
         if mode == "dense":
             matrix = self.synthesize(coeffs).astype(dtype)
             return jnp.matmul(x.astype(dtype), matrix.T, precision=precision)
