@@ -172,7 +172,7 @@ def test_identity_is_the_identity(group, key, x64):
 
 
 def test_identity_between_bases_that_differ_by_a_reflection(key, x64):
-    """A fault of symm-learning 0.8.1: the unit matrix in user coordinates projects to 0 or to 0.58."""
+    """A fault of symm-learning 0.8.1: the unit matrix in user coordinates projects to 0."""
     c3 = FINITE["C3xC3"]
     psi = c3.irreps()[1]
     flip = np.diag([1.0, -1.0])

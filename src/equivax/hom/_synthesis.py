@@ -38,7 +38,11 @@ def batch_weight(
     out_order: np.ndarray | None,
 ) -> Float[Array, "irreps out in"]:
     """The weights of a batch as real matrices ``(irreps, m_out S, m_in S)`` in layout order."""
-    theta = jnp.stack([coefficients[name] for name in batch.names])
+    if len(batch.names) == 1:
+        theta = coefficients[batch.names[0]]
+        theta = theta.reshape(1, *theta.shape)
+    else:
+        theta = jnp.stack([coefficients[name] for name in batch.names])
     if out_order is not None:
         theta = theta[:, out_order]
     if in_order is not None:
@@ -140,13 +144,25 @@ def apply_spectral(
     rows = math.prod(leading)
     spectral = to_spectral(layout, layout.in_side, x.reshape(rows, x.shape[-1]))
     products = [
-        jnp.einsum("cbi,coi->cbo", z, weight, precision=precision)
-        if weight.shape[0] > 1
-        else jnp.matmul(z[0], weight[0].T, precision=precision)[None]
+        _product(z, weight, precision)
         for z, weight in zip(spectral, _weights(layout, coefficients), strict=True)
     ]
     y = from_spectral(layout, layout.out_side, products, rows, x.dtype)
     return y.reshape(*leading, layout.out_side.size)
+
+
+def _product(
+    z: Float[Array, "irreps rows in"],
+    weight: Float[Array, "irreps out in"],
+    precision: jax.lax.PrecisionLike,
+) -> Float[Array, "irreps rows out"]:
+    """``z W^T`` for every irrep of a batch; a single one as a plain product, which is faster."""
+    if z.shape[0] > 1:
+        return jnp.einsum("cbi,coi->cbo", z, weight, precision=precision)
+    y = jnp.einsum(
+        "bi,oi->bo", z.reshape(z.shape[1:]), weight.reshape(weight.shape[1:]), precision=precision
+    )
+    return y.reshape(1, *y.shape)
 
 
 def synthesize(
