@@ -102,7 +102,7 @@ def fresh_types(group_name: str) -> dict[str, Representation]:
         table["no trivial"] = middle + 2 * last + middle
     if finite:
         table["regular"] = G.regular
-    if finite and G.order <= 24:
+    if finite and G.order <= 12:
         table["regulars"] = trivial + 2 * G.regular + last + G.regular
     if group_name == "sheared":
         with warnings.catch_warnings():
@@ -193,6 +193,7 @@ class Recipe:
         film: The call takes ``scale=`` and ``bias=``.
         exports_inference: The export is the function at inference.
         depth: Layers in a row: rounding errors add up over them.
+        everywhere: Equivariance is tested on every type of every group that fits.
         on: Types that stand for the recipe where a law does not run over all of them.
     """
 
@@ -206,6 +207,7 @@ class Recipe:
     film: bool = False
     exports_inference: bool = False
     depth: int = 1
+    everywhere: bool = False
 
 
 def _permuted(rep: Representation) -> bool:
@@ -247,6 +249,7 @@ RECIPES: dict[str, Recipe] = {
         build=lambda rep, other, key: nn.Linear(rep, other, bias_init="equinox", key=key),
         parameters=_linear_parameters,
         on=(("D4", "regulars"), ("Q8", "turned"), ("C3xC3", "interleaved"), ("SO3", "measured")),
+        everywhere=True,
     ),
     "Linear dense": Recipe(
         covers=nn.Linear,
@@ -271,12 +274,14 @@ RECIPES: dict[str, Recipe] = {
         build=lambda rep, other, key: nn.InvariantBias(rep, bias_init="equinox", key=key),
         parameters=lambda module: invariant_dimension(module.in_type),
         on=(("C4xD3", "turned"), ("D3", "two trivial"), ("klein", "no trivial")),
+        everywhere=True,
     ),
     "Affine": Recipe(
         covers=nn.Affine,
         build=lambda rep, other, key: nn.Affine(rep),
         parameters=_affine_parameters,
         on=(("D4", "turned"), ("SO2", "interleaved")),
+        everywhere=True,
     ),
     "Affine per field, residual": Recipe(
         covers=nn.Affine,
@@ -295,6 +300,7 @@ RECIPES: dict[str, Recipe] = {
         build=lambda rep, other, key: nn.Affine(rep, learnable=False),
         on=(("D3", "regulars"), ("Q8", "interleaved")),
         film=True,
+        everywhere=True,
     ),
     "Affine from outside, per type, residual": Recipe(
         covers=nn.Affine,
@@ -321,16 +327,19 @@ RECIPES: dict[str, Recipe] = {
         parameters=lambda module: _total(*module.layers[:2], module.layers[3]),
         on=(("D3", "turned"), ("SO3", "interleaved")),
         depth=4,
+        everywhere=True,
     ),
     "Disentangle": Recipe(
         covers=nn.Disentangle,
         build=lambda rep, other, key: nn.Disentangle(rep),
         on=(("C8", "regular"), ("Q8", "one kind"), ("O2", "interleaved")),
+        everywhere=True,
     ),
     "Disentangle back": Recipe(
         covers=nn.Disentangle,
         build=lambda rep, other, key: nn.Disentangle(rep).inverse,
         on=(("D4", "regulars"), ("C4xD3", "measured")),
+        everywhere=True,
     ),
     "FieldDropout": Recipe(
         covers=nn.FieldDropout,
@@ -338,6 +347,7 @@ RECIPES: dict[str, Recipe] = {
         on=(("D4", "interleaved"), ("SO2", "no trivial")),
         needs_key=True,
         exports_inference=True,
+        everywhere=True,
     ),
     "FieldDropout at inference": Recipe(
         covers=nn.FieldDropout,
@@ -349,6 +359,7 @@ RECIPES: dict[str, Recipe] = {
         build=lambda rep, other, key: nn.ReLU(rep),
         fits=_permuted,
         on=(("octahedral", "regular"),),
+        everywhere=True,
     ),
     "ELU": Recipe(
         covers=nn.ELU,
@@ -367,12 +378,14 @@ RECIPES: dict[str, Recipe] = {
         build=lambda rep, other, key: nn.PointwiseNonlinearity(rep, jnp.tanh, odd=True),
         fits=_permuted_with_signs,
         on=(("klein", "interleaved"), ("C4", "regulars")),
+        everywhere=True,
     ),
     "NormNonlinearity": Recipe(
         covers=nn.NormNonlinearity,
         build=lambda rep, other, key: nn.NormNonlinearity(rep),
         parameters=lambda module: len(module.in_type.summands),
         on=(("D4", "no trivial"), ("SO3", "turned")),
+        everywhere=True,
     ),
     "NormNonlinearity without bias": Recipe(
         covers=nn.NormNonlinearity,
@@ -389,6 +402,7 @@ RECIPES: dict[str, Recipe] = {
         build=lambda rep, other, key: nn.GatedNonlinearity.for_fields(rep),
         parameters=lambda module: len(module.in_type.summands) // 2,
         on=(("C8", "no trivial"), ("octahedral", "turned")),
+        everywhere=True,
     ),
     "GatedNonlinearity, gates kept": Recipe(
         covers=nn.GatedNonlinearity,
@@ -406,11 +420,13 @@ RECIPES: dict[str, Recipe] = {
         build=lambda rep, other, key: nn.InvariantPool(rep),
         fits=_has_invariants,
         on=(("C4xD3", "regular"), ("D3", "two trivial"), ("O2", "turned")),
+        everywhere=True,
     ),
     "IrrepNormPool": Recipe(
         covers=nn.IrrepNormPool,
         build=lambda rep, other, key: nn.IrrepNormPool(rep),
         on=(("C8", "turned"), ("icosahedral", "defining")),
+        everywhere=True,
     ),
     "IrrepNormPool, smooth": Recipe(
         covers=nn.IrrepNormPool,
@@ -421,14 +437,18 @@ RECIPES: dict[str, Recipe] = {
         covers=nn.QuadraticPool,
         build=lambda rep, other, key: nn.QuadraticPool(rep),
         on=(("C4", "regulars"), ("Q8", "interleaved"), ("D3", "one kind")),
+        everywhere=True,
     ),
     "MLP": Recipe(
         covers=models.MLP,
-        build=lambda rep, other, key: models.MLP(rep, other, [rep.group.order] * 2, key=key),
+        build=lambda rep, other, key: models.MLP(
+            rep, other, [2 * rep.group.order] * 2, key=key
+        ),
         parameters=lambda module: _total(*module.layers.layers),
         fits=_small_group,
         on=(("D4", "turned"), ("sheared", "defining")),
         depth=5,
+        everywhere=True,
     ),
     "MLP with norms and dropout": Recipe(
         covers=models.MLP,
@@ -460,6 +480,7 @@ RECIPES: dict[str, Recipe] = {
         fits=_small_group,
         on=(("D3", "regulars"), ("Q8", "turned")),
         depth=4,
+        everywhere=True,
     ),
     "InvariantMLP, quadratic": Recipe(
         covers=models.InvariantMLP,
@@ -475,7 +496,7 @@ RECIPES: dict[str, Recipe] = {
     "InvariantMLP, mean": Recipe(
         covers=models.InvariantMLP,
         build=lambda rep, other, key: models.InvariantMLP(
-            rep, 2, [rep], activation=nn.NormNonlinearity, pool="mean", use_bias=False, key=key
+            rep, 2, [3 * rep], activation=nn.NormNonlinearity, pool="mean", use_bias=False, key=key
         ),
         parameters=lambda module: (
             _total(*module.backbone.layers) + 2 * module.pool.out_type.size
@@ -523,6 +544,11 @@ class Case:
             warnings.simplefilter("ignore", nn.UnusedIrrepsWarning)
             return self.recipe.build(table[self.type], partner(table, self.type), key)
 
+    @property
+    def abstract(self) -> Any:
+        """The module with shapes for arrays."""
+        return eqx.filter_eval_shape(self.build, jax.random.key(0))
+
     def options(self, module: Any, key: Any, dtype: Any = None) -> dict[str, Any]:
         """Further arguments of the call: invariant, and the same for every example."""
         options: dict[str, Any] = {}
@@ -545,6 +571,13 @@ CASES: dict[str, Case] = {
 
 #: The cases that map vectors to vectors.
 LAYERS = {name: case for name, case in CASES.items() if case.recipe.kind == "vectors"}
+
+#: The first case of every class of layers.
+ONE_PER_CLASS = {
+    name: case
+    for name, case in LAYERS.items()
+    if case is next(c for c in LAYERS.values() if c.recipe.covers is case.recipe.covers)
+}
 
 #: Every type of every group, by label.
 TYPES = [(group, type_) for group in GROUPS for type_ in types(group)]
