@@ -30,7 +30,7 @@ SHEAR = np.array([[1.0, 0.4], [0.0, 1.3]])
 
 
 def sheared_triangle() -> groups.FiniteGroup:
-    """A user's group: the symmetry of a triangle, written in coordinates that are not orthogonal."""
+    """A user's group: the symmetry of a triangle, in coordinates that are not orthogonal."""
     turn = np.array([[-0.5, -np.sqrt(0.75)], [np.sqrt(0.75), -0.5]])
     flip = np.diag([1.0, -1.0])
     inverse = np.linalg.inv(SHEAR)
@@ -441,9 +441,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "MLP": Recipe(
         covers=models.MLP,
-        build=lambda rep, other, key: models.MLP(
-            rep, other, [2 * rep.group.order] * 2, key=key
-        ),
+        build=lambda rep, other, key: models.MLP(rep, other, [2 * rep.group.order] * 2, key=key),
         parameters=lambda module: _total(*module.layers.layers),
         fits=_small_group,
         on=(("D4", "turned"), ("sheared", "defining")),
@@ -498,9 +496,7 @@ RECIPES: dict[str, Recipe] = {
         build=lambda rep, other, key: models.InvariantMLP(
             rep, 2, [3 * rep], activation=nn.NormNonlinearity, pool="mean", use_bias=False, key=key
         ),
-        parameters=lambda module: (
-            _total(*module.backbone.layers) + 2 * module.pool.out_type.size
-        ),
+        parameters=lambda module: _total(*module.backbone.layers) + 2 * module.pool.out_type.size,
         fits=_has_invariants,
         on=(("klein", "regular"),),
         depth=4,

@@ -1,8 +1,9 @@
 """The table of cases is complete, and says what it claims."""
 
-import cases
 import numpy as np
 import pytest
+
+import cases
 from cases import CASES, RECIPES, TYPES, types
 
 

@@ -12,16 +12,16 @@ import types as python_types
 from pathlib import Path
 from typing import Any
 
-import cases
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from cases import CASES, LAYERS, RECIPES, TYPES, Case
 
+import cases
 import equivax as evx
+from cases import CASES, LAYERS, RECIPES, TYPES, Case
 from equivax import nn, testing
 
 #: Relative error of one layer: rounding of its longest sums, a few hundred terms (law 5).
@@ -31,7 +31,7 @@ SAME = 1e-13
 
 by_layer = pytest.mark.parametrize("name", LAYERS)
 by_case = pytest.mark.parametrize("name", CASES)
-by_type = pytest.mark.parametrize(("group", "type_"), TYPES)
+by_type = pytest.mark.parametrize("group, type_", TYPES)
 
 
 def randomized(case: Case, key: jax.Array, *, fresh: bool = False) -> Any:
@@ -362,7 +362,7 @@ def test_leaves_survive_a_file_and_an_abstract_construction(name, key):
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize(("group", "type_"), [t for t in TYPES if t[0] in ("D3", "Q8", "C3xC3")])
+@pytest.mark.parametrize("group, type_", [t for t in TYPES if t[0] in ("D3", "Q8", "C3xC3")])
 def test_modes_of_linear_are_one_function_of_the_same_file(group, type_, key):
     names = ("Linear", "Linear dense", "Linear spectral")
     templates = [Case(RECIPES[name], group, type_).abstract for name in names]

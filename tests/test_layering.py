@@ -172,7 +172,7 @@ def test_modules_have_no_cycle():
 
 
 @pytest.mark.parametrize(
-    ("room", "text", "problem"),
+    "room, text, problem",
     [
         ("hom", "from ..nn import Linear", "from a floor above"),
         ("hom", "import equivax", "imports equivax itself"),

@@ -32,6 +32,7 @@ SIGNATURES = {
     "groups.o2": [],
     "groups.so3": [],
     "groups.o3": [],
+    "groups.direct_product": ["G", "H"],
     "groups.from_generators": ["matrices", "name"],
     "representations.direct_sum": ["reps"],
     "representations.tensor_product": ["a", "b"],

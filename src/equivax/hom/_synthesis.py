@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ._block_product import rows_times
 from ._layout import MULTIPLICATION, Batch, Layout, Run, Side
 
 HIGHEST = jax.lax.Precision.HIGHEST
@@ -144,25 +145,11 @@ def apply_spectral(
     rows = math.prod(leading)
     spectral = to_spectral(layout, layout.in_side, x.reshape(rows, x.shape[-1]))
     products = [
-        _product(z, weight, precision)
+        rows_times(z, weight, precision)
         for z, weight in zip(spectral, _weights(layout, coefficients), strict=True)
     ]
     y = from_spectral(layout, layout.out_side, products, rows, x.dtype)
     return y.reshape(*leading, layout.out_side.size)
-
-
-def _product(
-    z: Float[Array, "irreps rows in"],
-    weight: Float[Array, "irreps out in"],
-    precision: jax.lax.PrecisionLike,
-) -> Float[Array, "irreps rows out"]:
-    """``z W^T`` for every irrep of a batch; a single one as a plain product, which is faster."""
-    if z.shape[0] > 1:
-        return jnp.einsum("cbi,coi->cbo", z, weight, precision=precision)
-    y = jnp.einsum(
-        "bi,oi->bo", z.reshape(z.shape[1:]), weight.reshape(weight.shape[1:]), precision=precision
-    )
-    return y.reshape(1, *y.shape)
 
 
 def synthesize(
