@@ -1,4 +1,4 @@
-"""Bad input is refused at once, in a sentence that names the argument, what it got, what it takes."""
+"""Bad input is refused at once; the message names the argument, what it got and what it takes."""
 
 from __future__ import annotations
 
@@ -55,7 +55,8 @@ CASES: dict[str, Case] = {
         lambda: groups.from_generators([[0, 0, 2]]), ValueError, r"permutation.*\[0.0, 0.0, 2.0\]",
     ),
     "signs that are no signs": (
-        lambda: groups.from_generators([([1, 0, 2], [1, 1, 3])]), ValueError, "signs must be 1 or -1",
+        lambda: groups.from_generators([([1, 0, 2], [1, 1, 3])]), ValueError,
+        "signs must be 1 or -1",
     ),
     "generators that are text": (
         lambda: groups.from_generators("D4"), (TypeError, ValueError), "matrices",
@@ -290,7 +291,8 @@ CASES: dict[str, Case] = {
         lambda: nn.PointwiseNonlinearity(PLANE, jnp.tanh), ValueError, "odd=True",
     ),
     "odd function that is even": (
-        lambda: nn.PointwiseNonlinearity(PLANE, jnp.cos, odd=True), ValueError, r"f\(-x\) = -f\(x\)",
+        lambda: nn.PointwiseNonlinearity(PLANE, jnp.cos, odd=True), ValueError,
+        r"f\(-x\) = -f\(x\)",
     ),
     "nonlinearity by name": (
         lambda: nn.PointwiseNonlinearity(R4, "relu"), TypeError, "callable.*'relu'",
@@ -362,7 +364,8 @@ CASES: dict[str, Case] = {
         "to a trivial type, got ReLU",
     ),
     "check without types": (
-        lambda: testing.equivariance_error(lambda x: x, key=KEY), ValueError, "in_type and out_type",
+        lambda: testing.equivariance_error(lambda x: x, key=KEY), ValueError,
+        "in_type and out_type",
     ),
     "check between two groups": (
         lambda: testing.equivariance_error(lambda x: x, R4, RD, key=KEY), ValueError, "C4.*D4",

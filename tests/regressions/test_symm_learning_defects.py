@@ -219,7 +219,9 @@ def test_row_11_fans_count_the_taps():
     def gains(key):  # E |y|^2 / |x|^2 = taps |W|_F^2 / n for white input
         return [taps * basis.norm_sq(basis.init(key, s, taps=taps)) / 32 for s, taps in settings]
 
-    for (scheme, _), found in zip(settings, gains(jax.random.split(jax.random.key(1), 400))):
+    for (scheme, _), found in zip(
+        settings, gains(jax.random.split(jax.random.key(1), 400)), strict=True
+    ):
         wanted = {"xavier_normal": 1.0, "he_normal": 2.0}[scheme]
         # 400 draws of 128 coefficients: four deviations are 4 sqrt(2 / 51200) = 2.5 %
         assert float(found.mean()) == pytest.approx(wanted, rel=0.03)
