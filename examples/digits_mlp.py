@@ -99,9 +99,7 @@ def train(
             return optax.softmax_cross_entropy_with_integer_labels(logits, y).mean()
 
         value, gradients = eqx.filter_value_and_grad(loss)(model)
-        updates, state = optimiser.update(
-            gradients, state, eqx.filter(model, eqx.is_inexact_array)
-        )
+        updates, state = optimiser.update(gradients, state, eqx.filter(model, eqx.is_inexact_array))
         return eqx.apply_updates(model, updates), state, value
 
     start = time.perf_counter()

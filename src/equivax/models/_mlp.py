@@ -89,7 +89,7 @@ class MLP(AbstractModule):
                 no hidden type is given, or the activation does not fit a hidden type.
         """
         _check_hidden("MLP", hidden)
-        keys = jax.random.split(key, len(hidden) + 1)
+        keys = [jax.random.fold_in(key, layer) for layer in range(len(hidden) + 1)]
         options = {"use_bias": use_bias, "init": init, "mode": mode, "dtype": dtype}
         layers = _hidden_layers(
             "MLP", in_type, hidden, activation, dropout, hidden_rep, options, keys[:-1]
@@ -167,7 +167,7 @@ class InvariantMLP(AbstractModule):
         if isinstance(out_size, bool) or not isinstance(out_size, int) or out_size < 1:
             raise ValueError(f"InvariantMLP: out_size: expected a positive integer, got {out_size}")
         _check_hidden("InvariantMLP", hidden)
-        keys = jax.random.split(key, len(hidden) + 1)
+        keys = [jax.random.fold_in(key, layer) for layer in range(len(hidden) + 1)]
         options = {"use_bias": use_bias, "init": init, "mode": mode, "dtype": dtype}
         layers = _hidden_layers(
             "InvariantMLP", in_type, hidden, activation, dropout, hidden_rep, options, keys[:-1]
@@ -197,7 +197,11 @@ class InvariantMLP(AbstractModule):
 
 
 def _check_hidden(caller: str, hidden: Any) -> None:
-    if isinstance(hidden, (str, Representation)) or not hasattr(hidden, "__len__") or not len(hidden):
+    if (
+        isinstance(hidden, (str, Representation))
+        or not hasattr(hidden, "__len__")
+        or not len(hidden)
+    ):
         raise ValueError(
             f"{caller}: hidden: expected a non-empty sequence of widths or types, got {hidden!r}"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import Any
 
 import equinox as eqx
@@ -61,6 +62,8 @@ def initial_bias(
     if scheme == "zeros":
         return jnp.zeros((count,), dtype)
     bound = jnp.asarray(fan_in**-0.5 / _largest_entries(rep), dtype)
+    # A key of its own: weights take theirs from the names of irreps.
+    key = jax.random.fold_in(key, zlib.crc32(b"invariant bias"))
     return bound * jax.random.uniform(key, (count,), dtype, -1.0, 1.0)
 
 
