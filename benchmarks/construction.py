@@ -87,7 +87,8 @@ def seconds(model, x=x):
     step.lower(leaves, state, x).compile()
     return time.perf_counter() - start
 
-seconds(eqx.nn.MLP(3, 2, 4, 1, key=key), jnp.ones((2, 3)))  # what the first compilation in a process costs
+# What only the first compilation in a process costs.
+seconds(eqx.nn.MLP(3, 2, 4, 1, key=key), jnp.ones((2, 3)))
 first, second = ("plain", "equivax") if ORDER else ("equivax", "plain")
 models = {"plain": plain, "equivax": mlp}
 found = {first: seconds(models[first]), second: seconds(models[second])}

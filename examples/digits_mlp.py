@@ -185,8 +185,9 @@ def main() -> None:
     print(f"\n{'model':24}{'parameters':>11}{'compile':>9}{'train':>8}{'upright':>9}"
           f"{'8 copies':>10}{'invariance error':>18}")  # fmt: skip
     for r in results:
-        print(f"{r.name:24}{r.parameters:11,}{r.compile_seconds:8.1f}s{r.train_seconds:7.1f}s"
-              f"{r.accuracies[0]:9.1%}{r.accuracies.mean():10.1%}{r.invariance_error:18.1e}")  # fmt: skip
+        times = f"{r.compile_seconds:8.1f}s{r.train_seconds:7.1f}s"
+        scores = f"{r.accuracies[0]:9.1%}{r.accuracies.mean():10.1%}{r.invariance_error:18.1e}"
+        print(f"{r.name:24}{r.parameters:11,}{times}{scores}")
 
     exported = evx.export(models["invariant"])
     difference = np.abs(

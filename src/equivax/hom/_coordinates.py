@@ -31,7 +31,12 @@ def to_irreps(
         Irrep name to ``(..., m, d)``: copies in the order of ``rep.irreps``, coordinates in the
         irrep's own basis, irreps in the group's order. Changes of basis run at the highest
         precision.
+
+    Raises:
+        TypeError: If ``x`` is not of floating numbers.
     """
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise TypeError(f"x: expected floating numbers, got dtype {x.dtype}")
     found = _to_irreps(rep, x)  # jit returns dicts sorted by key
     return {name: found[name] for name in irrep_names(rep)}
 

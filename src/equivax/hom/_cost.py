@@ -3,8 +3,8 @@
 The cost of a training step is counted in multiply-adds of a large product. Changes of basis and
 block products of the spectral way are bound by memory: every number of every row costs some forty
 multiply-adds beyond the arithmetic. The dense way pays for every entry of the matrix it
-synthesises. The constants were fitted to timings on CPU (``benchmarks/linear.py --grid``) and are a choice of
-speed, never of result: both ways agree to rounding.
+synthesises. The constants were fitted to timings on CPU (``benchmarks/linear.py --grid``) and
+are a choice of speed, never of result: both ways agree to rounding.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ def check_scheme(scheme: Scheme) -> None:
     Raises:
         ValueError: Listing the schemes.
     """
-    if not callable(scheme) and scheme not in SCHEMES:
+    if not callable(scheme) and not (isinstance(scheme, str) and scheme in SCHEMES):
         raise ValueError(
             f"scheme: expected one of {', '.join(SCHEMES)} or a callable "
             f"(key, shape, dtype, fan_in, fan_out), got {scheme!r}"

@@ -11,7 +11,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray, Shaped
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..nn import (
     AbstractModule,
@@ -215,7 +215,7 @@ def _hidden_layers(
     dropout: float,
     hidden_rep: Any,
     options: dict[str, Any],
-    keys: Shaped[Array, "layers ..."],
+    keys: list[PRNGKeyArray],
 ) -> list[AbstractModule]:
     source = as_representation(in_type, "in_type")
     layers: list[AbstractModule] = []

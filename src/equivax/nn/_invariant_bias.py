@@ -29,9 +29,12 @@ def bias_coefficients(rep: Representation, vector: Float[Array, " n"]) -> Float[
 
     Raises:
         ValueError: If the vector has the wrong size.
+        TypeError: If it is not of floating numbers.
     """
     if vector.shape != (rep.size,):
         raise ValueError(f"vector: expected ({rep.size},), got {vector.shape}")
+    if not jnp.issubdtype(vector.dtype, jnp.floating):
+        raise TypeError(f"vector: expected floating numbers, got dtype {vector.dtype}")
     basis = hom_basis(trivial(rep.group), rep)
     (found,) = basis.coefficients(vector[:, None]).values()
     return found[:, 0, 0]
