@@ -200,7 +200,7 @@ class HomBasis:
                     f"coeffs: expected (..., {', '.join(map(str, block.shape))}) for irrep "
                     f"'{block.name}', got {shape}"
                 )
-            dtype = jnp.result_type(coeffs[block.name])
+            dtype = jnp.asarray(coeffs[block.name]).dtype
             if not jnp.issubdtype(dtype, jnp.floating):
                 raise TypeError(
                     f"coeffs: expected floating numbers for irrep '{block.name}', got dtype {dtype}"

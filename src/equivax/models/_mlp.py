@@ -25,6 +25,7 @@ from ..nn import (
     Sequential,
     UnusedIrrepsWarning,
 )
+from ..nn._module import representation_of
 from ..representations import Representation, as_representation, regular, trivial
 
 Activation = Callable[[Array], Array] | AbstractModule | type[AbstractModule]
@@ -165,7 +166,9 @@ class InvariantMLP(AbstractModule):
                 ``out_size`` that is not positive.
         """
         if isinstance(out_size, bool) or not isinstance(out_size, int) or out_size < 1:
-            raise ValueError(f"InvariantMLP: out_size: expected a positive integer, got {out_size}")
+            raise ValueError(
+                f"InvariantMLP: out_size: expected a positive integer, got {out_size!r}"
+            )
         _check_hidden("InvariantMLP", hidden)
         keys = [jax.random.fold_in(key, layer) for layer in range(len(hidden) + 1)]
         options = {"use_bias": use_bias, "init": init, "mode": mode, "dtype": dtype}
@@ -217,7 +220,7 @@ def _hidden_layers(
     options: dict[str, Any],
     keys: list[PRNGKeyArray],
 ) -> list[AbstractModule]:
-    source = as_representation(in_type, "in_type")
+    source = representation_of(in_type, caller, "in_type")
     layers: list[AbstractModule] = []
     current = in_type
     for width, key in zip(hidden, keys, strict=True):
@@ -241,7 +244,9 @@ def _quiet_linear(
 
 
 def _hidden_type(caller: str, source: Representation, width: Any, hidden_rep: Any) -> Any:
-    if isinstance(width, bool) or not isinstance(width, (int, np.integer)):
+    if isinstance(width, (bool, float)):
+        raise TypeError(f"{caller}: hidden: expected whole widths or types, got {width!r}")
+    if not isinstance(width, (int, np.integer)):
         return width
     if width < 1:
         raise ValueError(f"{caller}: hidden: expected positive widths, got {width}")

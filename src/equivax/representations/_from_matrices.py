@@ -36,10 +36,8 @@ def summand_from_matrices(
             )
         return _from_callable_on_lie_group(group, matrices, name)
     if callable(matrices):
-        stack = [matrices(g) for g in group.elements]
-    else:
-        stack = matrices
-    stack = _checked(stack, f"one per element of {group.name}", group.order)
+        matrices = [matrices(g) for g in group.elements]
+    stack = _checked(matrices, f"one per element of {group.name}", group.order)
     check_homomorphism(group, stack)
     weights = np.full(group.order, 1.0 / group.order)
     root = orthogonalizer(stack, weights)
@@ -129,9 +127,11 @@ def _permutation_matrix(permutation: np.ndarray) -> np.ndarray:
 def _checked(matrices: Any, what: str, count: int) -> np.ndarray:
     try:
         stack = np.asarray(matrices)
-        if np.iscomplexobj(stack) and stack.imag.any():
-            raise ValueError("got entries that are not real")
-        stack = np.asarray(stack.real, dtype=np.float64)
+        if np.iscomplexobj(stack):
+            if stack.imag.any():
+                raise ValueError("got complex entries")
+            stack = stack.real
+        stack = stack.astype(np.float64, copy=False)
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"matrices: expected real square matrices of one size, {what}; {error}"
