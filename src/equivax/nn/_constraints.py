@@ -92,8 +92,7 @@ class InvariantConstraint(eqx.Module):
             )
         if not jnp.issubdtype(vector.dtype, jnp.floating):
             raise TypeError(
-                "InvariantConstraint: vector: expected floating numbers, got dtype "
-                f"{vector.dtype}"
+                f"InvariantConstraint: vector: expected floating numbers, got dtype {vector.dtype}"
             )
         if trivial_count(rep) == 0:
             return jnp.zeros_like(vector)

@@ -36,8 +36,10 @@ def summand_from_matrices(
             )
         return _from_callable_on_lie_group(group, matrices, name)
     if callable(matrices):
-        matrices = [matrices(g) for g in group.elements]
-    stack = _checked(matrices, f"one per element of {group.name}", group.order)
+        given: Any = [matrices(g) for g in group.elements]
+    else:
+        given = matrices
+    stack = _checked(given, f"one per element of {group.name}", group.order)
     check_homomorphism(group, stack)
     weights = np.full(group.order, 1.0 / group.order)
     root = orthogonalizer(stack, weights)
@@ -126,7 +128,7 @@ def _permutation_matrix(permutation: np.ndarray) -> np.ndarray:
 
 def _checked(matrices: Any, what: str, count: int) -> np.ndarray:
     try:
-        stack = np.asarray(matrices)
+        stack: Any = np.asarray(matrices)
         if np.iscomplexobj(stack):
             if stack.imag.any():
                 raise ValueError("got complex entries")
