@@ -12,7 +12,7 @@ import pytest
 import equivax
 
 PACKAGE = Path(equivax.__file__).parent
-ROOMS = ("groups", "representations", "hom", "linalg", "nn", "models", "testing")
+ROOMS = ("groups", "representations", "hom", "linalg", "stats", "nn", "models", "testing")
 
 #: Public callables and the argument names that must not change.
 SIGNATURES = {
@@ -48,6 +48,9 @@ SIGNATURES = {
     "HomBasis.elements": [],
     "linalg.invariant_projector": ["rep"],
     "linalg.irrep_norms": ["x", "rep"],
+    "linalg.lstsq": ["x", "y", "in_rep", "out_rep", "ridge", "weights", "rcond"],
+    "stats.var_mean": ["x", "rep"],
+    "stats.cov": ["x", "y", "in_rep", "out_rep", "estimator", "centered"],
     "nn.Linear": ["in_type", "out_type", "use_bias", "init", "mode", "key"],
     "nn.InvariantBias": ["in_type", "key"],
     "nn.Affine": ["in_type", "use_bias", "learnable"],
