@@ -2,6 +2,7 @@
 
 from importlib.metadata import version as _version
 
+from . import fields as fields
 from . import groups as groups
 from . import hom as hom
 from . import linalg as linalg
@@ -11,6 +12,9 @@ from . import representations as representations
 from . import spaces as spaces
 from . import stats as stats
 from . import testing as testing
+from .fields import FieldType as FieldType
+from .fields import GeometricTensor as GeometricTensor
+from .fields import tensor_directsum as tensor_directsum
 from .hom import HomBasis as HomBasis
 from .hom import hom_basis as hom_basis
 from .nn import export as export

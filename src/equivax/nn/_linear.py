@@ -13,7 +13,7 @@ from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
 from ..hom import MODES, HomBasis, hom_basis
 from ..hom._initializers import Scheme
 from ._invariant_bias import bias_coefficients, initial_bias, invariant_bias
-from ._module import AbstractModule, representation_of
+from ._module import AbstractModule, channel_axis, representation_of
 from ._plain import plain_linear
 
 
@@ -73,11 +73,17 @@ class Linear(AbstractModule):
             key: A JAX key.
 
         Raises:
-            ValueError: If the groups differ, no linear map exists, or an option is unknown.
+            ValueError: If the groups differ, no linear map exists, an option is unknown, or a type
+                is of fields on a line or plane (use `Conv`).
             TypeError: If a type is not a type.
         """
         in_rep = representation_of(in_type, "Linear", "in_type")
         out_rep = representation_of(out_type, "Linear", "out_type")
+        if channel_axis(in_type) != -1 or channel_axis(out_type) != -1:
+            raise ValueError(
+                f"Linear: in_type, out_type: expected types of vectors, got {in_type!r} and "
+                f"{out_type!r}; nn.Conv with kernel_size=1 maps fields point by point"
+            )
         basis = checked_basis("Linear", in_rep, out_rep)
         if mode not in MODES:
             raise ValueError(f"Linear: mode: expected one of {', '.join(MODES)}, got {mode!r}")

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..fields import GeometricTensor
 from ..representations import Representation, as_representation
 
 
@@ -37,20 +38,21 @@ class AbstractModule(eqx.Module):
         """Applies the layer.
 
         Args:
-            x: Array ``(..., n)`` for a vector type: one example, a batch, or under ``vmap``.
+            x: Array ``(..., n)`` for a vector type, ``(..., n, *spatial)`` for fields: one example,
+                a batch, or under ``vmap``. Or a `GeometricTensor` of ``in_type``.
             key: A JAX key, for layers with randomness; the others ignore it.
             **options: What the layer documents, such as ``scale=`` of `Affine`.
 
         Returns:
-            Array ``(..., n_out)``.
+            Array ``(..., n_out, *spatial)``; a `GeometricTensor` of ``out_type`` if ``x`` was one.
 
         Raises:
-            ValueError: If the channel axis does not fit the input type.
+            ValueError: If the channel axis, or the type of a tensor, does not fit ``in_type``.
             TypeError: If ``x`` is no array of floating numbers.
         """
-        x = self._checked(x)
+        array = self._checked(x)
         with jax.named_scope(f"equivax.{type(self).__name__}"):
-            return self._forward(x, key, **options)
+            return self._wrapped(self._forward(array, key, **options), x)
 
     @abc.abstractmethod
     def _forward(
@@ -77,6 +79,12 @@ class AbstractModule(eqx.Module):
 
     def _checked(self, x: Any) -> Array:
         name = type(self).__name__
+        if isinstance(x, GeometricTensor):
+            if x.type != self.in_type:
+                raise ValueError(
+                    f"{name}: x: expected fields of type {self.in_type!r}, got {x.type!r}"
+                )
+            x = x.array
         if not isinstance(x, (jax.Array, np.ndarray)):
             raise TypeError(f"{name}: x: expected an array, got {type(x).__name__}")
         if not jnp.issubdtype(x.dtype, jnp.floating):
@@ -92,6 +100,50 @@ class AbstractModule(eqx.Module):
                 f"{name}: expected ({expected}) for in_type {self.in_type!r}, got {x.shape}"
             )
         return jnp.asarray(x)
+
+    def _wrapped(self, y: Array, x: Any) -> Any:
+        """The output as what the input was: an array, or a tensor with its type."""
+        return GeometricTensor(y, self.out_type) if isinstance(x, GeometricTensor) else y
+
+
+class AbstractStatefulModule(AbstractModule):
+    """Interface of layers with running statistics, ``(x, state) -> (y, state)``.
+
+    The statistics live in `equinox.nn.State`; make the layer with `equinox.nn.make_with_state`.
+    """
+
+    def __call__(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, x: Any, state: eqx.nn.State, *, key: PRNGKeyArray | None = None, **options: Any
+    ) -> tuple[Any, eqx.nn.State]:
+        """Applies the layer.
+
+        Args:
+            x: Array ``(..., n, *spatial)``, or a `GeometricTensor` of ``in_type``.
+            state: The state of the model.
+            key: A JAX key, for layers with randomness; the others ignore it.
+            **options: What the layer documents.
+
+        Returns:
+            The output, as what the input was, and the new state.
+
+        Raises:
+            ValueError: If the channel axis, or the type of a tensor, does not fit ``in_type``.
+            TypeError: If ``x`` is no array of floating numbers.
+        """
+        array = self._checked(x)
+        with jax.named_scope(f"equivax.{type(self).__name__}"):
+            y, state = self._forward(array, state, key, **options)
+        return self._wrapped(y, x), state
+
+    @abc.abstractmethod
+    def _forward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, x: Float[Array, "..."], state: eqx.nn.State, key: PRNGKeyArray | None, **options: Any
+    ) -> tuple[Any, eqx.nn.State]:
+        """The layer's formula on a checked array."""
+
+    def evaluate_output_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """Shape of the output: layers with running statistics keep the shape."""
+        return tuple(shape)
 
 
 def channel_axis(type_: Any) -> int:

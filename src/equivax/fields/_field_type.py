@@ -1,0 +1,379 @@
+"""`FieldType`: what the channels of an array mean."""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ..groups import Group, GroupElement
+from ..representations import Representation, direct_sum
+from ..spaces import GSpace
+from ._action import move_points, turn_fibers
+
+if TYPE_CHECKING:
+    from ._geometric_tensor import GeometricTensor
+
+
+class FieldType:
+    """Fields on a space: the channels of an array, in groups that the group turns together.
+
+    The type of arrays ``(..., C, *spatial)`` with ``C = size``: each field is a summand of
+    ``representation`` and owns consecutive channels. Immutable; equality and hash are by content
+    (space and representations in order), so types of modules are static and equal ones share a
+    compilation.
+
+    Example:
+        >>> import equivax as evx
+        >>> space = evx.spaces.rot_on_r2(4)
+        >>> evx.FieldType(space, 2 * space.regular + space.irrep(1))
+        C4 on R2: 2 x regular + irrep(1)
+    """
+
+    __slots__ = ("__dict__", "_representation", "_space")
+
+    _space: GSpace
+    _representation: Representation
+
+    def __init__(self, space: GSpace, reps: Representation | Sequence[Representation]) -> None:
+        """A type from a space and the representations of its fields.
+
+        Args:
+            space: The space.
+            reps: Representations of ``space.group``, one or a sequence; every summand is a field
+                (``rep.fused()`` makes a sum one field).
+
+        Raises:
+            ValueError: If there is no field, or a representation is of another group.
+            TypeError: If something is no space or no representation.
+        """
+        if not isinstance(space, GSpace):
+            raise TypeError(
+                f"FieldType: space: expected a GSpace, got {type(space).__name__}; "
+                "spaces.rot_on_r2(4) makes one"
+            )
+        listed = [reps] if isinstance(reps, Representation) else reps
+        if isinstance(listed, (str, bytes)) or not isinstance(listed, Sequence):
+            raise TypeError(
+                "FieldType: reps: expected a Representation or a sequence of them, got "
+                f"{type(reps).__name__}"
+            )
+        if not listed:
+            raise ValueError("FieldType: reps: got none; a type has at least one field")
+        for index, rep in enumerate(listed):
+            if not isinstance(rep, Representation):
+                raise TypeError(
+                    f"FieldType: reps[{index}]: expected a Representation, got {type(rep).__name__}"
+                )
+            if rep.group is not space.group:
+                raise ValueError(
+                    f"FieldType: reps[{index}]: expected a representation of {space.group.name}, "
+                    f"which acts on the space, got one of {rep.group.name}"
+                )
+        object.__setattr__(self, "_space", space)
+        object.__setattr__(
+            self, "_representation", listed[0] if len(listed) == 1 else direct_sum(listed)
+        )
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"FieldType is immutable: cannot set {name}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (FieldType, (self._space, self._representation))
+
+    def __copy__(self) -> FieldType:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> FieldType:
+        return self
+
+    # ---- budgets -----------------------------------------------------------------------------
+
+    @classmethod
+    def for_channels(cls, space: GSpace, rep: Representation, channels: int) -> FieldType:
+        """As many copies of ``rep`` as fit into a number of channels, at least one.
+
+        Args:
+            space: The space.
+            rep: What is copied.
+            channels: The budget.
+
+        Raises:
+            ValueError: If ``channels`` is not positive.
+        """
+        if operator.index(channels) < 1:
+            raise ValueError(f"channels: expected a positive number, got {channels}")
+        return cls(space, max(1, channels // rep.size) * rep)
+
+    @classmethod
+    def for_parameters(
+        cls,
+        space: GSpace,
+        rep: Representation,
+        parameters: int,
+        count: Callable[[FieldType], int],
+    ) -> FieldType:
+        """The most copies of ``rep`` for which a network stays within a number of parameters.
+
+        Args:
+            space: The space.
+            rep: What is copied.
+            parameters: The budget.
+            count: Parameters of the network made with a type; must not fall as the type grows.
+                `jax.eval_shape` counts without allocating.
+
+        Returns:
+            The type with the most copies, at least one.
+
+        Raises:
+            ValueError: If one copy already needs more.
+        """
+        low, needed = 1, count(cls(space, rep))
+        if needed > parameters:
+            raise ValueError(
+                f"parameters: expected at least {needed}, which one copy of {rep.name} needs, got "
+                f"{parameters}"
+            )
+        high = 2
+        while count(cls(space, high * rep)) <= parameters:
+            low, high = high, 2 * high
+        while high - low > 1:
+            middle = (low + high) // 2
+            if count(cls(space, middle * rep)) <= parameters:
+                low = middle
+            else:
+                high = middle
+        return cls(space, low * rep)
+
+    # ---- value -------------------------------------------------------------------------------
+
+    @property
+    def space(self) -> GSpace:
+        """What the fields live on."""
+        return self._space
+
+    @property
+    def group(self) -> Group:
+        """The group that acts."""
+        return self._space.group
+
+    @property
+    def representation(self) -> Representation:
+        """The direct sum of all fields."""
+        return self._representation
+
+    @property
+    def size(self) -> int:
+        """Number of channels."""
+        return self._representation.size
+
+    @functools.cached_property
+    def reps(self) -> tuple[Representation, ...]:
+        """The representation of each field, in order."""
+        return self._representation.summands
+
+    @property
+    def irreps(self) -> tuple[Any, ...]:
+        """Irrep ids of all fields, in the order of the columns of the change of basis."""
+        return self._representation.irreps
+
+    @property
+    def change_of_basis(self) -> tuple[tuple[np.ndarray, int], ...]:
+        """Orthogonal blocks along the diagonal, as runs ``(matrix, number of copies)``."""
+        return tuple((s.change_of_basis, n) for s, n in self._representation.data)
+
+    def dense_change_of_basis(self) -> Float[np.ndarray, "size size"]:
+        """The block-diagonal orthogonal matrix of `change_of_basis`, assembled."""
+        return self._representation.change_of_basis
+
+    @functools.cached_property
+    def _bounds(self) -> np.ndarray:
+        sizes = [s.size for s, n in self._representation.data for _ in range(n)]
+        return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+
+    @functools.cached_property
+    def fields_start(self) -> tuple[int, ...]:
+        """First channel of each field."""
+        return tuple(self._bounds[:-1].tolist())
+
+    @functools.cached_property
+    def fields_end(self) -> tuple[int, ...]:
+        """One past the last channel of each field."""
+        return tuple(self._bounds[1:].tolist())
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Label of each field."""
+        return tuple(rep.name for rep in self.reps)
+
+    @property
+    def testing_elements(self) -> tuple[GroupElement, ...]:
+        """Those of the group."""
+        return self.group.testing_elements
+
+    @property
+    def uniform(self) -> bool:
+        """Whether all fields are equal."""
+        return len(self._representation.data) == 1
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if not isinstance(other, FieldType):
+            return NotImplemented
+        return self._representation == other._representation and self._space == other._space
+
+    def __hash__(self) -> int:
+        return hash((self._space, self._representation))
+
+    def __repr__(self) -> str:
+        return f"{self._space!r}: {self._representation.name}"
+
+    # ---- as a sequence of fields ------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return len(self._bounds) - 1
+
+    def __iter__(self) -> Iterator[Representation]:
+        return iter(self.reps)
+
+    def __add__(self, other: FieldType) -> FieldType:
+        """The fields of both, in order."""
+        if not isinstance(other, FieldType):
+            return NotImplemented
+        if self._space != other._space:
+            raise ValueError(
+                f"FieldType: expected two types on one space, got {self._space!r} and "
+                f"{other._space!r}"
+            )
+        return FieldType(self._space, self._representation + other._representation)
+
+    def __mul__(self, count: int) -> FieldType:
+        """``count`` copies of the whole list of fields."""
+        if isinstance(count, bool) or not isinstance(count, (int, np.integer)):
+            return NotImplemented
+        return FieldType(self._space, self._representation * int(count))
+
+    __rmul__ = __mul__
+
+    def sorted(self, key: Callable[[Representation], Any] | None = None) -> FieldType:
+        """The fields in a stable order: by size, or by ``key`` of a field's representation."""
+        by = key or (lambda rep: rep.size)
+        order = sorted(range(len(self)), key=lambda i: by(self.reps[i]))
+        return self.index_select(order)
+
+    def index_select(self, indices: Sequence[int]) -> FieldType:
+        """The type of chosen fields.
+
+        Args:
+            indices: Positions of fields; repeats and negative ones are allowed.
+
+        Raises:
+            IndexError: If a position is out of range.
+            ValueError: If none is chosen.
+        """
+        chosen = [operator.index(i) for i in indices]
+        for i in chosen:
+            if not -len(self) <= i < len(self):
+                raise IndexError(
+                    f"indices: expected positions of {len(self)} fields, -{len(self)} to "
+                    f"{len(self) - 1}, got {i}"
+                )
+        if not chosen:
+            raise ValueError("indices: got none; no field is left")
+        return FieldType(self._space, [self.reps[i] for i in chosen])
+
+    def channels_of(self, indices: Sequence[int]) -> np.ndarray:
+        """Channels of chosen fields, field after field (indices as in `index_select`)."""
+        bounds, count = self._bounds, len(self)
+        return np.concatenate(
+            [np.arange(bounds[i % count], bounds[i % count + 1]) for i in indices]
+        )
+
+    def group_by_labels(self, labels: Sequence[Hashable]) -> dict[Hashable, FieldType]:
+        """One type per label, labels in the order of first appearance.
+
+        Args:
+            labels: One per field.
+
+        Raises:
+            ValueError: If their number is not that of the fields.
+        """
+        if len(labels) != len(self):
+            raise ValueError(f"labels: expected {len(self)}, one per field, got {len(labels)}")
+        found: dict[Hashable, list[int]] = {}
+        for index, label in enumerate(labels):
+            found.setdefault(label, []).append(index)
+        return {label: self.index_select(indices) for label, indices in found.items()}
+
+    def restrict(self, subgroup: Any) -> FieldType:
+        """The same fields under fewer symmetries.
+
+        Args:
+            subgroup: A `Subgroup`, or whatever ``group.subgroup`` takes.
+        """
+        inner = self.group.subgroup(subgroup)
+        return FieldType(self._space.restrict(inner), self._representation.restrict(inner))
+
+    # ---- arrays ------------------------------------------------------------------------------
+
+    def check(self, array: Any) -> None:
+        """Refuses an array whose channel axis ``-1 - d`` is not ``size`` long.
+
+        Raises:
+            ValueError: Naming the shape it takes.
+        """
+        axis = -1 - self._space.dim
+        shape = np.shape(array)
+        if len(shape) < -axis or shape[axis] != self.size:
+            expected = ", ".join(["...", str(self.size), *["_"] * self._space.dim])
+            raise ValueError(f"array: expected ({expected}) for {self!r}, got {shape}")
+
+    def __call__(self, array: Any) -> GeometricTensor:
+        """The array as a `GeometricTensor` of this type."""
+        from ._geometric_tensor import GeometricTensor
+
+        return GeometricTensor(jnp.asarray(array), self)
+
+    def transform(
+        self, array: Float[Any, "..."], g: GroupElement, order: int = 1
+    ) -> Float[Array, "..."]:
+        """``(g f)(x) = rho(g) f(A(g)^-1 x)``.
+
+        Exact where ``A(g)`` maps the grid to itself (height and width swap for a quarter turn);
+        else interpolated, with zeros outside.
+
+        Args:
+            array: ``(..., C, *spatial)``.
+            g: An element of the group.
+            order: Of the interpolation: 0 nearest, 1 linear, 3 cubic.
+
+        Returns:
+            An array of the same dtype.
+
+        Raises:
+            ValueError: If the shape, the element or the order does not fit.
+        """
+        return move_points(self._space, self.transform_fibers(array, g), g, order)
+
+    def transform_fibers(self, array: Float[Any, "..."], g: GroupElement) -> Float[Array, "..."]:
+        """``rho(g) f(x)``: channels turn, points stay.
+
+        Args:
+            array: ``(..., C, *spatial)``.
+            g: An element of the group.
+
+        Raises:
+            ValueError: If the shape or the element does not fit.
+        """
+        self.check(array)
+        return turn_fibers(self._representation, jnp.asarray(array), g, -1 - self._space.dim)
+
+
+jax.tree_util.register_static(FieldType)
