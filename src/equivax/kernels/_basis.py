@@ -107,7 +107,7 @@ class SteerableBasis:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Whoever made the basis accepted its rank.
-        return (_cached, (*self._key[:5], True, self._kept))
+        return (pair_basis, (*self._key[:5], True, self._kept))
 
     def __eq__(self, other: object) -> bool:
         return self is other or (isinstance(other, SteerableBasis) and self._key == other._key)
@@ -287,7 +287,7 @@ class SteerableBasis:
             before = np.frombuffer(self._kept, dtype=bool).copy()
             before[before] = mask
             mask = before
-        return _cached(*self._key[:5], True, mask.tobytes())
+        return pair_basis(*self._key[:5], True, mask.tobytes())
 
     # ---- independence ------------------------------------------------------------------------
 
@@ -374,7 +374,9 @@ class SteerableBasis:
             sides.append(found)
         return sides[0], sides[1]
 
-    def expand(self, coeffs: Shaped[Any, "*leading dim"]) -> Float[Array, "*leading out in *kernel"]:
+    def expand(
+        self, coeffs: Shaped[Any, "*leading dim"]
+    ) -> Float[Array, "*leading out in *kernel"]:
         """``sum_n coeffs[n] K_n``, in the dtype of the coefficients.
 
         Args:
@@ -439,7 +441,7 @@ def _coefficients(basis: SteerableBasis, kernel: Array) -> Array:
 
 
 @functools.lru_cache(maxsize=1024)
-def _cached(
+def pair_basis(
     space: GSpace,
     in_rep: Representation,
     out_rep: Representation,
@@ -521,7 +523,7 @@ def steerable_basis(
         frequency_cutoff=frequency_cutoff,
         maximum_offset=maximum_offset,
     )
-    return _cached(space, in_rep, out_rep, recipe, basis_filter, allow_dependent)
+    return pair_basis(space, in_rep, out_rep, recipe, basis_filter, allow_dependent)
 
 
 def check_space(caller: str, space: Any) -> None:

@@ -20,7 +20,9 @@ DIMENSIONS = (2,)
 """Dimensions of spaces that have harmonics here."""
 
 
-def sample_harmonics(frequency: int, points: Float[np.ndarray, "taps 2"]) -> Float[np.ndarray, "y taps"]:
+def sample_harmonics(
+    frequency: int, points: Float[np.ndarray, "taps 2"]
+) -> Float[np.ndarray, "y taps"]:
     """``h_f`` at points; at the origin 0 for ``f > 0``, where it has no limit."""
     if frequency == 0:
         return np.ones((1, len(points)))
