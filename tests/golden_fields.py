@@ -1,7 +1,7 @@
 """Golden numbers about feature fields: loading them, and building the types they name.
 
 `golden/README.md` says what the numbers are. Module outputs come from a float32 library, so
-compare at `ATOL`; `forward` and kernel spans are float64.
+compare at `ATOL`; `forward` is float64.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ATOL = 2e-5
 
 @functools.cache
 def facts() -> dict[str, Any]:
-    """The metadata: `modules`, `forward`, `slicing`, `shapes`, `conv_dims`, `conv_spans`, ..."""
+    """The metadata: `modules`, `forward`, `slicing`, `shapes`, `disentangle`, `diffop`, `conv3d_dims`."""
     return json.loads((FOLDER / "fields.json").read_text())
 
 
@@ -40,23 +40,21 @@ def admissible() -> dict[str, Any]:
 
 
 @functools.cache
-def _archives() -> tuple[Any, ...]:
-    return tuple(np.load(FOLDER / name) for name in ("fields.npz", "fields_kernels.npz"))
+def _archive() -> Any:
+    return np.load(FOLDER / "fields.npz")
 
 
 @functools.cache
 def array(key: str) -> np.ndarray:
     """One array, read-only."""
-    (archive,) = [archive for archive in _archives() if key in archive.files]
-    value = archive[key]
+    value = _archive()[key]
     value.setflags(write=False)
     return value
 
 
 @functools.cache
 def _below(prefix: str) -> tuple[str, ...]:
-    names = [name for archive in _archives() for name in archive.files]
-    return tuple(name for name in names if name.startswith(prefix + "/"))
+    return tuple(name for name in _archive().files if name.startswith(prefix + "/"))
 
 
 @dataclass(frozen=True)
@@ -190,8 +188,7 @@ def representation(G: Group | str, text: str) -> Representation:
         return G.irrep(*irrep_id(G, rest[0]))
     if kind == "bandlimited_regular":
         parts = [
-            irrep.size // len(irrep.endomorphism_basis) * irrep
-            for irrep in G.irreps(int(rest[0]))
+            irrep.size // len(irrep.endomorphism_basis) * irrep for irrep in G.irreps(int(rest[0]))
         ]
         return direct_sum(parts).fused(text)
     inner = subgroup(G, rest[0])
