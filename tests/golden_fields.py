@@ -29,7 +29,7 @@ ATOL = 2e-5
 
 @functools.cache
 def facts() -> dict[str, Any]:
-    """The metadata: `modules`, `forward`, `slicing`, `shapes`, `disentangle`, `diffop`, `conv3d_dims`."""
+    """The metadata: `modules`, `forward`, `slicing`, `disentangle`, `diffop` and more."""
     return json.loads((FOLDER / "fields.json").read_text())
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from golden_fields import representation as rep_named  # noqa: F401
-from golden_fields import space as space_named  # noqa: F401
+import golden_fields
+
+space_named, rep_named = golden_fields.space, golden_fields.representation
 
 FOLDER = Path(__file__).parent / "golden"
 

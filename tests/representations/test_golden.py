@@ -191,7 +191,7 @@ def test_tensor_product_multiplicities(name):
 def test_restriction_multiplicities(name):
     group_name, text, inner_name = name.split("/")
     group = gf.group(group_name)
-    inner = subgf.group(group, inner_name)
+    inner = gf.subgroup(group, inner_name)
     found = gf.representation(group, text).restrict(inner).multiplicities
     assert found == irreps_of(inner.group, FIELDS["restriction"][name])
 
