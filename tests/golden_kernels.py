@@ -1,5 +1,6 @@
 """Golden numbers of steerable kernels, and the objects that they are about."""
 
+import dataclasses
 import functools
 import json
 from pathlib import Path
@@ -9,6 +10,14 @@ import numpy as np
 
 from equivax import Representation, groups, spaces
 from equivax.groups import Subgroup
+
+@dataclasses.dataclass(frozen=True)
+class Type:
+    """What `TypeBasis` asks of a field type."""
+
+    space: spaces.GSpace
+    representation: Representation
+
 
 FOLDER = Path(__file__).parent / "golden"
 

@@ -115,10 +115,7 @@ def _harmonic(
             'grid basis takes unequal ones (basis="grid")'
         )
     radii = default_radii(size) if rings is None else _radii(caller, rings, size)
-    if sigma is None:
-        widths = default_widths(radii)
-    else:
-        widths = _widths(caller, sigma, len(radii))
+    widths = default_widths(radii) if sigma is None else _widths(caller, sigma, len(radii))
     order = sorted(range(len(radii)), key=lambda i: (radii[i], widths[i]))
     radii, widths = tuple(radii[i] for i in order), tuple(widths[i] for i in order)
     policy = "default" if frequency_cutoff is None else frequency_cutoff
@@ -140,8 +137,8 @@ def _harmonic(
         sigmas=widths,
         cutoffs=tuple(_highest(caller, policy, r, size) for r in radii),
         maximum_offset=maximum_offset,
-        # The default is independent for every size up to 11 (singular values in the tests).
-        checks_rank=bool(rings or sigma or frequency_cutoff) or size > 11 or size == 2,
+        # The default is independent (tests show the singular values); two taps are a narrow fit.
+        checks_rank=any(x is not None for x in (rings, sigma, frequency_cutoff)) or size == 2,
     )
 
 
@@ -181,7 +178,7 @@ def _highest(caller: str, policy: Any, radius: float, size: int) -> int:
     """The cut-off of a ring by a policy's name, a slope or a callable."""
     if isinstance(policy, str) and policy in CUTOFFS:
         return cutoff(policy, radius, size)
-    value = policy
+    value: Any = policy
     if callable(policy):
         value = policy(radius)
     elif isinstance(policy, (int, float, np.number)) and not isinstance(policy, bool):

@@ -17,8 +17,9 @@ from ..hom import UnusedIrrepsWarning, at_least_float32
 from ..representations import Representation, as_representation
 from ..spaces import GSpace
 from ._assembly import Fields, assemble, fields_of, take_apart
-from ._basis import BasisFilter, SteerableBasis, check_group, check_space, pair_basis
+from ._basis import BasisFilter, SteerableBasis, pair_basis
 from ._contraction import contract, project_coefficients
+from ._factory import check_group, check_space
 from ._options import FrequencyCutoff, make_recipe
 from ._parts import Recipe
 
@@ -106,7 +107,8 @@ class TypeBasis:
             caller: Who asks, for messages.
 
         Raises:
-            ValueError: If the spaces differ, an option does not fit, or no kernel but zero commutes.
+            ValueError: If the spaces differ, an option does not fit, or only the zero kernel
+                commutes.
             TypeError: If a type is no type.
         """
         space = _space_of(caller, "in_type", in_type)
