@@ -11,6 +11,7 @@ import numpy as np
 from equivax import Representation, groups, spaces
 from equivax.groups import Subgroup
 
+
 @dataclasses.dataclass(frozen=True)
 class Type:
     """What `TypeBasis` asks of a field type."""

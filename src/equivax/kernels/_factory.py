@@ -8,7 +8,7 @@ from typing import Any
 from ..representations import Representation, as_representation, check_same_group
 from ..spaces import GSpace
 from ._basis import BasisFilter, SteerableBasis, pair_basis
-from ._options import FrequencyCutoff, make_recipe
+from ._options import FrequencyCutoff, Numbers, make_recipe
 
 
 def steerable_basis(
@@ -18,8 +18,8 @@ def steerable_basis(
     kernel_size: int | Sequence[int],
     basis: str = "harmonic",
     *,
-    rings: Sequence[float] | None = None,
-    sigma: float | Sequence[float] | None = None,
+    rings: Numbers | None = None,
+    sigma: float | int | Numbers | None = None,
     frequency_cutoff: FrequencyCutoff | None = None,
     maximum_offset: int | None = None,
     basis_filter: BasisFilter | None = None,

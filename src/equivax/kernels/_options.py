@@ -17,7 +17,8 @@ from ._policy import CUTOFFS, cutoff, default_radii, default_widths, warn_even_s
 
 BASES = ("harmonic", "grid")
 
-FrequencyCutoff = str | float | Callable[[float], float]
+Numbers = Sequence[float | int] | np.ndarray
+FrequencyCutoff = str | float | int | Callable[[float], Any]
 
 
 def make_recipe(
@@ -26,8 +27,8 @@ def make_recipe(
     kernel_size: Any,
     basis: str = "harmonic",
     *,
-    rings: Sequence[float] | None = None,
-    sigma: float | Sequence[float] | None = None,
+    rings: Numbers | None = None,
+    sigma: float | int | Numbers | None = None,
     frequency_cutoff: FrequencyCutoff | None = None,
     maximum_offset: int | None = None,
 ) -> HarmonicRecipe | GridRecipe:
@@ -103,8 +104,8 @@ def _grid(caller: str, space: GSpace, kernel: tuple[int, ...]) -> GridRecipe:
 def _harmonic(
     caller: str,
     kernel: tuple[int, ...],
-    rings: Sequence[float] | None,
-    sigma: float | Sequence[float] | None,
+    rings: Numbers | None,
+    sigma: float | int | Numbers | None,
     frequency_cutoff: FrequencyCutoff | None,
     maximum_offset: int | None,
 ) -> HarmonicRecipe:

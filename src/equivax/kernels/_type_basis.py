@@ -20,7 +20,7 @@ from ._assembly import Fields, assemble, fields_of, take_apart
 from ._basis import BasisFilter, SteerableBasis, pair_basis
 from ._contraction import contract, project_coefficients
 from ._factory import check_group, check_space
-from ._options import FrequencyCutoff, make_recipe
+from ._options import FrequencyCutoff, Numbers, make_recipe
 from ._parts import Recipe
 
 
@@ -83,8 +83,8 @@ class TypeBasis:
         kernel_size: int | Sequence[int],
         basis: str = "harmonic",
         *,
-        rings: Sequence[float] | None = None,
-        sigma: float | Sequence[float] | None = None,
+        rings: Numbers | None = None,
+        sigma: float | int | Numbers | None = None,
         frequency_cutoff: FrequencyCutoff | None = None,
         maximum_offset: int | None = None,
         basis_filter: BasisFilter | None = None,
