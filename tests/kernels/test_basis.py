@@ -121,8 +121,8 @@ def test_default_elements_are_independent(size):
 def test_elements_are_independent_and_scaled(name):
     space = gk.space_named(name)
     group = space.group
-    rep = sample_reps(space)[2]
-    for size in (1, 2, 3, 4, 5, 7, 9):
+    rep = (sum(group.irreps(2)[1:], group.trivial)).fused()
+    for size in (1, 2, 3, 4, 5):
         basis = kernels.steerable_basis(space, rep, rep, size)
         flat = basis.elements().reshape(basis.dim, -1)
         sizes = [group.irrep_data(rep.irreps[o]).size for o in basis.data.out_index]
@@ -297,7 +297,7 @@ def test_solutions_of_the_circle_are_those_with_offset_zero():
 
 
 @pytest.mark.parametrize(
-    ("given", "highest"),
+    "given, highest",
     [
         ("default", (0, 2, 2)),
         ("narrow", (0, 2, 1)),
@@ -329,7 +329,7 @@ def test_rings_and_widths():
     np.testing.assert_array_equal(basis.elements(), default.elements())
     one = kernels.steerable_basis(space, space.trivial, space.trivial, 5, rings=[1.5], sigma=1.0)
     assert {a["sigma"] for a in one.attributes()} == {1.0}
-    with pytest.raises(ValueError, match="linearly dependent.*allow_dependent=True"):
+    with pytest.raises(ValueError, match=r"linearly dependent.*allow_dependent=True"):
         kernels.steerable_basis(
             space, space.trivial, space.trivial, 3, rings=[0, 0.5, 1.0, 1.2], sigma=0.7
         )

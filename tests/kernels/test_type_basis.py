@@ -208,7 +208,34 @@ def test_fan_by_counting_every_coefficient():
         )
 
 
+@pytest.mark.parametrize(
+    "transform",
+    [
+        lambda f, c: jax.jit(f)(c),
+        lambda f, c: jax.vjp(f, c)[0],
+        lambda f, c: jax.linearize(f, c)[0],
+        lambda f, c: jax.vmap(f)(jax.tree.map(lambda x: x[None], c))[0],
+        lambda f, c: jax.jit(lambda k: jax.linear_transpose(f, c)(k))(jnp.ones((15, 1, 5, 5))),
+    ],
+    ids=["jit", "vjp", "linearize", "vmap", "transpose"],
+)
+def test_tables_made_inside_a_transformation_are_no_tracers(transform, request):
+    n = 11 + ["jit", "vjp", "linearize", "vmap", "transpose"].index(request.node.callspec.id)
+    space = spaces.rot_on_r2(n)  # a group that nothing else uses
+    rep = 15 * space.trivial
+    basis = TypeBasis(Type(space, space.trivial), Type(space, rep), 5)
+    coeffs = random_coeffs(basis)
+    transform(basis.expand, coeffs)
+    kernel = basis.expand(coeffs)
+    assert not isinstance(kernel, jax.core.Tracer)
+    jax.jit(basis.coefficients)(kernel)
+    found = basis.coefficients(kernel)
+    for key, value in coeffs.items():
+        np.testing.assert_allclose(found[key], value, atol=1e-5)
+
+
 @pytest.mark.parametrize("record", gk.facts()["conv_spans"], ids=lambda record: record["key"])
+@pytest.mark.filterwarnings("ignore::equivax.nn.UnusedIrrepsWarning")
 def test_energy_of_generalized_he(record):
     """With variances 1 / fan the mean energy of output channels is the golden one."""
     name = record["group"]

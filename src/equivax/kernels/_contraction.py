@@ -34,38 +34,21 @@ def _constants(basis: Any, dtype: Any, dual: bool) -> tuple[Array, ...]:
 
 
 def contract(
-    basis: Any, coeffs: Float[Array, "*leading dim"], dual: bool = False
+    basis: Any, coeffs: Float[Array, "*leading dim"]
 ) -> Float[Array, "*leading out in taps"]:
     """``sum_n coeffs[n] K_n`` on the raveled taps.
 
     Args:
         basis: A `SteerableBasis`.
         coeffs: ``(..., dim)``, at least float32.
-        dual: Whether to use the kernels dual to the elements.
 
     Returns:
         ``(..., out, in, taps)``.
     """
-    out, into, taps = basis.out_rep.size, basis.in_rep.size, basis.taps
-    leading = coeffs.shape[:-1]
     if basis.dim == 0:
-        return jnp.zeros((*leading, out, into, taps), coeffs.dtype)
-    constants = jax.lax.optimization_barrier(_constants(basis, coeffs.dtype, dual))
-    if not is_factored(basis):
-        (table,) = constants
-        full = jnp.matmul(coeffs, table.reshape(basis.dim, -1), precision=HIGHEST)
-        return full.reshape(*leading, out, into, taps)
-    small, q_out, q_in = constants
-    slots = slots_of(basis)
-    flat = coeffs.reshape(-1, basis.dim)
-    padded = flat.at[:, slots].get(mode="fill", fill_value=0, unique_indices=True)
-    n = flat.shape[0]
-    copies_out, copies_in, _, d_out, d_in, _ = small.shape
-    moved = jnp.einsum("zoil,oilabt->zoaibt", padded, small, precision=HIGHEST)
-    moved = moved.reshape(n, copies_out * d_out, copies_in * d_in, taps)
-    half = jnp.einsum("xo,zoit->zxit", q_out, moved, precision=HIGHEST)
-    full = jnp.einsum("yi,zxit->zxyt", q_in, half, precision=HIGHEST)
-    return full.reshape(*leading, out, into, taps)
+        shape = (*coeffs.shape[:-1], basis.out_rep.size, basis.in_rep.size, basis.taps)
+        return jnp.zeros(shape, coeffs.dtype)
+    return _combine(basis, _barred(basis, coeffs.dtype, dual=False), coeffs)
 
 
 def project_coefficients(
@@ -75,6 +58,33 @@ def project_coefficients(
     leading = kernel.shape[:-3]
     if basis.dim == 0:
         return jnp.zeros((*leading, 0), kernel.dtype)
+    # Before the transposition: constants made inside it would be tracers of it.
+    constants = _barred(basis, kernel.dtype, dual=True)
     like = jax.ShapeDtypeStruct((*leading, basis.dim), kernel.dtype)
-    (coeffs,) = jax.linear_transpose(lambda c: contract(basis, c, dual=True), like)(kernel)
+    (coeffs,) = jax.linear_transpose(lambda c: _combine(basis, constants, c), like)(kernel)
     return coeffs
+
+
+def _barred(basis: Any, dtype: Any, *, dual: bool) -> tuple[Array, ...]:
+    return tuple(jax.lax.optimization_barrier(_constants(basis, dtype, dual)))
+
+
+def _combine(
+    basis: Any, constants: tuple[Array, ...], coeffs: Float[Array, "*leading dim"]
+) -> Float[Array, "*leading out in taps"]:
+    """Coefficients times the dense table, or times its factors."""
+    out, into, taps = basis.out_rep.size, basis.in_rep.size, basis.taps
+    leading = coeffs.shape[:-1]
+    if not is_factored(basis):
+        (table,) = constants
+        full = jnp.matmul(coeffs, table.reshape(basis.dim, -1), precision=HIGHEST)
+        return full.reshape(*leading, out, into, taps)
+    small, q_out, q_in = constants
+    flat = coeffs.reshape(-1, basis.dim)
+    padded = flat.at[:, slots_of(basis)].get(mode="fill", fill_value=0, unique_indices=True)
+    copies_out, copies_in, _, d_out, d_in, _ = small.shape
+    moved = jnp.einsum("zoil,oilabt->zoaibt", padded, small, precision=HIGHEST)
+    moved = moved.reshape(flat.shape[0], copies_out * d_out, copies_in * d_in, taps)
+    half = jnp.einsum("xo,zoit->zxit", q_out, moved, precision=HIGHEST)
+    full = jnp.einsum("yi,zxit->zxyt", q_in, half, precision=HIGHEST)
+    return full.reshape(*leading, out, into, taps)

@@ -121,15 +121,7 @@ def _harmonic(
     radii, widths = tuple(radii[i] for i in order), tuple(widths[i] for i in order)
     policy = "default" if frequency_cutoff is None else frequency_cutoff
     if maximum_offset is not None:
-        try:
-            maximum_offset = _integer(maximum_offset)
-        except TypeError:
-            maximum_offset = -1
-        if maximum_offset < 0:
-            raise ValueError(
-                f"{caller}: maximum_offset: expected a non-negative integer or None, got "
-                f"{maximum_offset!r}"
-            )
+        maximum_offset = _offset(caller, maximum_offset)
     if size % 2 == 0 and rings is None:
         warn_even_size(size)
     return HarmonicRecipe(
@@ -141,6 +133,18 @@ def _harmonic(
         # The default is independent (tests show the singular values); two taps are a narrow fit.
         checks_rank=any(x is not None for x in (rings, sigma, frequency_cutoff)) or size == 2,
     )
+
+
+def _offset(caller: str, given: Any) -> int:
+    try:
+        found = _integer(given)
+    except TypeError:
+        found = -1
+    if found < 0:
+        raise ValueError(
+            f"{caller}: maximum_offset: expected a non-negative integer or None, got {given!r}"
+        )
+    return found
 
 
 def _numbers(values: Any) -> tuple[float, ...] | None:

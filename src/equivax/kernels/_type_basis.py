@@ -68,13 +68,14 @@ class TypeBasis:
         {'trivial -> regular': (8, 1, 6)}
     """
 
-    __slots__ = ("__dict__", "_key", "in_rep", "out_rep", "recipe", "space")
+    __slots__ = ("__dict__", "_allow_dependent", "_key", "in_rep", "out_rep", "recipe", "space")
 
     space: GSpace
     in_rep: Representation
     out_rep: Representation
     recipe: Recipe
     _key: tuple[Any, ...]
+    _allow_dependent: bool
 
     def __init__(
         self,
@@ -154,7 +155,7 @@ class TypeBasis:
 
     def _set(self, *key: Any) -> None:
         values = dict(zip(("space", "in_rep", "out_rep", "recipe"), key[:4], strict=True))
-        for name, value in {**values, "_key": key}.items():
+        for name, value in {**values, "_key": key[:5], "_allow_dependent": key[5]}.items():
             object.__setattr__(self, name, value)
 
     def _check(self, caller: str) -> None:
@@ -172,7 +173,7 @@ class TypeBasis:
         raise AttributeError(f"TypeBasis is immutable: cannot set {name}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (TypeBasis.from_recipe, (*self._key[:5], True))
+        return (TypeBasis.from_recipe, (*self._key, True))
 
     def __eq__(self, other: object) -> bool:
         return self is other or (isinstance(other, TypeBasis) and self._key == other._key)
@@ -206,12 +207,12 @@ class TypeBasis:
     @functools.cached_property
     def pairs(self) -> tuple[Pair, ...]:
         """All pairs of kinds that some kernel connects: by output kind, then input kind."""
-        space, _, _, recipe, basis_filter, allow_dependent = self._key
+        space, _, _, recipe, basis_filter = self._key
         found = []
         for o, out_kind in enumerate(self.out_fields.kinds):
             for i, in_kind in enumerate(self.in_fields.kinds):
                 basis = pair_basis(
-                    space, in_kind, out_kind, recipe, basis_filter, allow_dependent, None
+                    space, in_kind, out_kind, recipe, basis_filter, self._allow_dependent
                 )
                 if basis.dim:
                     found.append(
