@@ -6,6 +6,7 @@ from . import linalg as linalg
 from . import models as models
 from . import nn as nn
 from . import representations as representations
+from . import stats as stats
 from . import testing as testing
 from .hom import HomBasis as HomBasis
 from .hom import hom_basis as hom_basis

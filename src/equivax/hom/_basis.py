@@ -16,6 +16,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ..representations import Representation, as_representation, check_same_group
 from ._compiled import compiled_apply, compiled_coefficients, compiled_synthesize
 from ._cost import prefers_spectral
+from ._dtypes import at_least_float32
 from ._initializers import Scheme, check_scheme, draw
 from ._layout import Layout, build_layout
 
@@ -209,7 +210,7 @@ class HomBasis:
         """
         leading = self._leading(coeffs)
         dtype = self._dtype(coeffs)
-        wide = _at_least_float32(dtype)
+        wide = at_least_float32(dtype)
         arrays = {
             block.name: jnp.broadcast_to(
                 jnp.asarray(coeffs[block.name], wide), leading + block.shape
@@ -242,7 +243,7 @@ class HomBasis:
             raise TypeError(f"matrix: expected a floating dtype, got {matrix.dtype}")
         if not self.blocks:
             return {}
-        found = compiled_coefficients(self, matrix.astype(_at_least_float32(matrix.dtype)))
+        found = compiled_coefficients(self, matrix.astype(at_least_float32(matrix.dtype)))
         return {b.name: found[b.name].astype(matrix.dtype) for b in self.blocks}
 
     def project(self, matrix: Float[Array, "*leading out in"]) -> Float[Array, "*leading out in"]:
@@ -294,7 +295,7 @@ class HomBasis:
         if mode == "dense":
             matrix = self.synthesize(coeffs).astype(dtype)
             return jnp.matmul(x.astype(dtype), matrix.T, precision=precision)
-        wide = _at_least_float32(dtype)
+        wide = at_least_float32(dtype)
         arrays = {name: jnp.asarray(c, wide) for name, c in coeffs.items()}
         return compiled_apply(self, arrays, x.astype(wide), precision).astype(dtype)
 
@@ -338,11 +339,6 @@ class HomBasis:
             dense = np.einsum("xoa,sab,yib->oisxy", left, psi, right, optimize=True)
             pieces.append(dense.reshape(-1, self.out_rep.size, self.in_rep.size))
         return np.concatenate(pieces)
-
-
-def _at_least_float32(dtype: Any) -> Any:
-    """float32 for 16-bit types: bases and sums are too coarse in fewer bits."""
-    return jnp.promote_types(dtype, jnp.float32) if jnp.dtype(dtype).itemsize < 4 else dtype
 
 
 def hom_basis(in_rep: Any, out_rep: Any) -> HomBasis:

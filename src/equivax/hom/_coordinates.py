@@ -18,10 +18,63 @@ from ._layout import algebra_basis
 from ._synthesis import HIGHEST, from_spectral, to_spectral
 
 
+def to_blocks(
+    rep: Representation, x: Float[Array, "*batch n"]
+) -> dict[str, Float[Array, "*batch q width"]]:
+    """Spectral coordinates in the basis where endomorphisms act by the table of R, C or H.
+
+    Args:
+        rep: The representation that acts on the last axis.
+        x: ``(..., n)``.
+
+    Returns:
+        Irrep name to ``(..., q, m S)`` with ``d = q S``: copies in the order of ``rep.irreps``, the
+        component fastest, irreps in the group's order. Changes of basis run at the highest
+        precision.
+    """
+    found = _to_blocks(rep, x)  # jit returns dicts sorted by key
+    return {name: found[name] for name in irrep_names(rep)}
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _to_blocks(rep: Representation, x: Float[Array, "*batch n"]) -> dict[str, Array]:
+    layout = hom_basis(rep, rep).layout
+    leading, rows = x.shape[:-1], math.prod(x.shape[:-1])
+    pieces = to_spectral(layout, layout.in_side, x.reshape(rows, rep.size))
+    found: dict[str, Array] = {}
+    for batch, order, piece in zip(layout.batches, layout.in_side.copy_orders, pieces, strict=True):
+        split = piece.reshape(len(batch.irreps), rows, batch.quotient, -1, batch.algebra)
+        if order is not None:
+            split = split[:, :, :, np.argsort(order)]
+        split = split.reshape(len(batch.irreps), *leading, batch.quotient, -1)
+        for index, name in enumerate(batch.names):
+            found[name] = split[index]
+    return found
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def from_blocks(
+    rep: Representation, blocks: Mapping[str, Float[Array, "*batch q width"]]
+) -> Float[Array, "*batch n"]:
+    """The inverse of `to_blocks`."""
+    layout = hom_basis(rep, rep).layout
+    first = next(iter(blocks.values()))
+    leading, rows = first.shape[:-2], math.prod(first.shape[:-2])
+    pieces = []
+    for batch, order in zip(layout.batches, layout.in_side.copy_orders, strict=True):
+        count, q, s = len(batch.irreps), batch.quotient, batch.algebra
+        stacked = jnp.stack([blocks[name] for name in batch.names]).reshape(count, rows, q, -1, s)
+        if order is not None:
+            stacked = stacked[:, :, :, order]
+        pieces.append(stacked.reshape(count, rows * q, -1))
+    y = from_spectral(layout, layout.in_side, pieces, rows, first.dtype)
+    return y.reshape(*leading, rep.size)
+
+
 def to_irreps(
     rep: Representation, x: Float[Array, "*batch n"]
 ) -> dict[str, Float[Array, "*batch m d"]]:
-    """Spectral coordinates of vectors.
+    """Spectral coordinates of vectors, ``xh = Q^T x``, copy by copy.
 
     Args:
         rep: The representation that acts on the last axis.
@@ -29,56 +82,30 @@ def to_irreps(
 
     Returns:
         Irrep name to ``(..., m, d)``: copies in the order of ``rep.irreps``, coordinates in the
-        irrep's own basis, irreps in the group's order. Changes of basis run at the highest
-        precision.
+        irrep's own basis, irreps in the group's order.
     """
-    found = _to_irreps(rep, x)  # jit returns dicts sorted by key
-    return {name: found[name] for name in irrep_names(rep)}
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _to_irreps(rep: Representation, x: Float[Array, "*batch n"]) -> dict[str, Array]:
-    layout = hom_basis(rep, rep).layout
-    leading, rows = x.shape[:-1], math.prod(x.shape[:-1])
-    pieces = to_spectral(layout, layout.in_side, x.reshape(rows, rep.size))
-    found: dict[str, Array] = {}
-    for batch, order, piece in zip(layout.batches, layout.in_side.copy_orders, pieces, strict=True):
-        count, q, s = len(batch.irreps), batch.quotient, batch.algebra
-        split = piece.reshape(count, rows, q, -1, s).transpose(0, 1, 3, 2, 4)
-        split = split.reshape(count, rows, -1, q * s)
-        if order is not None:
-            split = split[:, :, np.argsort(order)]
-        for index, (irrep, name) in enumerate(zip(batch.irreps, batch.names, strict=True)):
-            moved = _rotate(rep, irrep, split[index], inverse=False)
-            found[name] = moved.reshape(*leading, *moved.shape[1:])
+    found = {}
+    for (name, block), irrep in zip(to_blocks(rep, x).items(), rep.multiplicities, strict=True):
+        data = rep.group.irrep_data(irrep)
+        q, s = data.size // data.endomorphism_dimension, data.endomorphism_dimension
+        split = jnp.swapaxes(block.reshape(*block.shape[:-2], q, -1, s), -3, -2)
+        copies = split.reshape(*block.shape[:-2], -1, data.size)
+        found[name] = _rotate(rep, irrep, copies, inverse=False)
     return found
 
 
-@functools.partial(jax.jit, static_argnums=0)
 def from_irreps(
     rep: Representation, coordinates: Mapping[str, Float[Array, "*batch m d"]]
 ) -> Float[Array, "*batch n"]:
     """The inverse of `to_irreps`."""
-    layout = hom_basis(rep, rep).layout
-    first = next(iter(coordinates.values()))
-    leading, rows = first.shape[:-2], math.prod(first.shape[:-2])
-    pieces = []
-    for batch, order in zip(layout.batches, layout.in_side.copy_orders, strict=True):
-        count, q, s = len(batch.irreps), batch.quotient, batch.algebra
-        stacked = jnp.stack(
-            [
-                _rotate(
-                    rep, i, coordinates[n].reshape(rows, *coordinates[n].shape[-2:]), inverse=True
-                )
-                for i, n in zip(batch.irreps, batch.names, strict=True)
-            ]
-        )
-        if order is not None:
-            stacked = stacked[:, :, order]
-        split = stacked.reshape(count, rows, -1, q, s).transpose(0, 1, 3, 2, 4)
-        pieces.append(split.reshape(count, rows * q, -1))
-    y = from_spectral(layout, layout.in_side, pieces, rows, first.dtype)
-    return y.reshape(*leading, rep.size)
+    blocks = {}
+    for name, irrep in zip(irrep_names(rep), rep.multiplicities, strict=True):
+        data = rep.group.irrep_data(irrep)
+        q, s = data.size // data.endomorphism_dimension, data.endomorphism_dimension
+        copies = _rotate(rep, irrep, coordinates[name], inverse=True)
+        split = jnp.swapaxes(copies.reshape(*copies.shape[:-1], q, s), -3, -2)
+        blocks[name] = split.reshape(*copies.shape[:-2], q, -1)
+    return from_blocks(rep, blocks)
 
 
 def irrep_names(rep: Representation) -> tuple[str, ...]:

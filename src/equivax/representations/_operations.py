@@ -49,7 +49,10 @@ def restricted_summand(summand: Summand, subgroup: Subgroup) -> Summand:
         columns.append(summand.change_of_basis[:, c] @ small)
         irreps += ids
     return Summand(
-        subgroup.group, tuple(irreps), np.concatenate(columns, axis=1), f"{summand.name}|{subgroup.group.name}"
+        subgroup.group,
+        tuple(irreps),
+        np.concatenate(columns, axis=1),
+        f"{summand.name}|{subgroup.group.name}",
     )
 
 
