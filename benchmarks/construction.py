@@ -115,7 +115,14 @@ def main() -> None:
         ]
         for name in results[0]:
             values = [result[name] for result in results]
-            rows.append((name, f"{statistics.median(values):.3f}", f"{min(values):.3f}", f"{max(values):.3f}"))
+            rows.append(
+                (
+                    name,
+                    f"{statistics.median(values):.3f}",
+                    f"{min(values):.3f}",
+                    f"{max(values):.3f}",
+                )
+            )
     print(table(["figure", "median", "min", "max"], rows))
 
 

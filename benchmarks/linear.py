@@ -114,8 +114,13 @@ def grid(rounds: int) -> None:
                 worst = max(worst, loss)
                 rows.append(
                     (
-                        name, copies, batch, milliseconds(steps["dense"]),
-                        milliseconds(steps["spectral"]), chosen, loss,
+                        name,
+                        copies,
+                        batch,
+                        milliseconds(steps["dense"]),
+                        milliseconds(steps["spectral"]),
+                        chosen,
+                        loss,
                     )  # fmt: skip
                 )
     header = [

@@ -472,9 +472,7 @@ RECIPES: dict[str, Recipe] = {
         build=lambda rep, other, key: models.InvariantMLP(
             rep, 2, [rep], activation=nn.NormNonlinearity, pool="mean", use_bias=False, key=key
         ),
-        parameters=lambda module: (
-            _total(*module.backbone.layers) + 2 * module.pool.out_type.size
-        ),
+        parameters=lambda module: _total(*module.backbone.layers) + 2 * module.pool.out_type.size,
         fits=_has_invariants,
         on=(("klein", "regular"),),
         depth=4,

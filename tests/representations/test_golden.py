@@ -19,7 +19,10 @@ def test_group_multiplies_as_golden(name, build):
     m = build(name)
     table = gv.array(f"G/{name}/mul").astype(int)
     coordinates = m.group.coordinates_of(m.group.elements)
-    a, b = np.repeat(coordinates, len(coordinates), axis=0), np.tile(coordinates, (len(coordinates), 1))
+    a, b = (
+        np.repeat(coordinates, len(coordinates), axis=0),
+        np.tile(coordinates, (len(coordinates), 1)),
+    )
     products = m.group.compose(a, b)[:, 0].reshape(len(coordinates), -1).astype(int)
     assert np.array_equal(m.index[products], table[m.index][:, m.index])
     inverses = m.group.invert(coordinates)[:, 0].astype(int)
@@ -121,7 +124,8 @@ def test_matrices_that_are_not_orthogonal(name):
     np.testing.assert_allclose(root @ root, gv.array(f"N/{name}/metric"), atol=ATOL * scale**2)
     np.testing.assert_allclose(rep.matrices, root @ given @ np.linalg.inv(root), atol=ATOL)
     np.testing.assert_allclose(
-        rep.matrices @ rep.matrices.transpose(0, 2, 1), np.eye(rep.size)[None].repeat(len(given), 0),
+        rep.matrices @ rep.matrices.transpose(0, 2, 1),
+        np.eye(rep.size)[None].repeat(len(given), 0),
         atol=1e-12,  # rounding of a product of orthogonal matrices of size at most 12
     )
     assert rep.multiplicities == gv.from_golden_matrices(f"{name}/mix").multiplicities

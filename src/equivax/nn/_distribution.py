@@ -98,10 +98,7 @@ class MultivariateNormal(eqx.Module):
         total = jnp.zeros((), self.mean.dtype)
         for name, block in to_blocks(self._rep, y - self.mean).items():
             factor = self.factors[name]
-            if self.is_full:
-                whitened = _solve(factor, block)
-            else:
-                whitened = block / factor[..., None, :]
+            whitened = _solve(factor, block) if self.is_full else block / factor[..., None, :]
             total = total + jnp.sum(whitened * whitened, axis=(-2, -1))
         return total
 
@@ -187,8 +184,8 @@ class EquivariantMultivariateNormal(AbstractModule):
 
         Args:
             out_type: Type of the variable, of size ``n``.
-            covariance: ``"diagonal"`` (``eta`` is the log-variance of every irrep copy, in the order
-                of ``rep.irreps``), ``"type"`` (of every kind of irrep, in the group's order), or
+            covariance: ``"diagonal"`` (``eta`` is the log-variance of every irrep copy, in the
+                order of ``rep.irreps``), ``"type"`` (of every kind of irrep, in the group's order), or
                 ``"full"`` (all commuting covariances: per irrep the log-diagonal of the Cholesky
                 factor, then its strictly lower entries row by row with S numbers each).
             min_var: Added to the variance of every irrep copy, not negative.
