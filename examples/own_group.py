@@ -59,7 +59,7 @@ def compare(key: jax.Array, samples: int, test_samples: int = 2000) -> np.ndarra
 
 
 def main() -> None:
-    """Prints a table and draws errors against the number of samples."""
+    """Prints a table and draws the errors."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", default="own_group.png")
     parser.add_argument("--smoke", action="store_true", help="few sizes and one seed")
@@ -72,8 +72,8 @@ def main() -> None:
     figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
     for panel, (axis, name) in enumerate(zip(axes, names, strict=True)):
         for column, label in enumerate(["no symmetry", "with symmetry"]):
-            axis.loglog(sizes, errors[:, panel, column], "o-", label=label)
-        axis.set(xlabel="samples", title=name)
+            axis.loglog(sizes, errors[:, panel, column], "o-", label=label, base=2)
+        axis.set(xlabel="samples", title=name, xticks=sizes, xticklabels=sizes)
     axes[0].legend()
     figure.savefig(arguments.output, dpi=120)
     for n, row in zip(sizes, errors, strict=True):

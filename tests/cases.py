@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import importlib
+import pkgutil
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -77,6 +79,11 @@ def turned(parts: list[Representation], seed: int) -> Representation:
 @functools.cache
 def types(group_name: str) -> dict[str, Representation]:
     """The types of a group, by what is special about them."""
+    return fresh_types(group_name)
+
+
+def fresh_types(group_name: str) -> dict[str, Representation]:
+    """`types`, built anew: equal values, other objects."""
     G = GROUPS[group_name]()
     finite = G.order is not None
     irreps = G.irreps(None if finite else 2)
@@ -104,10 +111,8 @@ def types(group_name: str) -> dict[str, Representation]:
     return table
 
 
-@functools.cache
-def partner(group_name: str, type_name: str) -> Representation:
+def partner(table: dict[str, Representation], type_name: str) -> Representation:
     """Another type of the same group that some map reaches: the output of two-sided layers."""
-    table = types(group_name)
     names = list(table)
     start = names.index(type_name)
     for name in names[start + 1 :] + names[: start + 1]:
@@ -508,12 +513,13 @@ class Case:
         """The type."""
         return types(self.group)[self.type]
 
-    def build(self, key: Any) -> Any:
-        """The module, with a fresh draw of its parameters."""
+    def build(self, key: Any, *, fresh: bool = False) -> Any:
+        """The module, with a new draw of its parameters; ``fresh`` rebuilds the types too."""
+        table = fresh_types(self.group) if fresh else types(self.group)
         with warnings.catch_warnings():
             # A table of types against types meets irreps that reach no output.
             warnings.simplefilter("ignore", nn.UnusedIrrepsWarning)
-            return self.recipe.build(self.rep, partner(self.group, self.type), key)
+            return self.recipe.build(table[self.type], partner(table, self.type), key)
 
     def options(self, module: Any, key: Any, dtype: Any = None) -> dict[str, Any]:
         """Further arguments of the call: invariant, and the same for every example."""
@@ -522,10 +528,10 @@ class Case:
             options["key"] = key
         if self.recipe.film:
             dtype = jnp.result_type(float) if dtype is None else dtype
-            one, other = jax.random.split(key)
-            options["scale"] = jax.random.normal(one, (module.num_scale,), dtype)
+            rng = np.random.default_rng(7)
+            options["scale"] = jnp.asarray(rng.standard_normal(module.num_scale), dtype)
             if module.num_bias and module.per != "type":
-                options["bias"] = jax.random.normal(other, (module.num_bias,), dtype)
+                options["bias"] = jnp.asarray(rng.standard_normal(module.num_bias), dtype)
         return options
 
 
@@ -542,27 +548,21 @@ LAYERS = {name: case for name, case in CASES.items() if case.recipe.kind == "vec
 TYPES = [(group, type_) for group in GROUPS for type_ in types(group)]
 
 
+def modules_of(package: Any) -> list[Any]:
+    """A package and all modules in it, private ones too."""
+    walk = pkgutil.walk_packages(package.__path__, package.__name__ + ".")
+    return [package, *(importlib.import_module(info.name) for info in walk)]
+
+
 def public_modules() -> set[type]:
-    """Every module class that `equivax.nn` or `equivax.models` exports, at any depth."""
-    found: set[type] = set()
-    for package in (nn, models):
-        open_ = [package]
-        seen = set()
-        while open_:
-            current = open_.pop()
-            if id(current) in seen:
-                continue
-            seen.add(id(current))
-            for name, value in vars(current).items():
-                if name.startswith("_"):
-                    continue
-                if isinstance(value, type) and issubclass(value, eqx.Module):
-                    found.add(value)
-                elif getattr(value, "__name__", "").startswith(package.__name__ + "."):
-                    if hasattr(value, "__path__"):
-                        open_.append(value)
-    return {cls for cls in found if cls.__module__.startswith("equivax.") and not _abstract(cls)}
-
-
-def _abstract(cls: type) -> bool:
-    return cls.__name__.startswith("Abstract")
+    """Every class of modules that `equivax.nn` or `equivax.models` defines for users."""
+    return {
+        value
+        for package in (nn, models)
+        for module in modules_of(package)
+        for name, value in vars(module).items()
+        if isinstance(value, type)
+        and issubclass(value, eqx.Module)
+        and value.__module__.startswith("equivax.")
+        and not name.startswith(("_", "Abstract"))
+    }

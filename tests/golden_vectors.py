@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from equivax import Representation, groups
 from equivax.groups import Group
 from equivax.representations._summand import Summand

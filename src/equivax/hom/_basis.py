@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
 
 from ..representations import Representation, as_representation, check_same_group
 from ._compiled import compiled_apply, compiled_coefficients, compiled_synthesize
@@ -21,6 +21,9 @@ from ._initializers import Scheme, check_scheme, draw
 from ._layout import Layout, build_layout
 
 MODES = ("auto", "dense", "spectral")
+
+#: Batch size that ``mode="auto"`` assumes for a single vector.
+ROWS_UNDER_VMAP = 512
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,7 +176,7 @@ class HomBasis:
         drawn = draw(key, blocks, scheme, dtype, taps)  # jit returns dicts sorted by key
         return {block.name: drawn[block.name] for block in self.blocks}
 
-    def _leading(self, coeffs: Mapping[str, Array]) -> tuple[int, ...]:
+    def _leading(self, coeffs: Mapping[str, ArrayLike]) -> tuple[int, ...]:
         """Checks names and shapes; returns the broadcast leading axes."""
         names = [block.name for block in self.blocks]
         if not isinstance(coeffs, Mapping) or set(coeffs) != set(names):
@@ -188,14 +191,14 @@ class HomBasis:
                     f"'{block.name}', got {shape}"
                 )
             leading.append(shape[:-3])
-        return jnp.broadcast_shapes(*leading) if leading else ()
+        return np.broadcast_shapes(*leading) if leading else ()
 
-    def _dtype(self, coeffs: Mapping[str, Array]) -> Any:
+    def _dtype(self, coeffs: Mapping[str, ArrayLike]) -> Any:
         if not coeffs:
             return jnp.result_type(float)
         return jnp.result_type(*(jnp.asarray(c).dtype for c in coeffs.values()))
 
-    def synthesize(self, coeffs: Mapping[str, Array]) -> Float[Array, "*leading out in"]:
+    def synthesize(self, coeffs: Mapping[str, ArrayLike]) -> Float[Array, "*leading out in"]:
         """The dense matrix of a commuting map.
 
         Args:
@@ -220,7 +223,7 @@ class HomBasis:
         return compiled_synthesize(self, arrays, leading, wide).astype(dtype)
 
     def coefficients(
-        self, matrix: Float[Array, "*leading out in"]
+        self, matrix: Shaped[ArrayLike, "*leading out in"]
     ) -> dict[str, Float[Array, "*leading m_out m_in s"]]:
         """Coefficients of the orthogonal projection: ``<Q_o^T W Q_i, Psi_s> / d``.
 
@@ -246,7 +249,9 @@ class HomBasis:
         found = compiled_coefficients(self, matrix.astype(at_least_float32(matrix.dtype)))
         return {b.name: found[b.name].astype(matrix.dtype) for b in self.blocks}
 
-    def project(self, matrix: Float[Array, "*leading out in"]) -> Float[Array, "*leading out in"]:
+    def project(
+        self, matrix: Shaped[ArrayLike, "*leading out in"]
+    ) -> Float[Array, "*leading out in"]:
         """Frobenius-orthogonal projection ``mean_g rho_out(g) W rho_in(g)^T``."""
         matrix = jnp.asarray(matrix)
         coeffs = self.coefficients(matrix)
@@ -256,8 +261,8 @@ class HomBasis:
 
     def apply(
         self,
-        coeffs: Mapping[str, Array],
-        x: Float[Array, "*batch in"],
+        coeffs: Mapping[str, ArrayLike],
+        x: Shaped[ArrayLike, "*batch in"],
         *,
         mode: str = "spectral",
         precision: jax.lax.PrecisionLike = None,
@@ -291,7 +296,9 @@ class HomBasis:
         if not coeffs:
             return jnp.zeros((*x.shape[:-1], self.out_rep.size), dtype)
         if mode == "auto":
-            mode = self.choose_mode(math.prod(x.shape[:-1]), dtype)
+            # A single vector is what a layer sees under vmap, where the batch is out of sight.
+            rows = math.prod(x.shape[:-1]) if x.ndim > 1 else ROWS_UNDER_VMAP
+            mode = self.choose_mode(rows, dtype)
         if mode == "dense":
             matrix = self.synthesize(coeffs).astype(dtype)
             return jnp.matmul(x.astype(dtype), matrix.T, precision=precision)
@@ -303,7 +310,7 @@ class HomBasis:
         """What ``mode="auto"`` means for a number of vectors: ``"dense"`` or ``"spectral"``."""
         return "spectral" if prefers_spectral(self.layout, rows, dtype) else "dense"
 
-    def transpose(self, coeffs: Mapping[str, Array]) -> dict[str, Array]:
+    def transpose(self, coeffs: Mapping[str, ArrayLike]) -> dict[str, Array]:
         """Coefficients of ``W^T`` in ``Hom_G(out_rep, in_rep)``."""
         self._leading(coeffs)
         return {
@@ -314,7 +321,7 @@ class HomBasis:
             for block in self.blocks
         }
 
-    def norm_sq(self, coeffs: Mapping[str, Array]) -> Float[Array, "*leading"]:
+    def norm_sq(self, coeffs: Mapping[str, ArrayLike]) -> Float[Array, "*leading"]:
         """Squared Frobenius norm of the matrix, ``sum_k d_k |theta_k|^2``."""
         leading = self._leading(coeffs)
         total = jnp.zeros(leading, self._dtype(coeffs))

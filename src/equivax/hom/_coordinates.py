@@ -43,10 +43,11 @@ def _to_blocks(rep: Representation, x: Float[Array, "*batch n"]) -> dict[str, Ar
     pieces = to_spectral(layout, layout.in_side, x.reshape(rows, rep.size))
     found: dict[str, Array] = {}
     for batch, order, piece in zip(layout.batches, layout.in_side.copy_orders, pieces, strict=True):
-        split = piece.reshape(len(batch.irreps), rows, batch.quotient, -1, batch.algebra)
+        count, q, width = len(batch.irreps), batch.quotient, piece.shape[-1]
+        split = piece.reshape(count, rows, q, width // batch.algebra, batch.algebra)
         if order is not None:
             split = split[:, :, :, np.argsort(order)]
-        split = split.reshape(len(batch.irreps), *leading, batch.quotient, -1)
+        split = split.reshape(count, *leading, q, width)
         for index, name in enumerate(batch.names):
             found[name] = split[index]
     return found
@@ -63,10 +64,11 @@ def from_blocks(
     pieces = []
     for batch, order in zip(layout.batches, layout.in_side.copy_orders, strict=True):
         count, q, s = len(batch.irreps), batch.quotient, batch.algebra
-        stacked = jnp.stack([blocks[name] for name in batch.names]).reshape(count, rows, q, -1, s)
+        stacked = jnp.stack([blocks[name] for name in batch.names])
+        width = stacked.shape[-1]
         if order is not None:
-            stacked = stacked[:, :, :, order]
-        pieces.append(stacked.reshape(count, rows * q, -1))
+            stacked = stacked.reshape(count, rows, q, width // s, s)[:, :, :, order]
+        pieces.append(stacked.reshape(count, rows * q, width))
     y = from_spectral(layout, layout.in_side, pieces, rows, first.dtype)
     return y.reshape(*leading, rep.size)
 
@@ -88,9 +90,10 @@ def to_irreps(
     for (name, block), irrep in zip(to_blocks(rep, x).items(), rep.multiplicities, strict=True):
         data = rep.group.irrep_data(irrep)
         q, s = data.size // data.endomorphism_dimension, data.endomorphism_dimension
-        split = jnp.swapaxes(block.reshape(*block.shape[:-2], q, -1, s), -3, -2)
-        copies = split.reshape(*block.shape[:-2], -1, data.size)
-        found[name] = _rotate(rep, irrep, copies, inverse=False)
+        copies = block.shape[-1] // s
+        split = jnp.swapaxes(block.reshape(*block.shape[:-2], q, copies, s), -3, -2)
+        split = split.reshape(*block.shape[:-2], copies, data.size)
+        found[name] = _rotate(rep, irrep, split, inverse=False)
     return found
 
 
@@ -102,9 +105,9 @@ def from_irreps(
     for name, irrep in zip(irrep_names(rep), rep.multiplicities, strict=True):
         data = rep.group.irrep_data(irrep)
         q, s = data.size // data.endomorphism_dimension, data.endomorphism_dimension
-        copies = _rotate(rep, irrep, coordinates[name], inverse=True)
-        split = jnp.swapaxes(copies.reshape(*copies.shape[:-1], q, s), -3, -2)
-        blocks[name] = split.reshape(*copies.shape[:-2], q, -1)
+        moved = _rotate(rep, irrep, coordinates[name], inverse=True)
+        split = jnp.swapaxes(moved.reshape(*moved.shape[:-1], q, s), -3, -2)
+        blocks[name] = split.reshape(*moved.shape[:-2], q, moved.shape[-2] * s)
     return from_blocks(rep, blocks)
 
 

@@ -1,4 +1,4 @@
-"""Invariant vectors: elements of ``Hom_G(1, rho)``."""
+"""Invariant vectors: elements of ``Hom_G(1, rho)``, field by field."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..representations import Representation, trivial
-from ._basis import hom_basis
+from ._synthesis import HIGHEST
 
 
 def trivial_count(rep: Representation) -> int:
@@ -26,7 +26,14 @@ def invariant_vector(
     Returns:
         ``(..., n)``.
     """
-    basis = hom_basis(trivial(rep.group), rep)
-    (block,) = basis.blocks
-    column = basis.synthesize({block.name: jnp.asarray(coeffs)[..., :, None, None]})
-    return column[..., 0]
+    coeffs = jnp.asarray(coeffs)
+    identity = trivial(rep.group).irreps[0]
+    pieces, start = [], 0
+    for summand, count in rep.data:
+        columns = summand.change_of_basis[:, summand.columns_of(identity).reshape(-1)]
+        stop = start + count * columns.shape[1]
+        part = coeffs[..., start:stop].reshape(*coeffs.shape[:-1], count, columns.shape[1])
+        fields = jnp.matmul(part, columns.T.astype(coeffs.dtype), precision=HIGHEST)
+        pieces.append(fields.reshape(*coeffs.shape[:-1], count * summand.size))
+        start = stop
+    return pieces[0] if len(pieces) == 1 else jnp.concatenate(pieces, axis=-1)

@@ -204,11 +204,12 @@ def _build_side(
         start += count * summand.size
         for original in np.flatnonzero(kinds == kind):
             channels.append(np.arange(starts[original], starts[original + 1]))
-    gather = np.concatenate(channels)
+    # int32: an int64 index that JAX meets under both settings of x64 in one process is an error.
+    gather = np.concatenate(channels).astype(np.int32)
     if len(rep.data) == len(distinct):  # every distinct summand is one run, already in order
         return Side(rep.size, tuple(runs), None, None, (None,) * len(batches))
     orders = tuple(_copy_order(kinds, counts, np.array(m)) for m in multiplicities)
-    return Side(rep.size, tuple(runs), gather, np.argsort(gather), orders)
+    return Side(rep.size, tuple(runs), gather, np.argsort(gather).astype(np.int32), orders)
 
 
 def _run_columns(group: Group, summand: Any, batches: tuple[Batch, ...]) -> list[np.ndarray]:
@@ -239,4 +240,4 @@ def _copy_order(
             for i in np.flatnonzero(kinds == kind)
         ]
     )
-    return None if np.array_equal(order, np.arange(len(order))) else order
+    return None if np.array_equal(order, np.arange(len(order))) else order.astype(np.int32)

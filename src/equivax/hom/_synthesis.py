@@ -44,7 +44,7 @@ def batch_weight(
     if in_order is not None:
         theta = theta[:, :, in_order]
     if batch.algebra == 1:
-        return theta[..., 0]
+        return theta.reshape(theta.shape[:-1])
     table = _table(batch.algebra)
     # Every entry of the multiplication table holds one unit up to sign, so this is exact. Stacks of
     # slices, because the gradient of a gather would be a scatter, which is slow on CPU.
@@ -78,23 +78,18 @@ def to_spectral(layout: Layout, side: Side, x: Float[Array, "batch n"]) -> list[
         z = x[:, run.start : run.stop].reshape(-1, run.size)
         if not run.is_identity:
             z = jnp.matmul(z, run.basis.astype(x.dtype), precision=HIGHEST)
-        z = z.reshape(x.shape[0], run.count, -1)
-        offset = 0
-        for index, (batch, multiplicity) in enumerate(
-            zip(layout.batches, run.multiplicities, strict=True)
-        ):
-            if multiplicity == 0:
-                continue
-            stop = offset + batch.width(multiplicity)
-            inner = multiplicity * batch.algebra
-            split = z[:, :, offset:stop].reshape(
+        z = z.reshape(x.shape[0], run.count, run.basis.shape[1])
+        present = [i for i, m in enumerate(run.multiplicities) if m]
+        widths = [layout.batches[i].width(run.multiplicities[i]) for i in present]
+        # The transpose of a split is one concatenation, that of slices a sum of padded arrays.
+        for index, part in zip(present, jax.lax.split(z, widths, axis=2), strict=True):
+            batch = layout.batches[index]
+            inner = run.multiplicities[index] * batch.algebra
+            split = part.reshape(
                 x.shape[0], run.count, len(batch.irreps), batch.quotient, inner
-            )
+            ).transpose(2, 0, 3, 1, 4)
             rows = x.shape[0] * batch.quotient
-            pieces[index].append(
-                split.transpose(2, 0, 3, 1, 4).reshape(len(batch.irreps), rows, run.count * inner)
-            )
-            offset = stop
+            pieces[index].append(split.reshape(len(batch.irreps), rows, run.count * inner))
     return [p[0] if len(p) == 1 else jnp.concatenate(p, axis=-1) for p in pieces]
 
 
@@ -115,14 +110,15 @@ def from_spectral(
             part = spectral[index][:, :, offsets[index] : stop].reshape(
                 len(batch.irreps), batch_size, batch.quotient, run.count, inner
             )
-            segments.append(part.transpose(1, 3, 0, 2, 4).reshape(batch_size, run.count, -1))
+            width = batch.width(multiplicity)
+            segments.append(part.transpose(1, 3, 0, 2, 4).reshape(batch_size, run.count, width))
             offsets[index] = stop
         if not segments:
             outputs.append(jnp.zeros((batch_size, run.count * run.size), dtype))
             continue
         y = segments[0] if len(segments) == 1 else jnp.concatenate(segments, axis=-1)
         if not run.is_identity:
-            y = y.reshape(batch_size * run.count, -1)
+            y = y.reshape(batch_size * run.count, run.basis.shape[1])
             y = jnp.matmul(y, run.basis.T.astype(dtype), precision=HIGHEST)
         outputs.append(y.reshape(batch_size, run.count * run.size))
     y = outputs[0] if len(outputs) == 1 else jnp.concatenate(outputs, axis=-1)

@@ -88,6 +88,7 @@ class MLP(AbstractModule):
             ValueError: If ``hidden`` is empty, a width is not positive, the group is infinite and
                 no hidden type is given, or the activation does not fit a hidden type.
         """
+        _check_hidden("MLP", hidden)
         keys = jax.random.split(key, len(hidden) + 1)
         options = {"use_bias": use_bias, "init": init, "mode": mode, "dtype": dtype}
         layers = _hidden_layers(
@@ -165,6 +166,7 @@ class InvariantMLP(AbstractModule):
         """
         if isinstance(out_size, bool) or not isinstance(out_size, int) or out_size < 1:
             raise ValueError(f"InvariantMLP: out_size: expected a positive integer, got {out_size}")
+        _check_hidden("InvariantMLP", hidden)
         keys = jax.random.split(key, len(hidden) + 1)
         options = {"use_bias": use_bias, "init": init, "mode": mode, "dtype": dtype}
         layers = _hidden_layers(
@@ -194,6 +196,17 @@ class InvariantMLP(AbstractModule):
         return eqx.nn.Sequential([self.backbone.export(), self.pool.export(), self.head])
 
 
+def _check_hidden(caller: str, hidden: Any) -> None:
+    if (
+        isinstance(hidden, (str, Representation))
+        or not hasattr(hidden, "__len__")
+        or not len(hidden)
+    ):
+        raise ValueError(
+            f"{caller}: hidden: expected a non-empty sequence of widths or types, got {hidden!r}"
+        )
+
+
 def _hidden_layers(
     caller: str,
     in_type: Any,
@@ -205,10 +218,6 @@ def _hidden_layers(
     keys: Shaped[Array, "layers ..."],
 ) -> list[AbstractModule]:
     source = as_representation(in_type, "in_type")
-    if isinstance(hidden, (int, str, Representation)) or len(hidden) == 0:
-        raise ValueError(
-            f"{caller}: hidden: expected a non-empty sequence of widths or types, got {hidden!r}"
-        )
     layers: list[AbstractModule] = []
     current = in_type
     for width, key in zip(hidden, keys, strict=True):

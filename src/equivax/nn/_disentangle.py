@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import equinox as eqx
@@ -61,7 +62,7 @@ class Disentangle(AbstractModule):
             return x
         if not self.is_inverse:
             coordinates = to_irreps(mixed, x)
-            flat = [v.reshape(*x.shape[:-1], -1) for v in coordinates.values()]
+            flat = [v.reshape(*x.shape[:-1], math.prod(v.shape[-2:])) for v in coordinates.values()]
             return jnp.concatenate(flat, axis=-1)
         blocks, start = {}, 0
         for name, (id, count) in zip(irrep_names(mixed), mixed.multiplicities.items(), strict=True):

@@ -60,7 +60,9 @@ class FieldDropout(AbstractModule):
         rep = representation_of(self.in_type, "FieldDropout", "in_type")
 
         def act(v: Array) -> Array:
-            keep = jax.random.bernoulli(key, 1 - self.p, (*v.shape[:-1], len(field_sizes(rep))))
+            shape = (*v.shape[:-1], len(field_sizes(rep)))
+            # A float32 rate: the mask of a key does not depend on JAX's x64 flag.
+            keep = jax.random.bernoulli(key, jnp.float32(1 - self.p), shape)
             return jnp.where(keep[..., field_index(rep)], v / (1 - self.p), 0.0)
 
         return on_channels(act, x, self.in_type)

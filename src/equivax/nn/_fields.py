@@ -16,7 +16,7 @@ from ..representations import Representation
 def field_index(rep: Representation) -> np.ndarray:
     """For every channel, the number of its field (summand)."""
     sizes = field_sizes(rep)
-    index = np.repeat(np.arange(len(sizes)), sizes)
+    index = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
     index.setflags(write=False)
     return index
 
@@ -30,7 +30,8 @@ def field_sums(rep: Representation, x: Float[Array, "*batch n"]) -> Float[Array,
     """Sum over the channels of each field."""
     sizes = {summand.size for summand, _ in rep.data}
     if len(sizes) == 1:
-        return x.reshape(*x.shape[:-1], -1, sizes.pop()).sum(axis=-1)
+        size = sizes.pop()
+        return x.reshape(*x.shape[:-1], rep.size // size, size).sum(axis=-1)
     index = field_index(rep)
     moved = jnp.moveaxis(x, -1, 0)
     sums = jax.ops.segment_sum(moved, index, int(index[-1]) + 1, indices_are_sorted=True)

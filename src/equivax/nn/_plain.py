@@ -7,6 +7,7 @@ value (cloudpickle) store its code and not a reference to an equivax module.
 
 from __future__ import annotations
 
+import inspect
 import types
 from collections.abc import Callable
 from typing import Any
@@ -23,11 +24,17 @@ def detached(function: Callable[..., Any]) -> Callable[..., Any]:
         function: Without closure; its body uses its arguments, builtins, ``jax`` and ``jnp``.
     """
     names = {"jax": jax, "jnp": jnp, "__builtins__": __builtins__}
+    function = inspect.unwrap(function)  # a type checker may stand in front of it
     code = function.__code__
     copy = types.FunctionType(code, names, code.co_name, function.__defaults__)
     copy.__kwdefaults__ = function.__kwdefaults__
     copy.__module__ = "plain"
     return copy
+
+
+def plain_callable(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A user's function as it is; one of this library, such as `squash`, detached."""
+    return detached(function) if function.__module__.split(".")[0] == "equivax" else function
 
 
 def plain_function(function: Callable[..., Any], *constants: Any) -> jax.tree_util.Partial:

@@ -155,7 +155,10 @@ def _induced(subgroup: Subgroup, rep: Representation) -> Representation:
     )
     irreps, columns = decompose(group, evaluate, frequency)
     name = f"induced({subgroup.group.name}: {rep.name})"
-    summand = Summand(group, irreps, columns, name, induced_from=(subgroup, rep))
+    root = rep.orthogonalizer
+    if root is not None:
+        root = np.kron(np.eye(count), root)
+    summand = Summand(group, irreps, columns, name, root, induced_from=(subgroup, rep))
     return Representation(group, [(summand, 1)])
 
 

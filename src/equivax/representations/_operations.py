@@ -37,7 +37,16 @@ def tensor_summand(a: Summand, b: Summand) -> Summand:
             ids, small = clebsch_gordan(a.group, i, j)
             columns.append(pair @ small)
             irreps += ids
-    return Summand(a.group, tuple(irreps), np.concatenate(columns, 1), f"({a.name} @ {b.name})")
+    root = None
+    if a.orthogonalizer is not None or b.orthogonalizer is not None:
+        root = np.kron(_root(a), _root(b))
+    basis = np.concatenate(columns, axis=1)
+    return Summand(a.group, tuple(irreps), basis, f"({a.name} @ {b.name})", root)
+
+
+def _root(summand: Summand) -> np.ndarray:
+    """The matrix by which the user's vectors enter, the identity if they enter as they are."""
+    return np.eye(summand.size) if summand.orthogonalizer is None else summand.orthogonalizer
 
 
 @functools.lru_cache(maxsize=256)
@@ -48,12 +57,8 @@ def restricted_summand(summand: Summand, subgroup: Subgroup) -> Summand:
         ids, small = restricted_irrep(subgroup, i)
         columns.append(summand.change_of_basis[:, c] @ small)
         irreps += ids
-    return Summand(
-        subgroup.group,
-        tuple(irreps),
-        np.concatenate(columns, axis=1),
-        f"{summand.name}|{subgroup.group.name}",
-    )
+    basis, name = np.concatenate(columns, axis=1), f"{summand.name}|{subgroup.group.name}"
+    return Summand(subgroup.group, tuple(irreps), basis, name, summand.orthogonalizer)
 
 
 @functools.lru_cache(maxsize=1024)

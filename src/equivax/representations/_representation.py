@@ -318,7 +318,7 @@ class Representation:
                 f"tensor product: the first factor is acted on by {self._group.name}, the second "
                 f"by {other._group.name}; restrict them to a common group"
             )
-        if len(other._runs) > 1 or other._runs[0][1] > 1:
+        if sum(count for _, count in other._runs) > 1:
             first, second = self.fused(), other.fused()
         else:
             first, second = self, other
@@ -369,7 +369,8 @@ class Representation:
         columns = np.concatenate([block.ravel() for _, _, block in self.isotypic_blocks])
         irreps = tuple(self.irreps[i] for i in order)
         name = f"isotypic({self.name})"
-        fused = Summand(self._group, irreps, self.change_of_basis[:, columns], name)
+        basis = self.change_of_basis[:, columns]
+        fused = Summand(self._group, irreps, basis, name, self.orthogonalizer)
         return Representation(self._group, [(fused, 1)])
 
     def fused(self, name: str | None = None) -> Representation:

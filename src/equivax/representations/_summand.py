@@ -48,8 +48,9 @@ class Summand:
 
     @functools.cached_property
     def key(self) -> tuple[Any, ...]:
-        """What equality compares: the group, the irreps and the content of ``Q``."""
-        return (self.group, self.irreps, digest(self.change_of_basis))
+        """What equality compares: the group, the irreps, the content of ``Q`` and of ``T``."""
+        root = None if self.orthogonalizer is None else digest(self.orthogonalizer)
+        return (self.group, self.irreps, digest(self.change_of_basis), root)
 
     def __eq__(self, other: object) -> bool:
         if self is other:

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from ...representations import Representation, direct_sum, trivial
 from .._fields import field_sizes
 from .._module import AbstractModule, channel_axis, on_channels, representation_of
-from .._plain import plain_layer
+from .._plain import plain_callable, plain_layer
 
 
 class GatedNonlinearity(AbstractModule):
@@ -135,7 +135,7 @@ class GatedNonlinearity(AbstractModule):
         gate_channels, gate_of = self._plan()
         return plain_layer(
             _gated,
-            jax.tree_util.Partial(self.function),
+            jax.tree_util.Partial(plain_callable(self.function)),
             0.0 if self.bias is None else self.bias,
             jnp.asarray(gate_channels),
             jnp.asarray(self._kept()),

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from .._fields import field_index, field_sizes, field_sums, safe_norms, spread
 from .._module import AbstractModule, channel_axis, on_channels, representation_of
-from .._plain import plain_layer
+from .._plain import plain_callable, plain_layer
 
 #: Fields shorter than this are mapped to zero.
 SMALLEST_NORM = 1e-10
@@ -106,7 +106,7 @@ class NormNonlinearity(AbstractModule):
         count = len(field_sizes(rep))
         bias = 0.0 if self.log_bias is None else jnp.exp(self.log_bias)
         axis = channel_axis(self.in_type)
-        function = jax.tree_util.Partial(self.function)
+        function = jax.tree_util.Partial(plain_callable(self.function))
         ones = jnp.zeros((count, rep.size)).at[index, jnp.arange(rep.size)].set(1.0)
         return plain_layer(_norm_nonlinearity, function, bias, ones, axis, SMALLEST_NORM**2)
 

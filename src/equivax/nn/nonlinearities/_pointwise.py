@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from .._module import AbstractModule, representation_of
-from .._plain import plain_layer
+from .._plain import plain_callable, plain_layer
 
 #: Points at which a function that claims to be odd is compared with its mirror image.
 ODD_SAMPLES = np.linspace(0.05, 4.0, 32, dtype=np.float32)
@@ -63,7 +63,7 @@ class PointwiseNonlinearity(AbstractModule):
 
     def export(self) -> eqx.nn.Lambda:
         """`equinox.nn.Lambda` of the function."""
-        return eqx.nn.Lambda(self.function)
+        return eqx.nn.Lambda(plain_callable(self.function))
 
 
 class ReLU(AbstractModule):
@@ -150,9 +150,11 @@ def check_pointwise(caller: str, in_type: Any, *, odd: bool) -> None:
 
 
 def _check_odd(function: Callable[[Array], Array]) -> None:
-    points = jnp.asarray(ODD_SAMPLES)
-    difference = np.abs(np.asarray(function(points) + function(-points)))
-    if not (difference.max() < 1e-5 and abs(float(function(jnp.zeros(())))) < 1e-6):
+    with jax.ensure_compile_time_eval():  # layers are also built under `filter_eval_shape`
+        points = jnp.asarray(ODD_SAMPLES)
+        difference = np.abs(np.asarray(function(points) + function(-points)))
+        at_zero = abs(float(function(jnp.zeros((), points.dtype))))
+    if not (difference.max() < 1e-5 and at_zero < 1e-6):
         raise ValueError(
             f"PointwiseNonlinearity: function: odd=True needs f(-x) = -f(x), but "
             f"f(x) + f(-x) reaches {difference.max():.3g}"
