@@ -121,7 +121,7 @@ def grid(rounds: int) -> None:
                         milliseconds(steps["spectral"]),
                         chosen,
                         loss,
-                    )  # fmt: skip
+                    )
                 )
     header = [
         "group", "copies", "batch", "dense (ms)", "spectral (ms)", "auto chooses", "auto / better",

@@ -99,9 +99,7 @@ def train(
             return optax.softmax_cross_entropy_with_integer_labels(logits, y).mean()
 
         value, gradients = eqx.filter_value_and_grad(loss)(model)
-        updates, state = optimiser.update(
-            gradients, state, eqx.filter(model, eqx.is_inexact_array)
-        )
+        updates, state = optimiser.update(gradients, state, eqx.filter(model, eqx.is_inexact_array))
         return eqx.apply_updates(model, updates), state, value
 
     start = time.perf_counter()
@@ -187,8 +185,9 @@ def main() -> None:
     print(f"\n{'model':24}{'parameters':>11}{'compile':>9}{'train':>8}{'upright':>9}"
           f"{'8 copies':>10}{'invariance error':>18}")  # fmt: skip
     for r in results:
-        print(f"{r.name:24}{r.parameters:11,}{r.compile_seconds:8.1f}s{r.train_seconds:7.1f}s"
-              f"{r.accuracies[0]:9.1%}{r.accuracies.mean():10.1%}{r.invariance_error:18.1e}")  # fmt: skip
+        times = f"{r.compile_seconds:8.1f}s{r.train_seconds:7.1f}s"
+        scores = f"{r.accuracies[0]:9.1%}{r.accuracies.mean():10.1%}{r.invariance_error:18.1e}"
+        print(f"{r.name:24}{r.parameters:11,}{times}{scores}")
 
     exported = evx.export(models["invariant"])
     difference = np.abs(

@@ -30,7 +30,7 @@ SHEAR = np.array([[1.0, 0.4], [0.0, 1.3]])
 
 
 def sheared_triangle() -> groups.FiniteGroup:
-    """A user's group: the symmetry of a triangle, written in coordinates that are not orthogonal."""
+    """A user's group: the symmetry of a triangle, in coordinates that are not orthogonal."""
     turn = np.array([[-0.5, -np.sqrt(0.75)], [np.sqrt(0.75), -0.5]])
     flip = np.diag([1.0, -1.0])
     inverse = np.linalg.inv(SHEAR)
@@ -102,7 +102,7 @@ def fresh_types(group_name: str) -> dict[str, Representation]:
         table["no trivial"] = middle + 2 * last + middle
     if finite:
         table["regular"] = G.regular
-    if finite and G.order <= 24:
+    if finite and G.order <= 12:
         table["regulars"] = trivial + 2 * G.regular + last + G.regular
     if group_name == "sheared":
         with warnings.catch_warnings():
@@ -188,11 +188,13 @@ class Recipe:
         build: From a type, a partner type and a key.
         parameters: The number of parameters that the module should have.
         fits: Whether the type admits the module.
-        kind: ``"vectors"``: a module on vectors; ``"projection"``: a projection of parameters.
+        kind: ``"vectors"``: a module on vectors; ``"projection"``: a projection of parameters;
+            ``"statistics"``: running statistics and distributions, with laws of their own.
         needs_key: The call takes ``key=``.
         film: The call takes ``scale=`` and ``bias=``.
         exports_inference: The export is the function at inference.
         depth: Layers in a row: rounding errors add up over them.
+        everywhere: Equivariance is tested on every type of every group that fits.
         on: Types that stand for the recipe where a law does not run over all of them.
     """
 
@@ -206,6 +208,7 @@ class Recipe:
     film: bool = False
     exports_inference: bool = False
     depth: int = 1
+    everywhere: bool = False
 
 
 def _permuted(rep: Representation) -> bool:
@@ -247,6 +250,7 @@ RECIPES: dict[str, Recipe] = {
         build=lambda rep, other, key: nn.Linear(rep, other, bias_init="equinox", key=key),
         parameters=_linear_parameters,
         on=(("D4", "regulars"), ("Q8", "turned"), ("C3xC3", "interleaved"), ("SO3", "measured")),
+        everywhere=True,
     ),
     "Linear dense": Recipe(
         covers=nn.Linear,
@@ -271,12 +275,14 @@ RECIPES: dict[str, Recipe] = {
         build=lambda rep, other, key: nn.InvariantBias(rep, bias_init="equinox", key=key),
         parameters=lambda module: invariant_dimension(module.in_type),
         on=(("C4xD3", "turned"), ("D3", "two trivial"), ("klein", "no trivial")),
+        everywhere=True,
     ),
     "Affine": Recipe(
         covers=nn.Affine,
         build=lambda rep, other, key: nn.Affine(rep),
         parameters=_affine_parameters,
         on=(("D4", "turned"), ("SO2", "interleaved")),
+        everywhere=True,
     ),
     "Affine per field, residual": Recipe(
         covers=nn.Affine,
@@ -295,6 +301,7 @@ RECIPES: dict[str, Recipe] = {
         build=lambda rep, other, key: nn.Affine(rep, learnable=False),
         on=(("D3", "regulars"), ("Q8", "interleaved")),
         film=True,
+        everywhere=True,
     ),
     "Affine from outside, per type, residual": Recipe(
         covers=nn.Affine,
@@ -321,16 +328,19 @@ RECIPES: dict[str, Recipe] = {
         parameters=lambda module: _total(*module.layers[:2], module.layers[3]),
         on=(("D3", "turned"), ("SO3", "interleaved")),
         depth=4,
+        everywhere=True,
     ),
     "Disentangle": Recipe(
         covers=nn.Disentangle,
         build=lambda rep, other, key: nn.Disentangle(rep),
         on=(("C8", "regular"), ("Q8", "one kind"), ("O2", "interleaved")),
+        everywhere=True,
     ),
     "Disentangle back": Recipe(
         covers=nn.Disentangle,
         build=lambda rep, other, key: nn.Disentangle(rep).inverse,
         on=(("D4", "regulars"), ("C4xD3", "measured")),
+        everywhere=True,
     ),
     "FieldDropout": Recipe(
         covers=nn.FieldDropout,
@@ -338,6 +348,7 @@ RECIPES: dict[str, Recipe] = {
         on=(("D4", "interleaved"), ("SO2", "no trivial")),
         needs_key=True,
         exports_inference=True,
+        everywhere=True,
     ),
     "FieldDropout at inference": Recipe(
         covers=nn.FieldDropout,
@@ -349,6 +360,7 @@ RECIPES: dict[str, Recipe] = {
         build=lambda rep, other, key: nn.ReLU(rep),
         fits=_permuted,
         on=(("octahedral", "regular"),),
+        everywhere=True,
     ),
     "ELU": Recipe(
         covers=nn.ELU,
@@ -367,12 +379,14 @@ RECIPES: dict[str, Recipe] = {
         build=lambda rep, other, key: nn.PointwiseNonlinearity(rep, jnp.tanh, odd=True),
         fits=_permuted_with_signs,
         on=(("klein", "interleaved"), ("C4", "regulars")),
+        everywhere=True,
     ),
     "NormNonlinearity": Recipe(
         covers=nn.NormNonlinearity,
         build=lambda rep, other, key: nn.NormNonlinearity(rep),
         parameters=lambda module: len(module.in_type.summands),
         on=(("D4", "no trivial"), ("SO3", "turned")),
+        everywhere=True,
     ),
     "NormNonlinearity without bias": Recipe(
         covers=nn.NormNonlinearity,
@@ -389,6 +403,7 @@ RECIPES: dict[str, Recipe] = {
         build=lambda rep, other, key: nn.GatedNonlinearity.for_fields(rep),
         parameters=lambda module: len(module.in_type.summands) // 2,
         on=(("C8", "no trivial"), ("octahedral", "turned")),
+        everywhere=True,
     ),
     "GatedNonlinearity, gates kept": Recipe(
         covers=nn.GatedNonlinearity,
@@ -401,16 +416,59 @@ RECIPES: dict[str, Recipe] = {
         build=lambda rep, other, key: _gates_between(rep, function=jnp.tanh, use_bias=False),
         on=(("Q8", "defining"),),
     ),
+    "RMSNorm": Recipe(
+        covers=nn.RMSNorm,
+        build=lambda rep, other, key: nn.RMSNorm(rep),
+        parameters=lambda module: len(module.in_type.irreps),
+        on=(("D4", "turned"), ("Q8", "interleaved")),
+        depth=2,
+        everywhere=True,
+    ),
+    "LayerNorm": Recipe(
+        covers=nn.LayerNorm,
+        build=lambda rep, other, key: nn.LayerNorm(rep),
+        parameters=lambda module: _affine_parameters(module.affine),
+        on=(("D3", "regulars"), ("C3xC3", "turned"), ("SO3", "interleaved")),
+        depth=2,
+        everywhere=True,
+    ),
+    "LayerNorm per type": Recipe(
+        covers=nn.LayerNorm,
+        build=lambda rep, other, key: nn.LayerNorm(rep, pool="type", eps=1e-3),
+        parameters=lambda module: _affine_parameters(module.affine),
+        on=(("octahedral", "turned"),),
+        depth=2,
+    ),
+    "GNormBatchNorm": Recipe(
+        covers=nn.GNormBatchNorm,
+        build=lambda rep, other, key: nn.GNormBatchNorm(rep),
+        on=(("D4", "turned"),),
+        kind="statistics",
+    ),
+    "RunningMoments": Recipe(
+        covers=nn.RunningMoments,
+        build=lambda rep, other, key: nn.RunningMoments(rep),
+        on=(("D3", "turned"),),
+        kind="statistics",
+    ),
+    "EquivariantMultivariateNormal": Recipe(
+        covers=nn.EquivariantMultivariateNormal,
+        build=lambda rep, other, key: nn.EquivariantMultivariateNormal(rep, covariance="full"),
+        on=(("Q8", "interleaved"),),
+        kind="statistics",
+    ),
     "InvariantPool": Recipe(
         covers=nn.InvariantPool,
         build=lambda rep, other, key: nn.InvariantPool(rep),
         fits=_has_invariants,
         on=(("C4xD3", "regular"), ("D3", "two trivial"), ("O2", "turned")),
+        everywhere=True,
     ),
     "IrrepNormPool": Recipe(
         covers=nn.IrrepNormPool,
         build=lambda rep, other, key: nn.IrrepNormPool(rep),
         on=(("C8", "turned"), ("icosahedral", "defining")),
+        everywhere=True,
     ),
     "IrrepNormPool, smooth": Recipe(
         covers=nn.IrrepNormPool,
@@ -421,14 +479,16 @@ RECIPES: dict[str, Recipe] = {
         covers=nn.QuadraticPool,
         build=lambda rep, other, key: nn.QuadraticPool(rep),
         on=(("C4", "regulars"), ("Q8", "interleaved"), ("D3", "one kind")),
+        everywhere=True,
     ),
     "MLP": Recipe(
         covers=models.MLP,
-        build=lambda rep, other, key: models.MLP(rep, other, [rep.group.order] * 2, key=key),
+        build=lambda rep, other, key: models.MLP(rep, other, [2 * rep.group.order] * 2, key=key),
         parameters=lambda module: _total(*module.layers.layers),
         fits=_small_group,
         on=(("D4", "turned"), ("sheared", "defining")),
         depth=5,
+        everywhere=True,
     ),
     "MLP with norms and dropout": Recipe(
         covers=models.MLP,
@@ -460,6 +520,7 @@ RECIPES: dict[str, Recipe] = {
         fits=_small_group,
         on=(("D3", "regulars"), ("Q8", "turned")),
         depth=4,
+        everywhere=True,
     ),
     "InvariantMLP, quadratic": Recipe(
         covers=models.InvariantMLP,
@@ -475,7 +536,7 @@ RECIPES: dict[str, Recipe] = {
     "InvariantMLP, mean": Recipe(
         covers=models.InvariantMLP,
         build=lambda rep, other, key: models.InvariantMLP(
-            rep, 2, [rep], activation=nn.NormNonlinearity, pool="mean", use_bias=False, key=key
+            rep, 2, [3 * rep], activation=nn.NormNonlinearity, pool="mean", use_bias=False, key=key
         ),
         parameters=lambda module: _total(*module.backbone.layers) + 2 * module.pool.out_type.size,
         fits=_has_invariants,
@@ -521,6 +582,11 @@ class Case:
             warnings.simplefilter("ignore", nn.UnusedIrrepsWarning)
             return self.recipe.build(table[self.type], partner(table, self.type), key)
 
+    @property
+    def abstract(self) -> Any:
+        """The module with shapes for arrays."""
+        return eqx.filter_eval_shape(self.build, jax.random.key(0))
+
     def options(self, module: Any, key: Any, dtype: Any = None) -> dict[str, Any]:
         """Further arguments of the call: invariant, and the same for every example."""
         options: dict[str, Any] = {}
@@ -543,6 +609,13 @@ CASES: dict[str, Case] = {
 
 #: The cases that map vectors to vectors.
 LAYERS = {name: case for name, case in CASES.items() if case.recipe.kind == "vectors"}
+
+#: The first case of every class of layers.
+ONE_PER_CLASS = {
+    name: case
+    for name, case in LAYERS.items()
+    if case is next(c for c in LAYERS.values() if c.recipe.covers is case.recipe.covers)
+}
 
 #: Every type of every group, by label.
 TYPES = [(group, type_) for group in GROUPS for type_ in types(group)]

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 # A float64 basis times float32 activations is silently float64 under x64; here it is an error.
 jax.config.update("jax_numpy_dtype_promotion", "strict")
-# Leading axes are batch axes, so `(..., n) + (n,)` is what a layer means: rank promotion is allowed.
+# Leading axes are batch axes: `(..., n) + (n,)` is what a layer means, so ranks may promote.
 jax.config.update("jax_numpy_rank_promotion", "allow")
 
 

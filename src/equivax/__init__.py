@@ -1,5 +1,7 @@
 """equivax: layers that commute with the action of a group, for JAX and Equinox."""
 
+from importlib.metadata import version as _version
+
 from . import groups as groups
 from . import hom as hom
 from . import linalg as linalg
@@ -15,3 +17,5 @@ from .representations import Representation as Representation
 from .representations import direct_sum as direct_sum
 from .representations import induced as induced
 from .representations import tensor_product as tensor_product
+
+__version__ = _version("equivax")

@@ -83,14 +83,14 @@ def test_second_moment_of_the_output(kind, scheme, taps, key):
     """E |y|^2 per channel is S m_in kappa Var(theta), for input of second moment 1."""
     basis, block = wide_basis(kind)
     s, d = block.endomorphism_dimension, block.size
-    total = 0.0
-    for tap_key in jax.random.split(key, taps):
+    total, repeats = 0.0, 4
+    for tap_key in jax.random.split(key, repeats * taps):
         w = np.asarray(basis.synthesize(basis.init(tap_key, scheme, taps=taps)), np.float64)
         # E |W x|^2 = |W|^2 for x of covariance I; the rows of the irrep's copies come first.
         total += (w[: M_OUT * d] ** 2).sum() / (M_OUT * d)
     variance = TABLE[scheme][0](s * M_IN * taps, s * M_OUT * taps)
-    # 48 x 96 S taps draws: the sum deviates by 2 % at most.
-    assert total == pytest.approx(s * M_IN * taps * variance, rel=0.05)
+    # The mean of at least 4 x 48 x 96 squares has a relative deviation of 1 %: 5 % are 4.8 sigma.
+    assert total / repeats == pytest.approx(s * M_IN * taps * variance, rel=0.05)
 
 
 def test_uneven_multiplicities_are_scaled_block_by_block(key):
@@ -172,7 +172,7 @@ def test_identity_is_the_identity(group, key, x64):
 
 
 def test_identity_between_bases_that_differ_by_a_reflection(key, x64):
-    """A fault of symm-learning 0.8.1: the unit matrix in user coordinates projects to 0 or to 0.58."""
+    """A fault of symm-learning 0.8.1: the unit matrix in user coordinates projects to 0."""
     c3 = FINITE["C3xC3"]
     psi = c3.irreps()[1]
     flip = np.diag([1.0, -1.0])

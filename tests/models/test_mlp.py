@@ -89,10 +89,10 @@ def test_odd_functions_on_signed_permutations(key, x64):
 
 # ---- equivariance ------------------------------------------------
 
-GROUPS = {**{n: FINITE[n] for n in ("C2", "C5", "D4", "Q8", "S4", "C4xQ8")}, "D3": D3}
+GROUPS = {**FINITE, "D3": D3}
 
 
-@pytest.mark.parametrize("name", GROUPS)
+@pytest.mark.parametrize("name", ["C5", "D3", "Q8", "C4xQ8"])
 @pytest.mark.parametrize("activation", ["relu", "norm", "gated"])
 def test_mlp_commutes(name, activation, key, x64):
     group = GROUPS[name]
@@ -111,8 +111,9 @@ def test_mlp_commutes(name, activation, key, x64):
     assert np.abs(model(x)).max() > 1e-3
 
 
-@pytest.mark.parametrize("pool", ["norm", "quadratic", "mean"])
-@pytest.mark.parametrize("name", ["C5", "D4", "Q8"])
+@pytest.mark.parametrize(
+    "name, pool", [("D4", "norm"), ("Q8", "norm"), ("C5", "quadratic"), ("D4", "mean")]
+)
 def test_invariant_mlp(name, pool, key, x64):
     group = GROUPS[name]
     in_rep = in_random_basis(group.regular, 2)

@@ -316,7 +316,7 @@ def test_gradients_through_constraints_are_projected():
 
 @x64
 def test_constraint_of_temporaries():
-    """A fault of symm-learning 0.8.1: a projection cached by address returned the previous matrix's."""
+    """A fault of symm-learning 0.8.1: a projection cached by address was the last one."""
     constraint = nn.CommutingConstraint(D4.regular, D4.regular)
     rng = np.random.default_rng(0)
     for _ in range(20):
@@ -344,7 +344,7 @@ def test_impose_equivariance(key):
 
 @pytest.mark.parametrize("group", ["C5", "D4", "S4"])
 def test_preserve_scale_keeps_the_variance(group):
-    """A fault of symm-learning 0.8.1: the projected layer's outputs shrink by dim Hom / (D_out D_in)."""
+    """A fault of symm-learning 0.8.1: outputs shrink by sqrt(dim Hom / (D_out D_in))."""
     rep = 8 * FINITE[group].regular
     plain = eqx.nn.Linear(rep.size, rep.size, use_bias=False, key=jax.random.key(5))
     layer = nn.impose_equivariance(plain, rep, rep, preserve_scale=True)
@@ -371,7 +371,7 @@ def test_impose_refusals(key):
 
 
 def test_no_cache_goes_stale(key, x64):
-    """A fault of symm-learning 0.8.1: outputs must follow the parameters, inside and outside jit."""
+    """A fault of symm-learning 0.8.1: outputs did not follow the parameters."""
     in_rep, out_rep = KINDS["complex"]
     layer = nn.Linear(in_rep, out_rep, key=key)
     x = jnp.asarray(np.random.default_rng(0).standard_normal((3, in_rep.size)))

@@ -134,7 +134,7 @@ def test_what_is_no_representation():
 
 
 def test_dictionary_free_reducible_callable():
-    """A fault of symm-learning 0.8.1: rebuilding a reducible representation from a callable raised."""
+    """A fault of symm-learning 0.8.1: a reducible callable raised a TypeError."""
     rep = in_random_basis(D4.regular + D4.irrep(1, 1), 3)
     found = Representation.from_matrices(D4, rep)
     np.testing.assert_allclose(found.matrices, rep.matrices, atol=1e-12)

@@ -94,7 +94,7 @@ class SO3(LieGroup):
         if array is None or not _is_orthogonal(array) or np.linalg.det(array) < 0:
             raise ValueError(
                 f"element of {self} must be a 3 x 3 rotation matrix or a unit quaternion "
-                f"(w, x, y, z), got {value!r}."
+                f"(w, x, y, z), got {value if array is None else array.tolist()!r}."
             )
         return matrix_quaternions(array)
 
@@ -181,7 +181,8 @@ class O3(LieGroup):
         array = _numbers(value)
         if array is None or not _is_orthogonal(array):
             raise ValueError(
-                f"element of {self} must be an orthogonal 3 x 3 matrix, got {value!r}."
+                f"element of {self} must be an orthogonal 3 x 3 matrix, got "
+                f"{value if array is None else array.tolist()!r}."
             )
         parity = float(np.linalg.det(array) < 0)
         return np.concatenate([[parity], matrix_quaternions(array * (1 - 2 * parity))])

@@ -168,12 +168,23 @@ class HomBasis:
             Name to ``(m_out, m_in, S)``.
 
         Raises:
-            ValueError: For an unknown scheme.
+            ValueError: For an unknown scheme, one that returns a wrong shape, or no taps.
+            TypeError: For a dtype that is not floating.
         """
         check_scheme(scheme)
+        if taps < 1:
+            raise ValueError(f"taps: expected a positive integer, got {taps}")
         dtype = jnp.dtype(jnp.result_type(float) if dtype is None else dtype)
+        if not jnp.issubdtype(dtype, jnp.floating):
+            raise TypeError(f"dtype: expected a floating dtype, got {dtype}")
         blocks = tuple((block.name, *block.shape) for block in self.blocks)
         drawn = draw(key, blocks, scheme, dtype, taps)  # jit returns dicts sorted by key
+        for block in self.blocks:
+            if jnp.shape(drawn[block.name]) != block.shape:
+                raise ValueError(
+                    f"scheme: expected a callable that returns {block.shape} for irrep "
+                    f"'{block.name}', got {jnp.shape(drawn[block.name])}"
+                )
         return {block.name: drawn[block.name] for block in self.blocks}
 
     def _leading(self, coeffs: Mapping[str, ArrayLike]) -> tuple[int, ...]:
@@ -190,8 +201,19 @@ class HomBasis:
                     f"coeffs: expected (..., {', '.join(map(str, block.shape))}) for irrep "
                     f"'{block.name}', got {shape}"
                 )
+            dtype = jnp.asarray(coeffs[block.name]).dtype
+            if not jnp.issubdtype(dtype, jnp.floating):
+                raise TypeError(
+                    f"coeffs: expected floating numbers for irrep '{block.name}', got dtype {dtype}"
+                )
             leading.append(shape[:-3])
-        return np.broadcast_shapes(*leading) if leading else ()
+        try:
+            return np.broadcast_shapes(*leading)
+        except ValueError:
+            raise ValueError(
+                "coeffs: expected leading axes that broadcast, got "
+                f"{', '.join(map(str, leading))} for irreps {names}"
+            ) from None
 
     def _dtype(self, coeffs: Mapping[str, ArrayLike]) -> Any:
         if not coeffs:

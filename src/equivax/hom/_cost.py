@@ -1,8 +1,10 @@
 """Which way of applying a commuting map is cheaper, from static shapes alone.
 
-A model of three terms per way: multiply-adds, memory moved, and a fixed price per operation.
-Only their ratios matter. They were fitted to timings on CPU (see ``benchmarks/linear.py``) and are
-a choice of speed, never of result: both ways agree to rounding.
+The cost of a training step is counted in multiply-adds of a large product. Changes of basis and
+block products of the spectral way are bound by memory: every number of every row costs some forty
+multiply-adds beyond the arithmetic. The dense way pays for every entry of the matrix it
+synthesises. The constants were fitted to timings on CPU (``benchmarks/linear.py --grid``) and
+are a choice of speed, never of result: both ways agree to rounding.
 """
 
 from __future__ import annotations
@@ -11,7 +13,14 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from ._layout import Layout
+from ._layout import Layout, Side
+
+#: Price of carrying one number of a row into or out of spectral coordinates.
+CARRY = 45.0
+#: Price of one entry of a synthesised matrix, beyond the arithmetic.
+ENTRY = 100.0
+#: Price of one entry of the weights of a batch of irreps.
+WEIGHT = 80.0
 
 
 def prefers_spectral(layout: Layout, rows: int, dtype: Any) -> bool:
@@ -29,58 +38,25 @@ def prefers_spectral(layout: Layout, rows: int, dtype: Any) -> bool:
 
 def spectral_cost(layout: Layout, rows: int) -> float:
     """Cost of `apply_spectral`."""
-    work, moved, steps = 0.0, 0.0, 0
-    for side in (layout.in_side, layout.out_side):
-        for run in side.runs:
-            width = run.basis.shape[1] * run.count
-            if not run.is_identity:
-                work += rows * width * run.size
-                steps += 1
-            moved += rows * width
-            steps += 1
-    for batch, m_in, m_out in _multiplicities(layout):
-        count = len(batch.irreps) * batch.algebra**2 * m_in * m_out
-        work += rows * batch.quotient * count
-        moved += count
-        steps += 2
-    return work + MOVE * moved + STEP * steps
+    cost = rows * (_carried(layout.in_side) + _carried(layout.out_side))
+    for index, batch in enumerate(layout.batches):
+        m_in = sum(run.count * run.multiplicities[index] for run in layout.in_side.runs)
+        m_out = sum(run.count * run.multiplicities[index] for run in layout.out_side.runs)
+        weights = len(batch.irreps) * batch.algebra**2 * m_in * m_out
+        cost += (rows * batch.quotient + WEIGHT) * weights
+    return cost
+
+
+def _carried(side: Side) -> float:
+    """Per row: the change of basis, and moving what it gives."""
+    return sum(
+        run.count * run.basis.shape[1] * (CARRY + (0 if run.is_identity else run.size))
+        for run in side.runs
+    )
 
 
 def dense_cost(layout: Layout, rows: int) -> float:
     """Cost of the synthesis and one dense product."""
-    out_size, in_size = layout.out_side.size, layout.in_side.size
-    work = float(rows * out_size * in_size)
-    steps = 2
-    for out_run in layout.out_side.runs:
-        work += out_run.count * out_run.basis.size * in_size
-        steps += 1
-        for in_run in layout.in_side.runs:
-            for b, batch in enumerate(layout.batches):
-                inner = batch.width(in_run.multiplicities[b]) * in_run.size
-                outer = out_run.multiplicities[b] * batch.algebra
-                work += out_run.count * in_run.count * inner * outer
-                steps += 1
-    return work + MOVE * out_size * in_size + STEP * steps
-
-
-def _multiplicities(layout: Layout) -> list[tuple[Any, int, int]]:
-    return [
-        (
-            batch,
-            sum(
-                r.count * m
-                for r, m in zip(layout.in_side.runs, batch.in_multiplicities, strict=True)
-            ),
-            sum(
-                r.count * m
-                for r, m in zip(layout.out_side.runs, batch.out_multiplicities, strict=True)
-            ),
-        )
-        for batch in layout.batches
-    ]
-
-
-#: Price of moving one number, in multiply-adds.
-MOVE = 40.0
-#: Price of one operation, in multiply-adds.
-STEP = 2.0e5
+    entries = layout.out_side.size * layout.in_side.size
+    basis_change = sum(run.count * run.basis.size for run in layout.out_side.runs)
+    return float((rows + ENTRY) * entries + basis_change * layout.in_side.size)

@@ -11,13 +11,13 @@ from __future__ import annotations
 import functools
 import math
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, UInt
 
 from ._dtypes import at_least_float32
 from ._layout import MULTIPLICATION
@@ -43,6 +43,8 @@ SCHEMES: dict[str, tuple[str, float, str]] = {
 
 #: Numbers drawn from one key.
 CHUNK = 1024
+#: Chunks drawn by one call.
+PIECE = 64
 
 
 def check_scheme(scheme: Scheme) -> None:
@@ -51,14 +53,13 @@ def check_scheme(scheme: Scheme) -> None:
     Raises:
         ValueError: Listing the schemes.
     """
-    if not callable(scheme) and scheme not in SCHEMES:
+    if not callable(scheme) and not (isinstance(scheme, str) and scheme in SCHEMES):
         raise ValueError(
             f"scheme: expected one of {', '.join(SCHEMES)} or a callable "
             f"(key, shape, dtype, fan_in, fan_out), got {scheme!r}"
         )
 
 
-@functools.partial(jax.jit, static_argnames=("blocks", "scheme", "dtype", "taps"))
 def draw(
     key: PRNGKeyArray,
     blocks: tuple[tuple[str, int, int, int], ...],
@@ -66,7 +67,7 @@ def draw(
     dtype: Any,
     taps: int = 1,
 ) -> dict[str, Float[Array, "out in s"]]:
-    """Draws the coefficients of all blocks in one compiled call.
+    """Draws the coefficients of all blocks.
 
     Args:
         key: A JAX key; each block's key is derived from its name, so that another irrep in the
@@ -79,64 +80,86 @@ def draw(
     Returns:
         Name to array ``(m_out, m_in, S)``.
     """
-    fans = [(s * m_in * taps, s * m_out * taps) for _, m_out, m_in, s in blocks]
-    shapes = [(m_out, m_in, s) for _, m_out, m_in, s in blocks]
-    names = [name for name, *_ in blocks]
     if not isinstance(scheme, str):
         return {
-            name: scheme(_named_key(key, name), shape, dtype, *fan)
-            for name, shape, fan in zip(names, shapes, fans, strict=True)
+            name: scheme(
+                jax.random.fold_in(key, zlib.crc32(name.encode())),
+                (m_out, m_in, s),
+                dtype,
+                s * m_in * taps,
+                s * m_out * taps,
+            )
+            for name, m_out, m_in, s in blocks
         }
-    kind, numerator, mode = SCHEMES[scheme]
-    if kind == "zeros":
-        return {name: jnp.zeros(shape, dtype) for name, shape in zip(names, shapes, strict=True)}
-    if kind == "identity":
-        return {
-            name: jnp.zeros(shape, dtype).at[..., 0].set(jnp.eye(*shape[:2], dtype=dtype))
-            for name, shape in zip(names, shapes, strict=True)
-        }
-    drawn = _samples(key, names, shapes, "uniform" if kind == "uniform" else "normal", dtype)
-    if kind == "orthogonal":
-        return {name: _semi_unitary(x) for name, x in zip(names, drawn, strict=True)}
-    scales = [math.sqrt(numerator / (sum(fan) if mode == "fan_avg" else fan[0])) for fan in fans]
-    return {name: scale * x for name, scale, x in zip(names, scales, drawn, strict=True)}
+    kind = SCHEMES[scheme][0]
+    pieces: tuple[Array, ...] = ()
+    if kind in ("normal", "uniform", "orthogonal"):
+        pieces = _pieces(key, blocks, "uniform" if kind == "uniform" else "normal", dtype)
+    return _assembled(pieces, blocks, scheme, dtype, taps)
 
 
-def _named_key(key: PRNGKeyArray, name: str) -> PRNGKeyArray:
-    return jax.random.fold_in(key, zlib.crc32(name.encode()))
+def _chunk_counts(blocks: tuple[tuple[str, int, int, int], ...]) -> list[int]:
+    return [-(-m_out * m_in * s // CHUNK) for _, m_out, m_in, s in blocks]
 
 
-def _samples(
-    key: PRNGKeyArray,
-    names: Sequence[str],
-    shapes: Sequence[tuple[int, int, int]],
-    kind: str,
-    dtype: Any,
-) -> list[Float[Array, "out in s"]]:
-    """Standard normal or uniform (-1, 1) arrays, all by one random number kernel.
+def _pieces(
+    key: PRNGKeyArray, blocks: tuple[tuple[str, int, int, int], ...], kind: str, dtype: Any
+) -> tuple[Array, ...]:
+    """Standard normal or uniform (-1, 1) numbers, chunk after chunk, in pieces of one size.
 
-    A block takes whole chunks, each with a key made of the block's name and the chunk's number. So
-    a draw does not depend on the other blocks, and the program compiles in the time of one kernel
-    instead of one per irrep.
+    A block takes whole chunks, each with a key made of the block's name and the chunk's number, so
+    a draw does not depend on the other blocks. And every piece comes from one compiled program,
+    whatever the layer: compiling a generator per shape would make building a network slow.
     """
-    if not names:
-        return []
-    counts = [-(-math.prod(shape) // CHUNK) for shape in shapes]
-    name_hashes = np.repeat(
-        np.array([zlib.crc32(name.encode()) for name in names], dtype=np.uint32), counts
-    )
-    numbers = np.concatenate([np.arange(count, dtype=np.uint32) for count in counts])
-    fold = jax.vmap(lambda h, n: jax.random.fold_in(jax.random.fold_in(key, h), n))
-    keys = fold(jnp.asarray(name_hashes), jnp.asarray(numbers))
-    if kind == "uniform":
-        chunks = jax.vmap(lambda k: jax.random.uniform(k, (CHUNK,), dtype, -1.0, 1.0))(keys)
-    else:
-        chunks = jax.vmap(lambda k: jax.random.normal(k, (CHUNK,), dtype))(keys)
-    ends = np.cumsum(counts)
-    return [
-        chunks[end - count : end].reshape(-1)[: math.prod(shape)].reshape(shape)
-        for end, count, shape in zip(ends, counts, shapes, strict=True)
+    labels = [
+        zlib.crc32(f"{name}/{chunk}".encode())
+        for (name, *_), count in zip(blocks, _chunk_counts(blocks), strict=True)
+        for chunk in range(count)
     ]
+    padded = np.zeros(-(-len(labels) // PIECE) * PIECE, dtype=np.uint32)
+    padded[: len(labels)] = labels
+    return tuple(_piece(key, part, kind, dtype) for part in padded.reshape(-1, PIECE))
+
+
+@functools.partial(jax.jit, static_argnums=(2, 3))
+def _piece(
+    key: PRNGKeyArray, labels: UInt[ArrayLike, " chunks"], kind: str, dtype: Any
+) -> Float[Array, "chunks numbers"]:
+    keys = jax.vmap(lambda label: jax.random.fold_in(key, label))(jnp.asarray(labels))
+    if kind == "uniform":
+        return jax.vmap(lambda k: jax.random.uniform(k, (CHUNK,), dtype, -1.0, 1.0))(keys)
+    return jax.vmap(lambda k: jax.random.normal(k, (CHUNK,), dtype))(keys)
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2, 3, 4))
+def _assembled(
+    pieces: tuple[Array, ...],
+    blocks: tuple[tuple[str, int, int, int], ...],
+    scheme: str,
+    dtype: Any,
+    taps: int,
+) -> dict[str, Float[Array, "out in s"]]:
+    """Cuts the numbers into blocks and scales them."""
+    kind, numerator, mode = SCHEMES[scheme]
+    chunks = jnp.concatenate(pieces) if pieces else jnp.zeros((0, CHUNK), dtype)
+    found, start = {}, 0
+    for (name, m_out, m_in, s), count in zip(blocks, _chunk_counts(blocks), strict=True):
+        shape = (m_out, m_in, s)
+        if kind == "zeros":
+            found[name] = jnp.zeros(shape, dtype)
+            continue
+        if kind == "identity":
+            unit = jnp.eye(m_out, m_in, dtype=dtype)
+            found[name] = jnp.zeros(shape, dtype).at[..., 0].set(unit)
+            continue
+        sample = chunks[start : start + count].reshape(-1)[: m_out * m_in * s].reshape(shape)
+        start += count
+        if kind == "orthogonal":
+            found[name] = _semi_unitary(sample)
+            continue
+        fan = s * taps * (m_in + m_out if mode == "fan_avg" else m_in)
+        found[name] = math.sqrt(numerator / fan) * sample
+    return found
 
 
 def _semi_unitary(gaussian: Float[Array, "out in s"]) -> Float[Array, "out in s"]:

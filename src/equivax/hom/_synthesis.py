@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ._block_product import rows_times
 from ._layout import MULTIPLICATION, Batch, Layout, Run, Side
 
 HIGHEST = jax.lax.Precision.HIGHEST
@@ -38,7 +39,11 @@ def batch_weight(
     out_order: np.ndarray | None,
 ) -> Float[Array, "irreps out in"]:
     """The weights of a batch as real matrices ``(irreps, m_out S, m_in S)`` in layout order."""
-    theta = jnp.stack([coefficients[name] for name in batch.names])
+    if len(batch.names) == 1:
+        theta = coefficients[batch.names[0]]
+        theta = theta.reshape(1, *theta.shape)
+    else:
+        theta = jnp.stack([coefficients[name] for name in batch.names])
     if out_order is not None:
         theta = theta[:, out_order]
     if in_order is not None:
@@ -140,9 +145,7 @@ def apply_spectral(
     rows = math.prod(leading)
     spectral = to_spectral(layout, layout.in_side, x.reshape(rows, x.shape[-1]))
     products = [
-        jnp.einsum("cbi,coi->cbo", z, weight, precision=precision)
-        if weight.shape[0] > 1
-        else jnp.matmul(z[0], weight[0].T, precision=precision)[None]
+        rows_times(z, weight, precision)
         for z, weight in zip(spectral, _weights(layout, coefficients), strict=True)
     ]
     y = from_spectral(layout, layout.out_side, products, rows, x.dtype)

@@ -25,13 +25,15 @@ def irrep_norms(
         ``(..., len(rep.irreps))`` in the order of ``rep.irreps``; gradient 0 at a zero block.
 
     Raises:
-        ValueError: If the last axis of ``x`` is not ``n``.
-        TypeError: If ``rep`` is no representation.
+        ValueError: If the last axis of ``x`` is not ``n``, or ``eps`` is negative.
+        TypeError: If ``rep`` is no representation, or ``x`` is not of floating numbers.
     """
     rep = as_representation(rep, "rep")
     x = jnp.asarray(x)
     if x.ndim == 0 or x.shape[-1] != rep.size:
         raise ValueError(f"x: expected (..., {rep.size}), got {x.shape}")
+    if not eps >= 0:
+        raise ValueError(f"eps: expected a number >= 0, got {eps}")
     squares = {name: jnp.sum(v * v, axis=-1) for name, v in to_irreps(rep, x).items()}
     total = scatter_copies(rep, squares)
     if eps > 0:

@@ -11,7 +11,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray, Shaped
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..nn import (
     AbstractModule,
@@ -25,6 +25,7 @@ from ..nn import (
     Sequential,
     UnusedIrrepsWarning,
 )
+from ..nn._module import representation_of
 from ..representations import Representation, as_representation, regular, trivial
 
 Activation = Callable[[Array], Array] | AbstractModule | type[AbstractModule]
@@ -89,7 +90,7 @@ class MLP(AbstractModule):
                 no hidden type is given, or the activation does not fit a hidden type.
         """
         _check_hidden("MLP", hidden)
-        keys = jax.random.split(key, len(hidden) + 1)
+        keys = [jax.random.fold_in(key, layer) for layer in range(len(hidden) + 1)]
         options = {"use_bias": use_bias, "init": init, "mode": mode, "dtype": dtype}
         layers = _hidden_layers(
             "MLP", in_type, hidden, activation, dropout, hidden_rep, options, keys[:-1]
@@ -165,9 +166,11 @@ class InvariantMLP(AbstractModule):
                 ``out_size`` that is not positive.
         """
         if isinstance(out_size, bool) or not isinstance(out_size, int) or out_size < 1:
-            raise ValueError(f"InvariantMLP: out_size: expected a positive integer, got {out_size}")
+            raise ValueError(
+                f"InvariantMLP: out_size: expected a positive integer, got {out_size!r}"
+            )
         _check_hidden("InvariantMLP", hidden)
-        keys = jax.random.split(key, len(hidden) + 1)
+        keys = [jax.random.fold_in(key, layer) for layer in range(len(hidden) + 1)]
         options = {"use_bias": use_bias, "init": init, "mode": mode, "dtype": dtype}
         layers = _hidden_layers(
             "InvariantMLP", in_type, hidden, activation, dropout, hidden_rep, options, keys[:-1]
@@ -215,9 +218,9 @@ def _hidden_layers(
     dropout: float,
     hidden_rep: Any,
     options: dict[str, Any],
-    keys: Shaped[Array, "layers ..."],
+    keys: list[PRNGKeyArray],
 ) -> list[AbstractModule]:
-    source = as_representation(in_type, "in_type")
+    source = representation_of(in_type, caller, "in_type")
     layers: list[AbstractModule] = []
     current = in_type
     for width, key in zip(hidden, keys, strict=True):
@@ -241,7 +244,9 @@ def _quiet_linear(
 
 
 def _hidden_type(caller: str, source: Representation, width: Any, hidden_rep: Any) -> Any:
-    if isinstance(width, bool) or not isinstance(width, (int, np.integer)):
+    if isinstance(width, (bool, float)):
+        raise TypeError(f"{caller}: hidden: expected whole widths or types, got {width!r}")
+    if not isinstance(width, (int, np.integer)):
         return width
     if width < 1:
         raise ValueError(f"{caller}: hidden: expected positive widths, got {width}")

@@ -8,7 +8,6 @@ from ._containers import Identity as Identity
 from ._containers import Sequential as Sequential
 from ._disentangle import Disentangle as Disentangle
 from ._distribution import EquivariantMultivariateNormal as EquivariantMultivariateNormal
-from ._distribution import MultivariateNormal as MultivariateNormal
 from ._dropout import FieldDropout as FieldDropout
 from ._export import export as export
 from ._invariant_bias import InvariantBias as InvariantBias
@@ -24,7 +23,6 @@ from .nonlinearities import ReLU as ReLU
 from .nonlinearities import squash as squash
 from .normalization import GNormBatchNorm as GNormBatchNorm
 from .normalization import LayerNorm as LayerNorm
-from .normalization import Moments as Moments
 from .normalization import RMSNorm as RMSNorm
 from .normalization import RunningMoments as RunningMoments
 from .pooling import InvariantPool as InvariantPool

@@ -82,12 +82,17 @@ class InvariantConstraint(eqx.Module):
 
         Raises:
             ValueError: If the last axis is not ``n``.
+            TypeError: If the vector is not of floating numbers.
         """
         rep = representation_of(self.in_type, "InvariantConstraint", "rep")
         vector = jnp.asarray(vector)
         if vector.ndim == 0 or vector.shape[-1] != rep.size:
             raise ValueError(
                 f"InvariantConstraint: vector: expected (..., {rep.size}), got {vector.shape}"
+            )
+        if not jnp.issubdtype(vector.dtype, jnp.floating):
+            raise TypeError(
+                f"InvariantConstraint: vector: expected floating numbers, got dtype {vector.dtype}"
             )
         if trivial_count(rep) == 0:
             return jnp.zeros_like(vector)

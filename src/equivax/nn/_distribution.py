@@ -185,8 +185,8 @@ class EquivariantMultivariateNormal(AbstractModule):
         Args:
             out_type: Type of the variable, of size ``n``.
             covariance: ``"diagonal"`` (``eta`` is the log-variance of every irrep copy, in the
-                order of ``rep.irreps``), ``"type"`` (of every kind of irrep, in the group's order), or
-                ``"full"`` (all commuting covariances: per irrep the log-diagonal of the Cholesky
+                order of ``rep.irreps``), ``"type"`` (of every kind of irrep, in the group's order),
+                or ``"full"`` (all commuting covariances: per irrep the log-diagonal of the Cholesky
                 factor, then its strictly lower entries row by row with S numbers each).
             min_var: Added to the variance of every irrep copy, not negative.
 

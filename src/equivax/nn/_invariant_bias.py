@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import Any
 
 import equinox as eqx
@@ -28,9 +29,12 @@ def bias_coefficients(rep: Representation, vector: Float[Array, " n"]) -> Float[
 
     Raises:
         ValueError: If the vector has the wrong size.
+        TypeError: If it is not of floating numbers.
     """
     if vector.shape != (rep.size,):
         raise ValueError(f"vector: expected ({rep.size},), got {vector.shape}")
+    if not jnp.issubdtype(vector.dtype, jnp.floating):
+        raise TypeError(f"vector: expected floating numbers, got dtype {vector.dtype}")
     basis = hom_basis(trivial(rep.group), rep)
     (found,) = basis.coefficients(vector[:, None]).values()
     return found[:, 0, 0]
@@ -61,6 +65,8 @@ def initial_bias(
     if scheme == "zeros":
         return jnp.zeros((count,), dtype)
     bound = jnp.asarray(fan_in**-0.5 / _largest_entries(rep), dtype)
+    # A key of its own: weights take theirs from the names of irreps.
+    key = jax.random.fold_in(key, zlib.crc32(b"invariant bias"))
     return bound * jax.random.uniform(key, (count,), dtype, -1.0, 1.0)
 
 

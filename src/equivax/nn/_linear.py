@@ -7,7 +7,6 @@ import warnings
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
 
@@ -82,10 +81,9 @@ class Linear(AbstractModule):
         basis = checked_basis("Linear", in_rep, out_rep)
         if mode not in MODES:
             raise ValueError(f"Linear: mode: expected one of {', '.join(MODES)}, got {mode!r}")
-        weight_key, bias_key = jax.random.split(key)
-        self.weights = basis.init(weight_key, init, dtype=dtype)
+        self.weights = basis.init(key, init, dtype=dtype)
         self.bias_coeffs = (
-            initial_bias(out_rep, bias_init, in_rep.size, dtype, bias_key) if use_bias else None
+            initial_bias(out_rep, bias_init, in_rep.size, dtype, key) if use_bias else None
         )
         self.in_type = in_type
         self.out_type = out_type

@@ -121,6 +121,8 @@ def induced(rep: Representation, group: Group, subgroup: Any = None) -> Represen
     Raises:
         ValueError: If ``rep`` is no representation of the subgroup, or the index is infinite.
     """
+    if not isinstance(rep, Representation):
+        raise TypeError(f"rep: expected a Representation, got {type(rep).__name__}")
     inner = group.subgroup(rep.group if subgroup is None else subgroup)
     if rep.group is not inner.group:
         raise ValueError(

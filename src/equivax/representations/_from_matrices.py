@@ -36,8 +36,10 @@ def summand_from_matrices(
             )
         return _from_callable_on_lie_group(group, matrices, name)
     if callable(matrices):
-        matrices = np.stack([np.asarray(matrices(g), dtype=np.float64) for g in group.elements])
-    stack = _checked(matrices, f"one per element of {group.name}", group.order)
+        given: Any = [matrices(g) for g in group.elements]
+    else:
+        given = matrices
+    stack = _checked(given, f"one per element of {group.name}", group.order)
     check_homomorphism(group, stack)
     weights = np.full(group.order, 1.0 / group.order)
     root = orthogonalizer(stack, weights)
@@ -52,11 +54,18 @@ def summand_from_generators(
     group: Group, matrices: Sequence[Any] | np.ndarray, name: str
 ) -> Summand:
     """Extends matrices on the generators to the group; see `Representation.from_generators`."""
+    if not isinstance(group, Group):
+        raise TypeError(f"group: expected a group, got {type(group).__name__}")
     if group.order is None:
         raise ValueError(
             f"group: {group.name} is infinite; use Representation.from_matrices with a callable"
         )
     generators = group.generators
+    if not hasattr(matrices, "__len__"):
+        raise TypeError(
+            f"matrices: expected a list, one per generator of {group.name} ({len(generators)}), "
+            f"got {type(matrices).__name__}"
+        )
     if len(matrices) != len(generators):
         raise ValueError(
             f"matrices: expected one per generator of {group.name} ({len(generators)}), got "
@@ -119,7 +128,12 @@ def _permutation_matrix(permutation: np.ndarray) -> np.ndarray:
 
 def _checked(matrices: Any, what: str, count: int) -> np.ndarray:
     try:
-        stack = np.asarray(matrices, dtype=np.float64)
+        stack: Any = np.asarray(matrices)
+        if np.iscomplexobj(stack):
+            if stack.imag.any():
+                raise ValueError("got complex entries")
+            stack = stack.real
+        stack = stack.astype(np.float64, copy=False)
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"matrices: expected real square matrices of one size, {what}; {error}"

@@ -84,7 +84,7 @@ def equivariance_error(
         One row per element. Nothing is printed.
 
     Raises:
-        ValueError: If types are missing, or their groups differ.
+        ValueError: If types are missing, their groups differ, or nothing would be measured.
     """
     in_type = getattr(function, "in_type", None) if in_type is None else in_type
     out_type = getattr(function, "out_type", None) if out_type is None else out_type
@@ -100,6 +100,10 @@ def equivariance_error(
             f"{target.group.name}"
         )
     elements = source.group.testing_elements if elements is None else elements
+    if len(elements) == 0:
+        raise ValueError("equivariance_error: elements: expected at least one, got none")
+    if batch < 1:
+        raise ValueError(f"equivariance_error: batch: expected a positive number, got {batch}")
     options = call_options or {}
     dtype = jnp.dtype(jnp.result_type(float) if dtype is None else dtype)
     input_key, parameter_key = jax.random.split(key)

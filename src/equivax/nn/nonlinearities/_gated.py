@@ -153,7 +153,7 @@ def _gated(function, bias, gate_channels, kept, values, axis, x):
 
 def _marks(gates: Sequence[bool | str] | None, count: int) -> tuple[bool, ...]:
     if gates is None:
-        return tuple(i < count // 2 for i in range(count)) if count % 2 == 0 else (True,) * count
+        return tuple(i < count // 2 for i in range(count))
     names = {"gate": True, "gated": False, True: True, False: False}
     if len(gates) != count or any(g not in names for g in gates):
         raise ValueError(

@@ -73,9 +73,10 @@ class NormNonlinearity(AbstractModule):
                 "NormNonlinearity: use_bias: squash takes norms, which a bias would make "
                 "negative; pass use_bias=False"
             )
-        if not initial_bias > 0:
+        if not 0 < initial_bias < np.inf:
             raise ValueError(
-                f"NormNonlinearity: initial_bias: expected a positive number, got {initial_bias}"
+                "NormNonlinearity: initial_bias: expected a finite positive number, got "
+                f"{initial_bias}"
             )
         dtype = jnp.result_type(float) if dtype is None else dtype
         self.log_bias = (

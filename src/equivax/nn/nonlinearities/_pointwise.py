@@ -46,7 +46,7 @@ class PointwiseNonlinearity(AbstractModule):
                 instead, or if ``odd=True`` and the function is not odd.
             TypeError: If ``function`` is not callable or ``in_type`` is no type.
         """
-        if not callable(function):
+        if not callable(function) or isinstance(function, type):
             raise TypeError(
                 f"PointwiseNonlinearity: function: expected a callable such as jax.nn.relu, got "
                 f"{function!r}"
@@ -157,5 +157,6 @@ def _check_odd(function: Callable[[Array], Array]) -> None:
     if not (difference.max() < 1e-5 and at_zero < 1e-6):
         raise ValueError(
             f"PointwiseNonlinearity: function: odd=True needs f(-x) = -f(x), but "
-            f"f(x) + f(-x) reaches {difference.max():.3g}"
+            f"f(x) + f(-x) reaches {difference.max():.3g}; use an odd function such as jnp.tanh, "
+            "NormNonlinearity or GatedNonlinearity"
         )

@@ -77,8 +77,8 @@ class LayerNorm(AbstractModule):
     """Centre, divide by ``sqrt(v + eps)``, then scale irrep copies and add an invariant bias.
 
     Centring removes the component along the invariant part ``c = P 1`` of the all-ones vector;
-    ``v`` is the mean square of the whole vector, of all copies of an irrep, or of each copy. With the
-    defaults it is `equinox.nn.LayerNorm` on every permutation type, up to the learned scales.
+    ``v`` is the mean square of the whole vector, of all copies of an irrep, or of each copy. With
+    the defaults it is `equinox.nn.LayerNorm` on every permutation type, up to the learned scales.
 
     Law: ``f(rho(g) x) = rho(g) f(x)``.
 

@@ -62,7 +62,8 @@ class RunningMoments(AbstractStatefulModule):
     With ``a_t = a / (1 - (1 - a)^t)``, ``delta`` the batch mean minus the running mean and
     ``C_batch`` the maximum-likelihood covariance of the batch:
     ``C <- (1 - a_t) C + a_t C_batch + a_t (1 - a_t) delta delta^T``,
-    ``mean <- mean + a_t delta``. This equals weighting every sample directly. Gradients flow through the current batch only.
+    ``mean <- mean + a_t delta``. This equals weighting every sample directly. Gradients flow
+    through the current batch only.
 
     Call ``layer(x, state)``, or ``layer(x, state, y=y)`` with an output type.
 

@@ -1,0 +1,90 @@
+"""The table of cases is complete, and says what it claims."""
+
+import numpy as np
+import pytest
+
+import cases
+from cases import CASES, RECIPES, TYPES, types
+
+
+@pytest.mark.parametrize("cls", sorted(cases.public_modules(), key=lambda c: c.__qualname__))
+def test_every_public_module_has_a_case(cls):
+    covering = [name for name, case in CASES.items() if case.recipe.covers is cls]
+    assert covering, (
+        f"{cls.__module__}.{cls.__qualname__} has no recipe in tests/cases.py: add one, and all "
+        "laws run over it"
+    )
+
+
+def test_the_walk_finds_modules_in_every_package():
+    names = {cls.__name__ for cls in cases.public_modules()}
+    assert names >= {"Linear", "ReLU", "IrrepNormPool", "MLP", "InvariantMLP", "Sequential"}
+    assert not any(name.startswith("Abstract") for name in names)
+
+
+def test_recipes_cover_public_modules_only():
+    assert {recipe.covers for recipe in RECIPES.values()} == cases.public_modules()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_cases_fit_and_build_what_they_cover(name, key):
+    case = CASES[name]
+    assert case.recipe.fits(case.rep)
+    module = case.abstract
+    assert type(module) is case.recipe.covers
+    assert module.in_type is not None
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_no_recipe_is_without_a_type(name):
+    recipe = RECIPES[name]
+    assert recipe.on
+    assert all(type_ in types(group) for group, type_ in recipe.on)
+    assert any(recipe.fits(types(group)[type_]) for group, type_ in TYPES)
+
+
+def test_every_group_and_every_kind_of_type_occurs_in_a_case():
+    assert {case.group for case in CASES.values()} == set(cases.GROUPS)
+    assert {case.type for case in CASES.values()} == {type_ for _, type_ in TYPES}
+
+
+def test_all_three_endomorphism_types_occur_in_cases():
+    found = {
+        case.rep.group.irrep_data(i).endomorphism_type
+        for case in CASES.values()
+        for i in case.rep.irreps
+    }
+    assert found == {"real", "complex", "quaternionic"}
+
+
+def _is_diagonal(matrix):
+    return np.count_nonzero(matrix - np.diag(np.diag(matrix))) == 0
+
+
+@pytest.mark.parametrize("group", cases.GROUPS)
+def test_types_are_what_their_labels_say(group):
+    table = types(group)
+    trivial = table["interleaved"].group.trivial.irreps[0]
+    one = table["one kind"]
+    assert len(set(one.irreps)) == 1
+    assert not _is_diagonal(one.change_of_basis)
+    two = table["two trivial"]
+    assert two.irreps == (trivial, trivial)
+    assert not _is_diagonal(two.change_of_basis)
+    order = [one.group.irrep_sort_key(i) for i in table["interleaved"].irreps]
+    if len(set(order)) > 1:
+        assert order != sorted(order)
+        assert trivial not in table["no trivial"].irreps
+        assert not _is_diagonal(table["measured"].change_of_basis)
+    # A random basis mixes everything: no entry of the matrices vanishes by structure.
+    assert np.count_nonzero(np.abs(table["turned"].change_of_basis) < 1e-6) == 0
+    if table["interleaved"].group.order is not None:
+        assert table["regular"].is_permutation
+
+
+def test_the_users_group_is_given_by_matrices_that_are_not_orthogonal():
+    group = cases.GROUPS["sheared"]()
+    given = group.given_matrices
+    deviation = np.abs(given @ given.transpose(0, 2, 1) - np.eye(2)).max()
+    assert deviation > 0.1
+    assert types("sheared")["sheared"].orthogonalizer is not None

@@ -1,0 +1,69 @@
+"""The examples run, and the main one shows what it claims."""
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+NEEDED = ("matplotlib", "optax", "sklearn", "tqdm")
+
+ROW = re.compile(
+    r"^(?P<name>[a-z, ]+?) +(?P<parameters>[\d,]+) +\S+s +\S+s +(?P<upright>[\d.]+)% +"
+    r"(?P<copies>[\d.]+)% +(?P<error>\S+)$",
+    re.MULTILINE,
+)
+
+
+def run_smoke(script: Path, figure: Path) -> str:
+    """Runs an example at its smallest size, as a user would, and returns what it prints."""
+    environment = os.environ | {"JAX_PLATFORMS": "cpu", "MPLBACKEND": "agg"}
+    # The package under test, also where it is found through the path and not installed.
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+    finished = subprocess.run(
+        [sys.executable, str(script), "--smoke", "--output", str(figure)],
+        cwd=figure.parent,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    return finished.stdout
+
+
+@pytest.fixture(autouse=True)
+def libraries_of_the_examples() -> None:
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        pytest.skip(f"{', '.join(missing)} not installed")
+
+
+def check_digits(text: str, figure: Path) -> None:
+    rows = {row["name"]: row for row in ROW.finditer(text)}
+    assert list(rows) == ["invariant", "plain, same width", "plain, same parameters"], text
+
+    invariant = rows["invariant"]
+    assert float(invariant["error"]) < 1e-4
+    # The copies differ by rounding, which can decide a near tie between two classes.
+    assert float(invariant["copies"]) == pytest.approx(float(invariant["upright"]), abs=0.3)
+    assert float(rows["plain, same width"]["error"]) > 1e-2
+    assert all(float(row["upright"]) > 20 for row in rows.values()), text  # chance is 10 %
+
+    assert figure.stat().st_size > 1000
+
+
+CHECKS = {"digits_mlp": check_digits}
+
+
+@pytest.mark.parametrize("script", EXAMPLES, ids=lambda script: script.stem)
+def test_example(script: Path, tmp_path: Path) -> None:
+    figure = tmp_path / "figure.png"
+    text = run_smoke(script, figure)
+    if script.stem in CHECKS:
+        CHECKS[script.stem](text, figure)

@@ -1,0 +1,160 @@
+"""Public names exist, take the arguments they promise, and are explained."""
+
+from __future__ import annotations
+
+import doctest
+import inspect
+import pkgutil
+from pathlib import Path
+
+import pytest
+
+import equivax
+
+PACKAGE = Path(equivax.__file__).parent
+ROOMS = ("groups", "representations", "hom", "linalg", "stats", "nn", "models", "testing")
+
+#: Public callables and the argument names that must not change.
+SIGNATURES = {
+    "groups.cyclic": ["n"],
+    "groups.dihedral": ["n"],
+    "groups.klein": [],
+    "groups.quaternion": [],
+    "groups.symmetric": ["n"],
+    "groups.hyperoctahedral": ["d"],
+    "groups.tetrahedral": [],
+    "groups.octahedral": [],
+    "groups.icosahedral": [],
+    "groups.full_tetrahedral": [],
+    "groups.full_octahedral": [],
+    "groups.full_icosahedral": [],
+    "groups.so2": [],
+    "groups.o2": [],
+    "groups.so3": [],
+    "groups.o3": [],
+    "groups.direct_product": ["G", "H"],
+    "groups.from_generators": ["matrices", "name"],
+    "representations.direct_sum": ["reps"],
+    "representations.tensor_product": ["a", "b"],
+    "representations.induced": ["rep", "group"],
+    "Representation.from_matrices": ["group", "matrices"],
+    "Representation.from_generators": ["group", "matrices"],
+    "hom_basis": ["in_rep", "out_rep"],
+    "HomBasis.init": ["key", "scheme"],
+    "HomBasis.synthesize": ["coeffs"],
+    "HomBasis.coefficients": ["matrix"],
+    "HomBasis.project": ["matrix"],
+    "HomBasis.apply": ["coeffs", "x"],
+    "HomBasis.elements": [],
+    "linalg.invariant_projector": ["rep"],
+    "linalg.irrep_norms": ["x", "rep"],
+    "linalg.lstsq": ["x", "y", "in_rep", "out_rep", "ridge", "weights", "rcond"],
+    "stats.var_mean": ["x", "rep"],
+    "stats.cov": ["x", "y", "in_rep", "out_rep", "estimator", "centered"],
+    "nn.Linear": ["in_type", "out_type", "use_bias", "init", "mode", "key"],
+    "nn.InvariantBias": ["in_type", "key"],
+    "nn.Affine": ["in_type", "use_bias", "learnable"],
+    "nn.CommutingConstraint": ["in_rep", "out_rep"],
+    "nn.InvariantConstraint": ["rep"],
+    "nn.impose_equivariance": ["linear", "in_rep", "out_rep"],
+    "nn.Disentangle": ["in_type"],
+    "nn.IrrepNormPool": ["in_type"],
+    "nn.QuadraticPool": ["in_type"],
+    "nn.PointwiseNonlinearity": ["in_type", "function", "odd"],
+    "nn.NormNonlinearity": ["in_type", "function", "use_bias"],
+    "nn.GatedNonlinearity": ["in_type", "gates", "drop_gates", "function"],
+    "nn.FieldDropout": ["in_type", "p"],
+    "nn.Sequential": ["layers"],
+    "models.MLP": ["in_type", "out_type", "hidden", "activation", "dropout", "hidden_rep", "key"],
+    "models.InvariantMLP": ["in_type", "out_size", "hidden", "pool", "key"],
+    "testing.assert_equivariant": ["function", "in_type", "out_type", "key", "rtol"],
+    "testing.equivariance_error": ["function", "in_type", "out_type", "key"],
+    "export": ["model"],
+}
+
+ATTRIBUTES = {
+    "Group": (
+        "name order elements identity generators sample testing_elements irreps irrep trivial "
+        "regular quotient defining subgroup"
+    ),
+    "Representation": (
+        "group name size irreps change_of_basis matrices summands runs character restrict isotypic "
+        "fused is_permutation contains_trivial endomorphism_type endomorphism_basis"
+    ),
+}
+
+
+def _find(path: str):
+    value = equivax
+    for part in path.split("."):
+        value = getattr(value, part)
+    return value
+
+
+@pytest.mark.parametrize("path", SIGNATURES)
+def test_arguments_keep_their_names(path: str):
+    parameters = list(inspect.signature(_find(path)).parameters)
+    positions = [parameters.index(name) for name in SIGNATURES[path]]
+    assert positions == sorted(positions)
+
+
+@pytest.mark.parametrize("name", ATTRIBUTES)
+def test_attributes_exist(name: str):
+    cls = {"Group": equivax.groups.Group, "Representation": equivax.Representation}[name]
+    missing = [a for a in ATTRIBUTES[name].split() if not hasattr(cls, a)]
+    # Plain instance attributes of a group are not on the class.
+    value = equivax.groups.cyclic(3)
+    instance = value if name == "Group" else value.regular
+    assert all(_has(instance, a) for a in missing), missing
+
+
+def _has(instance, name: str) -> bool:
+    try:
+        getattr(instance, name)
+    except AttributeError:
+        return False
+    except ValueError:  # a fact that this instance refuses, such as a type of a reducible one
+        return True
+    return True
+
+
+def _public() -> list[tuple[str, object]]:
+    found = []
+    for room in ROOMS:
+        module = getattr(equivax, room)
+        found += [
+            (f"{room}.{name}", value)
+            for name, value in vars(module).items()
+            if not name.startswith("_") and (inspect.isclass(value) or inspect.isroutine(value))
+        ]
+    return found
+
+
+@pytest.mark.parametrize("name, value", _public(), ids=[name for name, _ in _public()])
+def test_exported_names_are_explained(name: str, value: object):
+    text = inspect.getdoc(value)
+    assert text, f"{name} has no docstring"
+    assert len(text) > 20, f"{name}: {text}"
+    if inspect.isclass(value) and value.__module__.startswith("equivax"):
+        methods = {
+            attribute: method
+            for attribute, method in vars(value).items()
+            if not attribute.startswith("_")
+            and (inspect.isroutine(method) or isinstance(method, property))
+        }
+        unexplained = [a for a in methods if not inspect.getdoc(getattr(value, a))]
+        assert not unexplained, f"{name}: {unexplained}"
+
+
+MODULES = [info.name for info in pkgutil.walk_packages([str(PACKAGE)], "equivax.")]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_in_docstrings_run(name: str):
+    module = __import__(name, fromlist=["_"])
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
+    for test in finder.find(module, name, module=module):
+        if test.examples:
+            runner.run(test)
+    assert runner.summarize(verbose=False).failed == 0
