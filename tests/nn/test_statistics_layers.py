@@ -88,12 +88,12 @@ def test_the_full_covariance_has_all_commuting_degrees_of_freedom():
     sigma = layer(jnp.concatenate([jnp.zeros(rep.size), eta])).covariance
     assert float(jnp.abs(layer.dof_from_covariance(sigma) - eta).max()) < 1e-9
     with pytest.raises(ValueError, match="commutes"):
-        layer.dof_from_covariance(jnp.diag(1.0 + jnp.arange(rep.size)))
+        layer.dof_from_covariance(jnp.diag(jnp.arange(1.0, rep.size + 1)))
 
 
 def test_fit_is_the_maximum_of_the_likelihood():
     rep = groups.dihedral(3).regular + groups.dihedral(3).trivial
-    y = jax.random.normal(KEY, (60, rep.size)) @ jnp.diag(1.0 + jnp.arange(rep.size))
+    y = jax.random.normal(KEY, (60, rep.size)) @ jnp.diag(jnp.arange(1.0, rep.size + 1))
     layer = nn.EquivariantMultivariateNormal(rep, covariance="full")
     best = layer.fit(y)
     eta = layer.dof_from_covariance(best.covariance)

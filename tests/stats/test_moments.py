@@ -55,7 +55,7 @@ def test_variance_is_the_diagonal_of_the_covariance_in_any_basis():
     q, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(2, 2)))
     turned = evx.Representation.from_matrices(group, q @ (2 * group.trivial).matrices @ q.T)
     rep = turned + group.regular + turned
-    x = jax.random.normal(jax.random.key(1), (50, rep.size)) @ jnp.diag(1.0 + jnp.arange(rep.size))
+    x = jax.random.normal(jax.random.key(1), (50, rep.size)) @ jnp.diag(jnp.arange(1.0, rep.size + 1))
     variance, _ = stats.var_mean(x, rep)
     assert np.abs(variance - jnp.diagonal(stats.cov(x, x, rep, rep))).max() < 1e-10
 

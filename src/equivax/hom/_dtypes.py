@@ -1,13 +1,19 @@
-"""The one rule about 16-bit numbers."""
+"""Small questions about arrays: wide enough? already known?"""
 
 from __future__ import annotations
 
 from typing import Any
 
 import jax.numpy as jnp
+from jax.core import Tracer
 
 
 def at_least_float32(dtype: Any) -> Any:
     """float32 for 16-bit types: bases, statistics and long sums are too coarse in fewer bits."""
     dtype = jnp.dtype(dtype)
     return jnp.dtype(jnp.float32) if dtype.itemsize < 4 else dtype
+
+
+def is_concrete(value: Any) -> bool:
+    """Whether the value can be looked at now: it is not traced by a transformation."""
+    return not isinstance(value, Tracer)

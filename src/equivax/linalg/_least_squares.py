@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Shaped
 
-from ..hom import HIGHEST, HomBasis, hom_basis, to_irreps
+from ..hom import HIGHEST, HomBasis, hom_basis, is_concrete, to_irreps
 from ..representations import as_representation, check_same_group
 
 SOLVERS = ("svd", "normal")
@@ -68,9 +68,9 @@ def lstsq(
         )
     if x.shape[-2] == 0:
         raise ValueError("lstsq: x: expected at least one sample, got none")
-    if not isinstance(ridge, jax.core.Tracer) and not ridge >= 0:
+    if is_concrete(ridge) and not ridge >= 0:
         raise ValueError(f"lstsq: ridge: expected a number >= 0, got {ridge}")
-    has_ridge = isinstance(ridge, jax.core.Tracer) or ridge > 0
+    has_ridge = not is_concrete(ridge) or ridge > 0
     if solver is None:
         solver = "normal" if has_ridge else "svd"
     if solver not in SOLVERS or (solver == "svd" and has_ridge):
@@ -195,7 +195,7 @@ def _normal_equations(
     transposed = jnp.swapaxes(features, -1, -2)
     gram = jnp.matmul(transposed, features, precision=HIGHEST)
     moved = jnp.matmul(transposed, targets, precision=HIGHEST)
-    if not isinstance(ridge, jax.core.Tracer) and ridge == 0:
+    if is_concrete(ridge) and ridge == 0:
         columns = gram.shape[-1]
         if rcond is None:
             rcond = float(jnp.finfo(gram.dtype).eps) * max(features.shape[-2:])
@@ -225,7 +225,7 @@ def _root_weights(weights: Any, x: Array, dtype: Any) -> Array | None:
         raise ValueError(
             f"lstsq: weights: expected one per sample (..., {x.shape[-2]}), got {weights.shape}"
         )
-    if not isinstance(weights, jax.core.Tracer) and not bool((weights >= 0).all()):
+    if is_concrete(weights) and not bool((weights >= 0).all()):
         raise ValueError(f"lstsq: weights: expected numbers >= 0, got {float(weights.min())}")
     return jnp.sqrt(weights)
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Shaped
@@ -22,6 +21,7 @@ from ..hom import (
     at_least_float32,
     hom_basis,
     invariant_vector,
+    is_concrete,
     scatter_copies,
     to_irreps,
     trivial_count,
@@ -265,9 +265,7 @@ def _normalised(weights: Any, samples: Array) -> Array:
     weights = jnp.asarray(weights, samples.dtype)
     if weights.shape != (count,):
         raise ValueError(f"weights: expected one per sample ({count},), got {weights.shape}")
-    if not isinstance(weights, jax.core.Tracer) and not bool(
-        (weights >= 0).all() & (weights.sum() > 0)
-    ):
+    if is_concrete(weights) and not bool((weights >= 0).all() & (weights.sum() > 0)):
         raise ValueError("weights: expected numbers >= 0 that are not all 0")
     return weights / weights.sum()
 

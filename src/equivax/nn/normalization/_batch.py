@@ -185,7 +185,7 @@ class GNormBatchNorm(AbstractStatefulModule):
         scale = 1 / jnp.sqrt(variance + self.eps)
         bias = jnp.zeros((rep.size,), variance.dtype)
         shift = invariant_vector(rep, mean) if trivial_count(rep) else bias
-        if self.affine is not None:
+        if self.affine is not None and self.affine.scale is not None:
             scale = scale * self.affine.scale
             if self.affine.bias is not None:
                 bias = invariant_vector(rep, self.affine.bias)
