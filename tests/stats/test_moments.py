@@ -55,7 +55,9 @@ def test_variance_is_the_diagonal_of_the_covariance_in_any_basis():
     q, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(2, 2)))
     turned = evx.Representation.from_matrices(group, q @ (2 * group.trivial).matrices @ q.T)
     rep = turned + group.regular + turned
-    x = jax.random.normal(jax.random.key(1), (50, rep.size)) @ jnp.diag(jnp.arange(1.0, rep.size + 1))
+    x = jax.random.normal(jax.random.key(1), (50, rep.size)) @ jnp.diag(
+        jnp.arange(1.0, rep.size + 1)
+    )
     variance, _ = stats.var_mean(x, rep)
     assert np.abs(variance - jnp.diagonal(stats.cov(x, x, rep, rep))).max() < 1e-10
 
@@ -66,7 +68,7 @@ def test_axes_are_named_and_time_does_not_scramble_channels():
     x = jax.random.normal(jax.random.key(2), (200, 30, 4)) + jnp.array([0.0, 10.0, 20.0, 30.0])
     variance, average = stats.var_mean(x, rep, axis=(0, 1))
     # 6000 samples: 4 sigma are 5 % and 8 %.
-    assert np.abs(average - np.array([0, 10, 20, 30])).max() < 0.06
+    assert np.abs(average - np.array([0.0, 10.0, 20.0, 30.0])).max() < 0.06
     assert np.abs(variance - 1).max() < 0.08
     per_time, _ = stats.var_mean(x, rep, axis=0)
     assert per_time.shape == (30, 4)

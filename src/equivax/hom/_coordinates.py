@@ -31,7 +31,12 @@ def to_blocks(
         Irrep name to ``(..., q, m S)`` with ``d = q S``: copies in the order of ``rep.irreps``, the
         component fastest, irreps in the group's order. Changes of basis run at the highest
         precision.
+
+    Raises:
+        TypeError: If ``x`` is not of floating numbers.
     """
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise TypeError(f"x: expected floating numbers, got dtype {x.dtype}")
     found = _to_blocks(rep, x)  # jit returns dicts sorted by key
     return {name: found[name] for name in irrep_names(rep)}
 
@@ -85,6 +90,9 @@ def to_irreps(
     Returns:
         Irrep name to ``(..., m, d)``: copies in the order of ``rep.irreps``, coordinates in the
         irrep's own basis, irreps in the group's order.
+
+    Raises:
+        TypeError: If ``x`` is not of floating numbers.
     """
     found = {}
     for (name, block), irrep in zip(to_blocks(rep, x).items(), rep.multiplicities, strict=True):

@@ -59,8 +59,6 @@ def lstsq(
     source, target = as_representation(in_rep, "in_rep"), as_representation(out_rep, "out_rep")
     check_same_group("lstsq", source, target)
     x, y = _samples("x", x, source.size), _samples("y", y, target.size)
-    dtype = jnp.result_type(x.dtype, y.dtype)
-    x, y = x.astype(dtype), y.astype(dtype)
     if x.shape[-2] != y.shape[-2]:
         raise ValueError(
             f"lstsq: x and y: expected the same number of samples, got {x.shape[-2]} and "
@@ -68,6 +66,8 @@ def lstsq(
         )
     if x.shape[-2] == 0:
         raise ValueError("lstsq: x: expected at least one sample, got none")
+    dtype = jnp.result_type(x.dtype, y.dtype)
+    x, y = x.astype(dtype), y.astype(dtype)
     if is_concrete(ridge) and not ridge >= 0:
         raise ValueError(f"lstsq: ridge: expected a number >= 0, got {ridge}")
     has_ridge = not is_concrete(ridge) or ridge > 0
