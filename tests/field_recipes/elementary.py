@@ -37,6 +37,7 @@ RECIPES = {
         parameters=lambda module: len(module.in_type.irreps) + _invariants(module.in_type),
         on=(("D6", "irreps"),),
         needs_key=True,
+        training_moves="fibers",  # one mask per point
         exports_inference=True,
         depth=2,
     ),
@@ -95,18 +96,8 @@ RECIPES = {
         build=lambda type_, other, key: nn.FieldDropout(type_, 0.4),
         on=(("C8", "mixture"),),
         needs_key=True,
+        training_moves="fibers",  # one mask per point
         exports_inference=True,
         everywhere=True,
-    ),
-    "Disentangle": FieldRecipe(
-        covers=nn.Disentangle,
-        build=lambda type_, other, key: nn.Disentangle(type_),
-        on=(("D6", "quotient"), ("SO2", "irreps")),
-        everywhere=True,
-    ),
-    "Disentangle back": FieldRecipe(
-        covers=nn.Disentangle,
-        build=lambda type_, other, key: nn.Disentangle(type_).inverse,
-        on=(("D6", "regular"),),
     ),
 }

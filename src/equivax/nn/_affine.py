@@ -142,8 +142,9 @@ class Affine(AbstractModule):
         return value
 
     def export(self) -> Any:
-        """`equinox.nn.Linear` if learnable (for fields a `equinox.nn.Conv` with one tap), else a
-        plain callable ``(x, scale, bias=None)``.
+        """`equinox.nn.Linear` if learnable, else a plain callable ``(x, scale, bias=None)``.
+
+        For fields it is an `equinox.nn.Conv` with one tap.
         """
         rep = self._rep
         if self.learnable:

@@ -12,7 +12,8 @@ from jaxtyping import Array, Float
 from ...hom import HIGHEST, hom_basis, irrep_names, scatter_copies, to_irreps, trivial_count
 from ...linalg import irrep_norms
 from ...representations import Representation, trivial
-from .._module import AbstractModule, on_channels, representation_of, type_like
+from .._fields import type_like
+from .._module import AbstractModule, on_channels, representation_of
 from .._plain import plain_function, plain_linear, plain_on_channels
 
 TRIVIAL_OPTIONS = ("norm", "value")
@@ -45,7 +46,7 @@ class InvariantPool(AbstractModule):
                 "invariant; use IrrepNormPool or QuadraticPool"
             )
         self.in_type = in_type
-        self.out_type = type_like(in_type, trivial_count(rep) * trivial(rep.group))
+        self.out_type = type_like(in_type, trivial_count(rep) * _trivial(rep))
 
     def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
         rep = representation_of(self.in_type, "InvariantPool", "in_type")
@@ -100,7 +101,7 @@ class IrrepNormPool(AbstractModule):
         if not eps >= 0:
             raise ValueError(f"IrrepNormPool: eps: expected a number >= 0, got {eps}")
         self.in_type = in_type
-        self.out_type = type_like(in_type, len(rep.irreps) * trivial(rep.group))
+        self.out_type = type_like(in_type, len(rep.irreps) * _trivial(rep))
         self.trivial = trivial
         self.eps = float(eps)
 
@@ -147,6 +148,10 @@ def _norm_pool(columns, members, keep, eps, x):
     return jnp.where(keep, values, norms)
 
 
+def _trivial(rep: Representation) -> Representation:
+    return trivial(rep.group)
+
+
 def _is_trivial_copy(rep: Representation) -> np.ndarray:
     identity = trivial(rep.group).irreps[0]
     return np.array([i == identity for i in rep.irreps])
@@ -178,7 +183,7 @@ class QuadraticPool(AbstractModule):
         for irrep, m in rep.multiplicities.items():
             algebra = rep.group.irrep_data(irrep).endomorphism_dimension
             count += m + algebra * m * (m - 1) // 2
-        self.out_type = type_like(in_type, count * trivial(rep.group))
+        self.out_type = type_like(in_type, count * _trivial(rep))
 
     def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
         rep = representation_of(self.in_type, "QuadraticPool", "in_type")
