@@ -9,6 +9,7 @@ from ._containers import Sequential as Sequential
 from ._disentangle import Disentangle as Disentangle
 from ._dropout import FieldDropout as FieldDropout
 from ._export import export as export
+from ._grid import GridWarning as GridWarning
 from ._invariant_bias import InvariantBias as InvariantBias
 from ._linear import Linear as Linear
 from ._linear import UnusedIrrepsWarning as UnusedIrrepsWarning
@@ -19,6 +20,16 @@ from .nonlinearities import NormNonlinearity as NormNonlinearity
 from .nonlinearities import PointwiseNonlinearity as PointwiseNonlinearity
 from .nonlinearities import ReLU as ReLU
 from .nonlinearities import squash as squash
+from .pooling import GroupPooling as GroupPooling
+from .pooling import InducedNormPool as InducedNormPool
 from .pooling import InvariantPool as InvariantPool
 from .pooling import IrrepNormPool as IrrepNormPool
+from .pooling import NormMaxPool as NormMaxPool
+from .pooling import NormPool as NormPool
+from .pooling import PointwiseAdaptiveAvgPool as PointwiseAdaptiveAvgPool
+from .pooling import PointwiseAdaptiveMaxPool as PointwiseAdaptiveMaxPool
+from .pooling import PointwiseAvgPool as PointwiseAvgPool
+from .pooling import PointwiseAvgPoolAntialiased as PointwiseAvgPoolAntialiased
+from .pooling import PointwiseMaxPool as PointwiseMaxPool
+from .pooling import PointwiseMaxPoolAntialiased as PointwiseMaxPoolAntialiased
 from .pooling import QuadraticPool as QuadraticPool
