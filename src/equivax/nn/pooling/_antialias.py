@@ -102,7 +102,7 @@ class PointwiseMaxPoolAntialiased(AbstractModule):
         return slide_sum(*self._blur, self.blur_padding == "edge", dense)
 
     @property
-    def _blur(self) -> tuple[Any, ...]:
+    def _blur(self) -> tuple[Any, Any, Any]:
         """Weights, stride and padding of the blur, per axis."""
         weights, w = blur_weights(self.sigma, 4), self.windows
         half = len(weights) // 2
@@ -181,7 +181,7 @@ class PointwiseAvgPoolAntialiased(AbstractModule):
         return slide_sum(*self._blur, False, x)
 
     @property
-    def _blur(self) -> tuple[Any, ...]:
+    def _blur(self) -> tuple[Any, Any, Any]:
         """Weights, stride and padding of the blur, per axis."""
         w = self.windows
         return (blur_weights(self.sigma, 3),) * len(w.stride), w.stride, w.pairs

@@ -116,11 +116,10 @@ def slide_sum(weights, stride, padding, edge, x):
         pads[axis] = padding[axis]
         x = jnp.pad(x, pads, mode="edge" if edge else "constant")
         last = (x.shape[axis] - len(w)) // s * s + 1
-        total = 0.0
-        for q in range(len(w)):
-            tap = jax.lax.slice_in_dim(x, q, q + last, s, axis=axis)
-            total = total + (tap if w[q] == 1.0 else tap * w[q])
-        x = total
+        taps = [jax.lax.slice_in_dim(x, q, q + last, s, axis=axis) for q in range(len(w))]
+        x = taps[0] * w[0]
+        for tap, v in zip(taps[1:], w[1:], strict=True):
+            x = x + (tap if v == 1.0 else tap * v)
     return x.astype(dtype)
 
 
