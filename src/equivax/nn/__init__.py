@@ -31,6 +31,16 @@ from .normalization import LayerNorm as LayerNorm
 from .normalization import Moments as Moments
 from .normalization import RMSNorm as RMSNorm
 from .normalization import RunningMoments as RunningMoments
+from .pooling import GroupPooling as GroupPooling
+from .pooling import InducedNormPool as InducedNormPool
 from .pooling import InvariantPool as InvariantPool
 from .pooling import IrrepNormPool as IrrepNormPool
+from .pooling import NormMaxPool as NormMaxPool
+from .pooling import NormPool as NormPool
+from .pooling import PointwiseAdaptiveAvgPool as PointwiseAdaptiveAvgPool
+from .pooling import PointwiseAdaptiveMaxPool as PointwiseAdaptiveMaxPool
+from .pooling import PointwiseAvgPool as PointwiseAvgPool
+from .pooling import PointwiseAvgPoolAntialiased as PointwiseAvgPoolAntialiased
+from .pooling import PointwiseMaxPool as PointwiseMaxPool
+from .pooling import PointwiseMaxPoolAntialiased as PointwiseMaxPoolAntialiased
 from .pooling import QuadraticPool as QuadraticPool
