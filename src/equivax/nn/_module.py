@@ -111,7 +111,7 @@ class AbstractModule(eqx.Module):
         return GeometricTensor(y, self.out_type) if isinstance(x, GeometricTensor) else y
 
 
-class AbstractStatefulModule(AbstractModule):
+class AbstractStatefulModule(AbstractModule, eqx.nn.StatefulLayer):
     """Interface of layers with running statistics, ``(x, state) -> (y, state)``.
 
     The statistics live in `equinox.nn.State`; make the layer with `equinox.nn.make_with_state`.
