@@ -188,7 +188,8 @@ class Recipe:
         build: From a type, a partner type and a key.
         parameters: The number of parameters that the module should have.
         fits: Whether the type admits the module.
-        kind: ``"vectors"``: a module on vectors; ``"projection"``: a projection of parameters.
+        kind: ``"vectors"``: a module on vectors; ``"projection"``: a projection of parameters;
+            ``"statistics"``: running statistics and distributions, with laws of their own.
         needs_key: The call takes ``key=``.
         film: The call takes ``scale=`` and ``bias=``.
         exports_inference: The export is the function at inference.
@@ -414,6 +415,47 @@ RECIPES: dict[str, Recipe] = {
         covers=nn.GatedNonlinearity,
         build=lambda rep, other, key: _gates_between(rep, function=jnp.tanh, use_bias=False),
         on=(("Q8", "defining"),),
+    ),
+    "RMSNorm": Recipe(
+        covers=nn.RMSNorm,
+        build=lambda rep, other, key: nn.RMSNorm(rep),
+        parameters=lambda module: len(module.in_type.irreps),
+        on=(("D4", "turned"), ("Q8", "interleaved")),
+        depth=2,
+        everywhere=True,
+    ),
+    "LayerNorm": Recipe(
+        covers=nn.LayerNorm,
+        build=lambda rep, other, key: nn.LayerNorm(rep),
+        parameters=lambda module: _affine_parameters(module.affine),
+        on=(("D3", "regulars"), ("C3xC3", "turned"), ("SO3", "interleaved")),
+        depth=2,
+        everywhere=True,
+    ),
+    "LayerNorm per type": Recipe(
+        covers=nn.LayerNorm,
+        build=lambda rep, other, key: nn.LayerNorm(rep, pool="type", eps=1e-3),
+        parameters=lambda module: _affine_parameters(module.affine),
+        on=(("octahedral", "turned"),),
+        depth=2,
+    ),
+    "GNormBatchNorm": Recipe(
+        covers=nn.GNormBatchNorm,
+        build=lambda rep, other, key: nn.GNormBatchNorm(rep),
+        on=(("D4", "turned"),),
+        kind="statistics",
+    ),
+    "RunningMoments": Recipe(
+        covers=nn.RunningMoments,
+        build=lambda rep, other, key: nn.RunningMoments(rep),
+        on=(("D3", "turned"),),
+        kind="statistics",
+    ),
+    "EquivariantMultivariateNormal": Recipe(
+        covers=nn.EquivariantMultivariateNormal,
+        build=lambda rep, other, key: nn.EquivariantMultivariateNormal(rep, covariance="full"),
+        on=(("Q8", "interleaved"),),
+        kind="statistics",
     ),
     "InvariantPool": Recipe(
         covers=nn.InvariantPool,
