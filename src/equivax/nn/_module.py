@@ -146,45 +146,6 @@ class AbstractStatefulModule(AbstractModule):
         return tuple(shape)
 
 
-class AbstractStatefulModule(AbstractModule):
-    """Interface of layers with running statistics, ``(x, state) -> (y, state)``.
-
-    The statistics live in `equinox.nn.State`; make the layer with `equinox.nn.make_with_state`.
-    """
-
-    def __call__(  # pyright: ignore[reportIncompatibleMethodOverride]
-        self, x: Any, state: eqx.nn.State, *, key: PRNGKeyArray | None = None, **options: Any
-    ) -> tuple[Any, eqx.nn.State]:
-        """Applies the layer.
-
-        Args:
-            x: Array ``(..., n)`` for a vector type.
-            state: The state of the model.
-            key: A JAX key, for layers with randomness; the others ignore it.
-            **options: What the layer documents.
-
-        Returns:
-            The output and the new state.
-
-        Raises:
-            ValueError: If the channel axis does not fit the input type.
-            TypeError: If ``x`` is no array of floating numbers.
-        """
-        x = self._checked(x)
-        with jax.named_scope(f"equivax.{type(self).__name__}"):
-            return self._forward(x, state, key, **options)
-
-    @abc.abstractmethod
-    def _forward(  # pyright: ignore[reportIncompatibleMethodOverride]
-        self, x: Float[Array, "..."], state: eqx.nn.State, key: PRNGKeyArray | None, **options: Any
-    ) -> tuple[Any, eqx.nn.State]:
-        """The layer's formula on a checked array."""
-
-    def evaluate_output_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
-        """Shape of the output: layers with running statistics keep the shape."""
-        return tuple(shape)
-
-
 def channel_axis(type_: Any) -> int:
     """Axis of the channels, ``-1 - d`` for a base space of dimension ``d`` (0 for vectors)."""
     return -1 - getattr(getattr(type_, "space", None), "dim", 0)
