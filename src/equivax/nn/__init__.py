@@ -13,6 +13,7 @@ from ._disentangle import Disentangle as Disentangle
 from ._distribution import EquivariantMultivariateNormal as EquivariantMultivariateNormal
 from ._dropout import FieldDropout as FieldDropout
 from ._export import export as export
+from ._gaussian import MultivariateNormal as MultivariateNormal
 from ._invariant_bias import InvariantBias as InvariantBias
 from ._linear import Linear as Linear
 from ._linear import UnusedIrrepsWarning as UnusedIrrepsWarning
@@ -26,6 +27,7 @@ from .nonlinearities import ReLU as ReLU
 from .nonlinearities import squash as squash
 from .normalization import GNormBatchNorm as GNormBatchNorm
 from .normalization import LayerNorm as LayerNorm
+from .normalization import Moments as Moments
 from .normalization import RMSNorm as RMSNorm
 from .normalization import RunningMoments as RunningMoments
 from .pooling import InvariantPool as InvariantPool

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import equinox as eqx
 import jax
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ._export import export
 from ._module import AbstractModule, representation_of
 
 
@@ -40,6 +41,7 @@ class Sequential(AbstractModule):
     """Layers one after the other; the types of neighbours must agree.
 
     Law: the composition of equivariant maps is equivariant. ``key=`` is split among the layers.
+    With layers that have running statistics the call is ``(x, state) -> (y, state)``.
 
     Shapes: ``(..., n_in) -> (..., n_out)``.
     """
@@ -76,16 +78,57 @@ class Sequential(AbstractModule):
         self.in_type = layers[0].in_type
         self.out_type = layers[-1].out_type
 
+    @property
+    def is_stateful(self) -> bool:
+        """Whether a layer has running statistics, so that the call takes a state."""
+        return any(layer.is_stateful for layer in self.layers)
+
+    def __call__(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, x: Any, state: eqx.nn.State | None = None, *, key: PRNGKeyArray | None = None
+    ) -> Any:
+        """Applies the layers.
+
+        Args:
+            x: Array ``(..., n_in)``.
+            state: The state of the model, if a layer has running statistics.
+            key: A JAX key, split among the layers.
+
+        Returns:
+            ``y``, or ``(y, state)`` if a layer has running statistics.
+
+        Raises:
+            ValueError: If the channel axis does not fit, or a state is missing or not needed.
+            TypeError: If ``x`` is no array of floating numbers.
+        """
+        if self.is_stateful and state is None:
+            raise ValueError(
+                "Sequential: state: a layer has running statistics; expected the state that "
+                "equinox.nn.make_with_state returns, got None"
+            )
+        if state is not None and not self.is_stateful:
+            raise ValueError("Sequential: state: no layer has running statistics; expected None")
+        return super().__call__(x, key=key, state=state)
+
     def _forward(
-        self, x: Float[Array, "..."], key: PRNGKeyArray | None = None
-    ) -> Float[Array, "..."]:
+        self,
+        x: Float[Array, "..."],
+        key: PRNGKeyArray | None = None,
+        *,
+        state: eqx.nn.State | None = None,
+    ) -> Any:
         keys = [None] * len(self.layers) if key is None else jax.random.split(key, len(self.layers))
         for layer, layer_key in zip(self.layers, keys, strict=True):
-            x = layer(x, key=layer_key)
-        return x
+            if layer.is_stateful:
+                x, state = layer(x, state, key=layer_key)  # pyright: ignore[reportCallIssue]
+            else:
+                x = layer(x, key=layer_key)
+        return (x, state) if self.is_stateful else x
 
-    def _for_shape(self, x: Array) -> Array:
-        return self(x, key=jax.random.key(0))
+    def evaluate_output_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """Shape of the output for an input shape, layer by layer."""
+        for layer in self.layers:
+            shape = layer.evaluate_output_shape(shape)
+        return tuple(shape)
 
     def __len__(self) -> int:
         return len(self.layers)
@@ -103,6 +146,10 @@ class Sequential(AbstractModule):
         """A new sequence with one layer more."""
         return Sequential(*self.layers, layer)
 
-    def export(self) -> eqx.nn.Sequential:
-        """`equinox.nn.Sequential` of the exported layers; it takes one example."""
-        return eqx.nn.Sequential([layer.export() for layer in self.layers])
+    def export(self, state: eqx.nn.State | None = None) -> eqx.nn.Sequential:
+        """`equinox.nn.Sequential` of the exported layers; it takes one example.
+
+        Args:
+            state: The state of the model, if a layer has running statistics.
+        """
+        return eqx.nn.Sequential([export(layer, state) for layer in self.layers])

@@ -1,36 +1,31 @@
-"""`EquivariantMultivariateNormal`: Gaussians whose mean turns and whose covariance commutes.
+"""`EquivariantMultivariateNormal`: maps parameters to a Gaussian whose covariance commutes.
 
-In block ``k`` the covariance is ``Lambda Lambda^T`` with ``Lambda = sum_s Lambda_s (x) Psi_s``,
-``Lambda_0`` lower triangular with diagonal ``exp(eta)`` and the others strictly lower. Written
-with real numbers that is the ordinary Cholesky factor, since its diagonal blocks are multiples of
-the identity. So nothing of the size of the whole vector is ever factorised.
+The mean turns as the variable does and the parameters ``eta`` of the covariance are invariant. In
+block ``k`` the covariance is ``Lambda Lambda^T``; `MultivariateNormal` does the rest.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
+from jaxtyping import Array, ArrayLike, Float, Shaped
 
 from ..hom import (
     HIGHEST,
-    MULTIPLICATION,
     Block,
     at_least_float32,
-    from_blocks,
     gather_copies,
     hom_basis,
-    irrep_names,
+    is_concrete,
     scatter_copies,
-    to_blocks,
 )
 from ..representations import Representation, trivial
 from ..stats import mean, moment_coefficients, spectral_var
+from ._gaussian import MultivariateNormal, components, floating, real_matrix
 from ._module import AbstractModule, representation_of
 from ._plain import plain_function
 
@@ -38,129 +33,6 @@ COVARIANCES = ("diagonal", "full", "type")
 
 #: Relative distance from commuting and from symmetry above which a given covariance is refused.
 COMMUTING_TOLERANCE = 1e-4
-
-
-class MultivariateNormal(eqx.Module):
-    """``N(mean, Sigma)`` with a covariance that commutes with the group.
-
-    Leading axes of the parameters are batch axes; they broadcast against those of the data.
-
-    Attributes:
-        mean: ``(..., n)``.
-        factors: Per irrep the Cholesky factor in spectral coordinates ``(..., m S, m S)``, or its
-            diagonal ``(..., m S)``.
-        type: Type of the variable.
-    """
-
-    mean: Float[Array, "*batch n"]
-    factors: dict[str, Float[Array, "..."]]
-    type: Any = eqx.field(static=True)
-    is_full: bool = eqx.field(static=True)
-
-    @property
-    def _rep(self) -> Representation:
-        return representation_of(self.type, "MultivariateNormal", "type")
-
-    @property
-    def covariance(self) -> Float[Array, "*batch n n"]:
-        """The dense covariance matrix, synthesised at every access."""
-        basis = hom_basis(self._rep, self._rep)
-        coeffs = {}
-        for block in basis.blocks:
-            factor = _as_matrix(self.factors[block.name], self.is_full)
-            square = jnp.matmul(factor, jnp.swapaxes(factor, -1, -2), precision=HIGHEST)
-            coeffs[block.name] = _components(square, block.endomorphism_dimension)
-        return basis.synthesize(coeffs)
-
-    def _log_det(self) -> Float[Array, "*batch"]:
-        total = jnp.zeros((), self.mean.dtype)
-        for block in hom_basis(self._rep, self._rep).blocks:
-            factor = self.factors[block.name]
-            diagonal = jnp.diagonal(factor, axis1=-2, axis2=-1) if self.is_full else factor
-            quotient = block.size // block.endomorphism_dimension
-            total = total + 2 * quotient * jnp.sum(jnp.log(diagonal), axis=-1)
-        return total
-
-    def mahalanobis(self, y: Shaped[ArrayLike, "..."]) -> Float[Array, "*batch"]:
-        """``(y - mean)^T Sigma^-1 (y - mean)``.
-
-        Args:
-            y: ``(..., n)``.
-
-        Raises:
-            ValueError: If the last axis is not ``n``.
-        """
-        y = jnp.asarray(y)
-        if y.ndim == 0 or y.shape[-1] != self._rep.size:
-            raise ValueError(
-                f"MultivariateNormal: y: expected (..., {self._rep.size}), got {y.shape}"
-            )
-        total = jnp.zeros((), self.mean.dtype)
-        for name, block in to_blocks(self._rep, y - self.mean).items():
-            factor = self.factors[name]
-            whitened = _solve(factor, block) if self.is_full else block / factor[..., None, :]
-            total = total + jnp.sum(whitened * whitened, axis=(-2, -1))
-        return total
-
-    def log_prob(self, y: Shaped[ArrayLike, "..."]) -> Float[Array, "*batch"]:
-        """Log-density at ``y (..., n)``; invariant if mean and ``y`` move together."""
-        constant = self._rep.size * math.log(2 * math.pi)
-        return -0.5 * (self.mahalanobis(y) + self._log_det() + constant)
-
-    def entropy(self) -> Float[Array, "*batch"]:
-        """Differential entropy in nats."""
-        return 0.5 * (self._rep.size * (1 + math.log(2 * math.pi)) + self._log_det())
-
-    def sample(self, key: PRNGKeyArray, shape: tuple[int, ...] = ()) -> Float[Array, "*shape n"]:
-        """Reparametrised samples ``mean + Q Lambda eps``.
-
-        Args:
-            key: A JAX key.
-            shape: Sample axes in front of the batch axes.
-
-        Returns:
-            ``(*shape, ..., n)``.
-        """
-        blocks = hom_basis(self._rep, self._rep).blocks
-        leading = np.broadcast_shapes(
-            self.mean.shape[:-1],
-            *(f.shape[: -2 if self.is_full else -1] for f in self.factors.values()),
-        )
-        noise = jax.random.normal(key, (*shape, *leading, self._rep.size), self.mean.dtype)
-        drawn, start = {}, 0
-        for block in blocks:
-            width = block.in_multiplicity * block.endomorphism_dimension
-            quotient = block.size // block.endomorphism_dimension
-            stop = start + quotient * width
-            z = noise[..., start:stop].reshape(*noise.shape[:-1], quotient, width)
-            factor = self.factors[block.name]
-            if self.is_full:
-                drawn[block.name] = jnp.matmul(z, jnp.swapaxes(factor, -1, -2), precision=HIGHEST)
-            else:
-                drawn[block.name] = z * factor[..., None, :]
-            start = stop
-        return self.mean + from_blocks(self._rep, drawn)
-
-    def kl(self, other: MultivariateNormal) -> Float[Array, "*batch"]:
-        """Kullback-Leibler divergence ``KL(self || other)``.
-
-        Raises:
-            ValueError: If the types differ.
-        """
-        if self.type != other.type:
-            raise ValueError(
-                f"MultivariateNormal: kl: expected a distribution on {self.type!r}, got one on "
-                f"{other.type!r}"
-            )
-        total = other.mahalanobis(self.mean) - self._rep.size
-        total = total + other._log_det() - self._log_det()
-        for block in hom_basis(self._rep, self._rep).blocks:
-            mine = _as_matrix(self.factors[block.name], self.is_full)
-            theirs = _as_matrix(other.factors[block.name], other.is_full)
-            ratio = _triangular(theirs, mine)
-            quotient = block.size // block.endomorphism_dimension
-            total = total + quotient * jnp.sum(ratio * ratio, axis=(-2, -1))
-        return 0.5 * total
 
 
 class EquivariantMultivariateNormal(AbstractModule):
@@ -257,7 +129,7 @@ class EquivariantMultivariateNormal(AbstractModule):
         theta = theta.at[..., rows, columns, :].set(lower)
         diagonal = np.arange(m)
         theta = theta.at[..., diagonal, diagonal, 0].set(jnp.exp(eta[..., :m]))
-        factor = _real(theta)
+        factor = real_matrix(theta)
         if self.min_var == 0:
             return factor
         square = jnp.matmul(factor, jnp.swapaxes(factor, -1, -2), precision=HIGHEST)
@@ -267,10 +139,10 @@ class EquivariantMultivariateNormal(AbstractModule):
         return self(x).mean
 
     def dof_from_covariance(self, covariance: Shaped[ArrayLike, "n n"]) -> Float[Array, " dof"]:
-        """``eta`` of a covariance matrix: the inverse of ``eta -> Sigma`` (with ``min_var = 0``).
+        """``eta`` of a covariance matrix: the inverse of ``eta -> Sigma``.
 
         Args:
-            covariance: ``(n, n)``, symmetric, positive definite, commuting with the group.
+            covariance: ``(n, n)``, symmetric, commuting with the group, larger than ``min_var``.
 
         Returns:
             ``(num_dof,)``.
@@ -278,9 +150,10 @@ class EquivariantMultivariateNormal(AbstractModule):
         Raises:
             ValueError: If it has the wrong shape, does not commute (names by how much) or is not
                 positive definite; for ``"diagonal"`` and ``"type"`` also if it is more general.
+            TypeError: If it is not of floating numbers.
         """
         rep = self._rep
-        sigma = jnp.asarray(covariance)
+        sigma = floating("dof_from_covariance", "covariance", covariance)
         if sigma.shape != (rep.size, rep.size):
             raise ValueError(
                 f"dof_from_covariance: covariance: expected ({rep.size}, {rep.size}), got "
@@ -295,34 +168,34 @@ class EquivariantMultivariateNormal(AbstractModule):
                 f"{rep.group.name}, got one that misses it by {distance:.3g} of its size"
             )
         coeffs = basis.coefficients(projected)
-        found: dict[str, Array] = {}
-        for block in basis.blocks:
-            s = block.endomorphism_dimension
-            factor = jnp.linalg.cholesky(_real(coeffs[block.name]))
-            if not bool(jnp.isfinite(factor).all()):
-                raise ValueError(
-                    f"dof_from_covariance: covariance: not positive definite on {block.name}"
-                )
-            theta = _components(factor, s)
-            logs = jnp.log(jnp.diagonal(theta[..., 0]))
-            rows, columns = np.tril_indices(block.in_multiplicity, -1)
-            lower = theta[rows, columns]
-            if self.kind == "full":
-                found[block.name] = jnp.concatenate([logs, lower.reshape(-1)])
-                continue
-            spread = float(jnp.abs(lower).max(initial=0.0))
-            if self.kind == "type":
-                spread += float(jnp.abs(logs - logs[0]).max())
-                logs = logs[:1]
-            if spread > COMMUTING_TOLERANCE:
-                raise ValueError(
-                    f"dof_from_covariance: covariance: more general on {block.name} than "
-                    f"covariance={self.kind!r} can hold; use 'full'"
-                )
-            found[block.name] = 2 * logs
+        found = {block.name: self._block_dof(block, coeffs[block.name]) for block in basis.blocks}
         if self.kind == "diagonal":
             return scatter_copies(rep, found)
         return jnp.concatenate([found[block.name] for block in basis.blocks])
+
+    def _block_dof(self, block: Block, theta: Array) -> Array:
+        """The degrees of freedom of one irrep from the coefficients of the covariance."""
+        square = real_matrix(theta)
+        square = square - self.min_var * jnp.eye(len(square), dtype=square.dtype)
+        factor = jnp.linalg.cholesky(square)
+        if not bool(jnp.isfinite(factor).all()):
+            least = "positive definite" if self.min_var == 0 else f"above min_var={self.min_var}"
+            raise ValueError(f"dof_from_covariance: covariance: not {least} on {block.name}")
+        theta = components(factor, block.endomorphism_dimension)
+        logs = jnp.log(jnp.diagonal(theta[..., 0]))
+        lower = theta[np.tril_indices(block.in_multiplicity, -1)]
+        if self.kind == "full":
+            return jnp.concatenate([logs, lower.reshape(-1)])
+        spread = float(jnp.abs(lower).max(initial=0.0) / jnp.exp(logs).max())
+        if self.kind == "type":
+            spread += float(jnp.abs(logs - logs[0]).max())
+            logs = logs[:1]
+        if spread > COMMUTING_TOLERANCE:
+            raise ValueError(
+                f"dof_from_covariance: covariance: more general on {block.name} than "
+                f"covariance={self.kind!r} can hold; use 'full'"
+            )
+        return 2 * logs
 
     def fit(self, y: Shaped[ArrayLike, "N n"]) -> MultivariateNormal:
         """The maximum-likelihood distribution of samples, in closed form.
@@ -331,53 +204,84 @@ class EquivariantMultivariateNormal(AbstractModule):
             y: ``(N, n)``.
 
         Returns:
-            Mean ``P ybar`` and covariance ``Pi(S)``, restricted to what ``covariance`` allows.
+            Mean ``P ybar`` and covariance ``Pi(S)``, restricted to what ``covariance`` allows, with
+            no variance below ``min_var``.
 
         Raises:
-            ValueError: If the shape does not fit.
+            ValueError: If the shape does not fit, or the samples are too few or too equal for a
+                covariance that can be inverted.
+            TypeError: If ``y`` is not of floating numbers.
         """
-        y = jnp.asarray(y)
-        rep = self._rep
+        rep, y = self._rep, floating("fit", "y", y)
+        if y.ndim != 2 or y.shape[-1] != rep.size:
+            raise ValueError(f"fit: y: expected (N, {rep.size}), got {y.shape}")
         center = mean(y, rep)
-        if self.kind != "full":
+        if self.kind == "full":
+            basis = hom_basis(rep, rep)
+            share = jnp.full((y.shape[0],), 1 / y.shape[0], y.dtype)
+            coeffs = moment_coefficients(basis, y, y, share, estimator="ml", centered=True)
+            factors = {name: self._floored_cholesky(real_matrix(c)) for name, c in coeffs.items()}
+        else:
             variances = gather_copies(rep, spectral_var(y, rep, estimator="ml"))
-            logs = {
-                name: jnp.log(jnp.maximum(v - self.min_var, 0.0))
-                if self.kind == "diagonal"
-                else jnp.log(jnp.maximum(v.mean(keepdims=True) - self.min_var, 0.0))
-                for name, v in variances.items()
-            }
-            if self.kind == "diagonal":
-                return self._distribution(center, scatter_copies(rep, logs))
-            ordered = [logs[name] for name in irrep_names(rep)]
-            return self._distribution(center, jnp.concatenate(ordered))
-        basis = hom_basis(rep, rep)
-        share = jnp.full((y.shape[0],), 1 / y.shape[0], y.dtype)
-        coeffs = moment_coefficients(basis, y, y, share, estimator="ml", centered=True)
-        factors = {name: jnp.linalg.cholesky(_real(c)) for name, c in coeffs.items()}
-        return MultivariateNormal(center, factors, self.out_type, True)
+            factors = {}
+            for block in hom_basis(rep, rep).blocks:
+                v = variances[block.name]
+                v = v if self.kind == "diagonal" else jnp.broadcast_to(v.mean(), v.shape)
+                scale = jnp.sqrt(jnp.maximum(v, self.min_var))
+                factors[block.name] = jnp.repeat(scale, block.endomorphism_dimension)
+        fitted = MultivariateNormal(center, factors, self.out_type, self.kind == "full")
+        for name, factor in factors.items():
+            diagonal = jnp.diagonal(factor) if self.kind == "full" else factor
+            if is_concrete(diagonal) and not bool((diagonal > 0).all()):
+                raise ValueError(
+                    f"fit: y: {y.shape[0]} samples give a singular covariance on {name}; give more "
+                    "samples or a positive min_var"
+                )
+        return fitted
+
+    def _floored_cholesky(self, square: Array) -> Array:
+        """Cholesky factor after raising eigenvalues to ``min_var``, the optimum above it."""
+        if self.min_var > 0:
+            values, vectors = jnp.linalg.eigh(square)
+            scaled = vectors * jnp.sqrt(jnp.maximum(values, self.min_var))
+            square = jnp.matmul(scaled, scaled.T, precision=HIGHEST)
+        return jnp.linalg.cholesky(square)
 
     def export(self) -> jax.tree_util.Partial:
         """A plain function from ``u`` to the mean and the dense covariance."""
         rep = self._rep
-        if self.kind == "full":
-            raise TypeError(
-                "EquivariantMultivariateNormal: export: a full covariance has no plain layer; "
-                "export the network that computes u and keep this one"
-            )
-        sizes = [rep.group.irrep_data(i).size for i in rep.irreps]
-        kinds = list(rep.multiplicities)
-        owners = range(len(sizes)) if self.kind == "diagonal" else map(kinds.index, rep.irreps)
-        index = np.repeat(list(owners), sizes)
-        columns = jnp.asarray(rep.change_of_basis, jnp.result_type(float))
-        return plain_function(_plain_normal, columns, jnp.asarray(index), self.min_var)
-
-
-def _plain_normal(columns, index, min_var, u):
-    size = columns.shape[0]
-    variance = (min_var + jnp.exp(u[..., size:]))[..., index]
-    scaled = columns * variance[..., None, :]
-    return u[..., :size], jnp.matmul(scaled, columns.T, precision="highest")
+        sizes = np.array([rep.group.irrep_data(i).size for i in rep.irreps])
+        starts, kinds = np.cumsum(sizes) - sizes, list(rep.multiplicities)
+        owner = np.array([kinds.index(i) for i in rep.irreps])
+        entries, is_log, first = [], [], 0
+        for index, block in enumerate(hom_basis(rep, rep).blocks):
+            places = np.flatnonzero(owner == index)
+            if self.kind == "full":
+                dof = first + np.arange(block.in_multiplicity)
+                entries.append(_lower_entries(rep, block, starts[places], dof[-1] + 1))
+                count = _full_dof(block)
+                is_log += [np.arange(count) < len(dof)]
+                first += count
+            else:
+                dof = places if self.kind == "diagonal" else np.full(len(places), index)
+            diagonal = starts[places][:, None] + np.arange(block.size)
+            ones = np.ones(diagonal.size)
+            flat = diagonal.ravel()
+            entries.append((np.repeat(dof, block.size), flat, flat, ones))
+        source, rows, columns, values = (
+            np.concatenate(part) for part in zip(*entries, strict=True)
+        )
+        dtype = jnp.result_type(float)
+        logs = np.concatenate(is_log) if is_log else np.ones(self.num_dof, bool)
+        return plain_function(
+            _plain_normal,
+            jnp.asarray(rep.change_of_basis, dtype),
+            (jnp.asarray(source), jnp.asarray(rows), jnp.asarray(columns)),
+            jnp.asarray(values, dtype),
+            jnp.asarray(logs),
+            1.0 if self.kind == "full" else 0.5,
+            self.min_var,
+        )
 
 
 def _full_dof(block: Block) -> int:
@@ -385,41 +289,30 @@ def _full_dof(block: Block) -> int:
     return m + block.endomorphism_dimension * m * (m - 1) // 2
 
 
-def _real(theta: Float[Array, "*batch m m s"]) -> Float[Array, "*batch ms ms"]:
-    """A matrix over R, C or H with real numbers."""
-    m, s = theta.shape[-2:]
-    units = MULTIPLICATION[s].astype(theta.dtype)
-    real = jnp.einsum("...ois,spt->...opit", theta, units, precision=HIGHEST)
-    return real.reshape(*theta.shape[:-3], m * s, m * s)
-
-
-def _components(real: Float[Array, "*batch ms ms"], algebra: int) -> Float[Array, "*batch m m s"]:
-    """The inverse of `_real`: the first column of the matrix of a number holds its components."""
-    m = real.shape[-1] // algebra
-    split = real.reshape(*real.shape[:-2], m, algebra, m, algebra)[..., 0]
-    return jnp.swapaxes(split, -1, -2)
-
-
-def _as_matrix(factor: Array, is_full: bool) -> Array:
+def _lower_entries(
+    rep: Representation, block: Block, starts: np.ndarray, first: int
+) -> tuple[np.ndarray, ...]:
+    """Parameter, row, column and value of every strictly lower entry of the factor."""
+    psi = rep.group.irrep_data(block.id).endomorphism_basis
+    s, a, b = np.nonzero(psi)
+    o, i = np.tril_indices(block.in_multiplicity, -1)
+    dof = first + np.arange(len(o))[:, None] * len(psi) + s
+    values = np.broadcast_to(psi[s, a, b], dof.shape)
     return (
-        factor if is_full else factor[..., :, None] * jnp.eye(factor.shape[-1], dtype=factor.dtype)
+        dof.ravel(),
+        (starts[o][:, None] + a).ravel(),
+        (starts[i][:, None] + b).ravel(),
+        values.ravel(),
     )
 
 
-def _triangular(factor: Array, right: Array) -> Array:
-    """``factor^-1 right`` with leading axes broadcast."""
-    leading = np.broadcast_shapes(factor.shape[:-2], right.shape[:-2])
-    return jax.scipy.linalg.solve_triangular(
-        jnp.broadcast_to(factor, leading + factor.shape[-2:]),
-        jnp.broadcast_to(right, leading + right.shape[-2:]),
-        lower=True,
-    )
-
-
-def _solve(factor: Array, rows: Float[Array, "*batch q ms"]) -> Float[Array, "*batch q ms"]:
-    """``factor^-1 z`` for every row; one factor for all rows is one solve with many columns."""
-    if factor.ndim == 2:
-        flat = rows.reshape(-1, rows.shape[-1])
-        solved = jax.scipy.linalg.solve_triangular(factor, flat.T, lower=True)
-        return solved.T.reshape(rows.shape)
-    return jnp.swapaxes(_triangular(factor, jnp.swapaxes(rows, -1, -2)), -1, -2)
+def _plain_normal(basis, places, values, is_log, power, min_var, u):
+    size = basis.shape[0]
+    eta = u[..., size:]
+    source, rows, columns = places
+    parameters = jnp.where(is_log, jnp.exp(jnp.where(is_log, power * eta, 0.0)), eta)
+    factor = jnp.zeros((*u.shape[:-1], size, size), u.dtype)
+    factor = factor.at[..., rows, columns].add(parameters[..., source] * values)
+    root = jnp.matmul(basis, factor, precision="highest")
+    square = jnp.matmul(root, jnp.swapaxes(root, -1, -2), precision="highest")
+    return u[..., :size], square + min_var * jnp.eye(size, dtype=u.dtype)

@@ -60,6 +60,11 @@ class AbstractModule(eqx.Module):
     ) -> Float[Array, "..."]:
         """The layer's formula on a checked array."""
 
+    @property
+    def is_stateful(self) -> bool:
+        """Whether the call takes and returns an `equinox.nn.State`."""
+        return False
+
     @abc.abstractmethod
     def export(self) -> Any:
         """The same function as plain Equinox, without any need of equivax.
@@ -141,9 +146,33 @@ class AbstractStatefulModule(AbstractModule):
     ) -> tuple[Any, eqx.nn.State]:
         """The layer's formula on a checked array."""
 
+    @property
+    def is_stateful(self) -> bool:
+        """Whether the call takes and returns an `equinox.nn.State`: it does."""
+        return True
+
+    @abc.abstractmethod
+    def export(self, state: eqx.nn.State) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """The layer at inference, with the running statistics of ``state``, as plain Equinox.
+
+        Args:
+            state: The state of the model.
+
+        Returns:
+            A module or callable for one example; use ``jax.vmap`` for batches.
+        """
+
     def evaluate_output_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
-        """Shape of the output: layers with running statistics keep the shape."""
-        return tuple(shape)
+        """Shape of the output for an input shape; layers with running statistics keep it.
+
+        Args:
+            shape: Of the input.
+
+        Raises:
+            ValueError: If the channel axis does not fit the input type.
+        """
+        like = jax.ShapeDtypeStruct(tuple(shape), jnp.result_type(float))
+        return jax.eval_shape(self._checked, like).shape
 
 
 def channel_axis(type_: Any) -> int:

@@ -32,6 +32,11 @@ MODES = ("batch", "ema")
 AxisName = Hashable | Sequence[Hashable] | None
 
 
+def mean_over(axis_name: AxisName, x: Array) -> Array:
+    """The mean over named axes of ``vmap`` or ``pmap``, if there are any."""
+    return x if axis_name is None else jax.lax.pmean(x, axis_name)  # pyright: ignore[reportArgumentType]
+
+
 class GNormBatchNorm(AbstractStatefulModule):
     """One mean per trivial coordinate and one variance per irrep copy, over the batch.
 
@@ -126,8 +131,8 @@ class GNormBatchNorm(AbstractStatefulModule):
             unbiased = batch_variance * (size / jnp.maximum(size - 1, 1))
             count = count + 1
             weight = (1 / count).astype(mean.dtype) if self.momentum is None else self.momentum
-            mean = ((1 - weight) * mean + weight * batch_mean).astype(mean.dtype)
-            variance = ((1 - weight) * variance + weight * unbiased).astype(variance.dtype)
+            mean = (1 - weight) * mean + weight * batch_mean.astype(mean.dtype)
+            variance = (1 - weight) * variance + weight * unbiased.astype(variance.dtype)
             frozen = jax.lax.stop_gradient((mean, variance, count))
             state = state.set(self.running, frozen)
             if self.mode == "batch":
@@ -144,11 +149,12 @@ class GNormBatchNorm(AbstractStatefulModule):
         names, dtype = irrep_names(rep), next(iter(coordinates.values())).dtype
         lead = next(iter(coordinates.values())).ndim - 2
         axes = tuple(range(lead))
+        if not all(next(iter(coordinates.values())).shape[:lead]):
+            raise ValueError("GNormBatchNorm: x: expected at least one vector to average, got none")
         size = jnp.asarray(math.prod(next(iter(coordinates.values())).shape[:lead]), dtype)
 
         def average(v: Array) -> Array:
-            v = jnp.mean(v, axis=axes)
-            return v if self.axis_name is None else jax.lax.pmean(v, self.axis_name)  # pyright: ignore
+            return mean_over(self.axis_name, jnp.mean(v, axis=axes))
 
         if self.axis_name is not None:
             size = jax.lax.psum(size, self.axis_name)  # pyright: ignore

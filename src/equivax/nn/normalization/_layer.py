@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from typing import Any
 
@@ -124,12 +125,7 @@ class LayerNorm(AbstractModule):
             raise ValueError(f"LayerNorm: pool: expected one of {', '.join(POOLS)}, got {pool!r}")
         lonely = _pools_of_one(rep, pool)
         if lonely:
-            warnings.warn(
-                f"LayerNorm: pool={pool!r} keeps only the sign of {', '.join(lonely)} of {rep!r}; "
-                "pool='all' keeps sizes",
-                UserWarning,
-                stacklevel=4,
-            )
+            _warn_signs(rep, pool, lonely)
         self.affine = Affine(in_type, use_bias=use_bias, dtype=dtype) if affine else None
         self.in_type = in_type
         self.out_type = in_type
@@ -208,11 +204,22 @@ def pooling_matrix(rep: Representation, pool: str) -> Float[np.ndarray, "n n"]:
     return same / same.sum(axis=0)
 
 
-def _pools_of_one(rep: Representation, pool: str) -> list[str]:
+def _pools_of_one(rep: Representation, pool: str) -> tuple[str, ...]:
     if pool == "all":
-        return []
-    return [
+        return ()
+    return tuple(
         rep.group.irrep_data(irrep).name
         for irrep, m in rep.multiplicities.items()
         if rep.group.irrep_data(irrep).size * (m if pool == "type" else 1) == 1
-    ]
+    )
+
+
+@functools.lru_cache(maxsize=4096)
+def _warn_signs(rep: Representation, pool: str, lonely: tuple[str, ...]) -> None:
+    """Warns once per type."""
+    warnings.warn(
+        f"LayerNorm: pool={pool!r} keeps only the sign of {', '.join(lonely)} of {rep!r}; "
+        "pool='all' keeps sizes",
+        UserWarning,
+        stacklevel=4,
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
@@ -10,9 +11,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ...hom import HomBasis, hom_basis, invariant_vector, to_irreps, trivial_count
-from ...representations import Representation, trivial
+from ...representations import Representation, check_same_group, trivial
 from ...stats import moment_coefficients
 from .._module import AbstractStatefulModule, representation_of
+from ._batch import AxisName, mean_over
 
 
 class Moments(eqx.Module):
@@ -76,6 +78,7 @@ class RunningMoments(AbstractStatefulModule):
     in_type: Any = eqx.field(static=True)
     out_type: Any = eqx.field(static=True)
     momentum: float = eqx.field(static=True)
+    axis_name: AxisName = eqx.field(static=True)
     inference: bool
 
     def __init__(
@@ -84,6 +87,7 @@ class RunningMoments(AbstractStatefulModule):
         out_type: Any = None,
         *,
         momentum: float = 0.1,
+        axis_name: AxisName = None,
         inference: bool = False,
         dtype: Any = None,
     ) -> None:
@@ -93,11 +97,13 @@ class RunningMoments(AbstractStatefulModule):
             in_type: Type of ``x``.
             out_type: Type of ``y``; default that of ``x``.
             momentum: Weight of the newest batch, in (0, 1].
+            axis_name: Named axes of ``vmap`` or ``pmap`` whose samples count as one batch.
             inference: Whether to return the running moments without an update.
             dtype: Of the statistics; JAX's default float if None.
 
         Raises:
             ValueError: If ``momentum`` is not in (0, 1] or the groups differ.
+            TypeError: If an argument is no type.
         """
         if not 0 < momentum <= 1:
             raise ValueError(f"RunningMoments: momentum: expected in (0, 1], got {momentum}")
@@ -105,8 +111,10 @@ class RunningMoments(AbstractStatefulModule):
         self.in_type = in_type
         self.out_type = out_type
         self.momentum = float(momentum)
+        self.axis_name = axis_name
         self.inference = inference
         dtype = jnp.result_type(float) if dtype is None else dtype
+        check_same_group("RunningMoments", *self._reps)
         means = tuple(jnp.zeros((trivial_count(rep),), dtype) for rep in self._reps)
         zeros = tuple(
             {block.name: jnp.zeros(block.shape, dtype) for block in basis.blocks}
@@ -140,6 +148,8 @@ class RunningMoments(AbstractStatefulModule):
         if y is None and self.in_type != self.out_type:
             raise ValueError("RunningMoments: y: expected an array of the output type, got None")
         y = x if y is None else jnp.asarray(y)
+        if not jnp.issubdtype(y.dtype, jnp.floating):
+            raise TypeError(f"RunningMoments: y: expected floating numbers, got dtype {y.dtype}")
         if y.shape != (*x.shape[:-1], target.size):
             raise ValueError(
                 f"RunningMoments: y: expected {(*x.shape[:-1], target.size)}, got {y.shape}"
@@ -147,27 +157,31 @@ class RunningMoments(AbstractStatefulModule):
         dtype = means[0].dtype
         xs = x.reshape(-1, source.size).astype(dtype)
         ys = y.reshape(-1, target.size).astype(dtype)
+        if not len(xs):
+            raise ValueError("RunningMoments: x: expected at least one sample, got none")
         share = jnp.full((len(xs),), 1 / len(xs), dtype)
         count = count + 1
         rate = self.momentum / (1 - (1 - self.momentum) ** count.astype(dtype))
         rate = rate.astype(dtype)
-        deltas = tuple(
-            _trivial_mean(rep, data) - jax.lax.stop_gradient(mean)
-            for rep, data, mean in zip((source, target), (xs, ys), means, strict=True)
-        )
-        new_means = tuple(
-            jax.lax.stop_gradient(mean) + rate * delta
-            for mean, delta in zip(means, deltas, strict=True)
-        )
+        batch_means = [
+            mean_over(self.axis_name, _trivial_mean(rep, data))
+            for rep, data in zip((source, target), (xs, ys), strict=True)
+        ]
+        # Centred here and not below, since the mean is that of all named axes.
+        xs = xs - _expand(source, batch_means[0])
+        ys = ys - _expand(target, batch_means[1])
+        kept_means = jax.lax.stop_gradient(means)
+        deltas = tuple(new - old for new, old in zip(batch_means, kept_means, strict=True))
+        new_means = tuple(old + rate * delta for old, delta in zip(kept_means, deltas, strict=True))
         pairs = ((xs, xs, 0, 0), (ys, ys, 1, 1), (xs, ys, 0, 1))
         identity = trivial(source.group).irreps[0]
         new_covariances = []
         for basis, old, (left, right, i, o) in zip(self._bases, covariances, pairs, strict=True):
-            batch = moment_coefficients(basis, left, right, share, estimator="ml", centered=True)
+            batch = moment_coefficients(basis, left, right, share, estimator="ml", centered=False)
             new = {}
             for block in basis.blocks:
                 kept = jax.lax.stop_gradient(old[block.name])
-                value = (1 - rate) * kept + rate * batch[block.name]
+                value = (1 - rate) * kept + rate * mean_over(self.axis_name, batch[block.name])
                 if block.id == identity:
                     cross = deltas[o][:, None] * deltas[i][None, :]
                     value = value + rate * (1 - rate) * cross[..., None]
@@ -175,8 +189,19 @@ class RunningMoments(AbstractStatefulModule):
             new_covariances.append(new)
         return new_means, tuple(new_covariances), count
 
-    def export(self) -> None:
+    def evaluate_output_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """Moments are not an array.
+
+        Raises:
+            TypeError: Always.
+        """
+        raise TypeError("RunningMoments: evaluate_output_shape: the output is Moments, no array")
+
+    def export(self, state: eqx.nn.State) -> Any:
         """Statistics have no plain counterpart.
+
+        Args:
+            state: Where the statistics live.
 
         Raises:
             TypeError: Always; read the moments and use them instead.
