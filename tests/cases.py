@@ -154,6 +154,11 @@ def _linear_parameters(module: nn.Linear) -> int:
     return hom_dimension(module.in_type, module.out_type) + bias
 
 
+def _batch_norm_parameters(module: nn.GNormBatchNorm) -> int:
+    rep = module.in_type
+    return len(rep.irreps) + rep.irreps.count(rep.group.trivial.irreps[0])
+
+
 def _affine_parameters(module: nn.Affine) -> int:
     rep = module.in_type
     scales = {
@@ -176,6 +181,8 @@ def _total(*modules: Any) -> int:
             total += len(module.in_type.summands) // 2
         elif isinstance(module, nn.Affine):
             total += _affine_parameters(module)
+        elif isinstance(module, nn.GNormBatchNorm) and module.weight is not None:
+            total += _batch_norm_parameters(module)
     return total
 
 
@@ -462,7 +469,7 @@ RECIPES: dict[str, Recipe] = {
     "GNormBatchNorm": Recipe(
         covers=nn.GNormBatchNorm,
         build=lambda rep, other, key, **axes: nn.GNormBatchNorm(rep, **axes),
-        parameters=lambda module: _affine_parameters(module.affine),
+        parameters=lambda module: _batch_norm_parameters(module),
         on=(("D4", "turned"), ("Q8", "interleaved"), ("SO3", "no trivial")),
         kind="stateful",
         depth=2,
@@ -482,7 +489,7 @@ RECIPES: dict[str, Recipe] = {
         build=lambda rep, other, key, **axes: nn.GNormBatchNorm(
             rep, momentum=None, correction=1, **axes
         ),
-        parameters=lambda module: _affine_parameters(module.affine),
+        parameters=lambda module: _batch_norm_parameters(module),
         on=(("D3", "regulars"),),
         kind="stateful",
         depth=2,

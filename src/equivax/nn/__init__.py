@@ -34,8 +34,15 @@ from .nonlinearities import NormNonlinearity as NormNonlinearity
 from .nonlinearities import PointwiseNonlinearity as PointwiseNonlinearity
 from .nonlinearities import ReLU as ReLU
 from .nonlinearities import squash as squash
+from .normalization import AbstractBatchNorm as AbstractBatchNorm
+from .normalization import BatchNormOptions as BatchNormOptions
+from .normalization import FieldNorm as FieldNorm
 from .normalization import GNormBatchNorm as GNormBatchNorm
+from .normalization import IIDBatchNorm as IIDBatchNorm
+from .normalization import InducedNormBatchNorm as InducedNormBatchNorm
+from .normalization import InnerBatchNorm as InnerBatchNorm
 from .normalization import LayerNorm as LayerNorm
+from .normalization import NormBatchNorm as NormBatchNorm
 from .normalization import Moments as Moments
 from .normalization import RMSNorm as RMSNorm
 from .normalization import RunningMoments as RunningMoments

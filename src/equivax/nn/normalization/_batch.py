@@ -1,31 +1,27 @@
-"""`GNormBatchNorm`: batch normalisation in the coordinates of irreps, for any type."""
+"""What all batch norms share: running statistics, options, the map at inference, its export.
+
+A batch norm says what it measures (`_statistics`) and how it divides by it (`_normalised`). When
+statistics are taken, from which axes, how they run and which of them are used is written here.
+"""
 
 from __future__ import annotations
 
+import abc
 import math
 from collections.abc import Hashable, Sequence
-from typing import Any
+from typing import Any, TypedDict, cast
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
-from ...hom import (
-    at_least_float32,
-    from_irreps,
-    gather_copies,
-    invariant_vector,
-    irrep_names,
-    scatter_copies,
-    to_irreps,
-    trivial_count,
-)
+from ...hom import at_least_float32
 from ...representations import Representation
-from .._affine import Affine
 from .._module import AbstractStatefulModule, channel_axis, representation_of
-from .._plain import plain_linear
 from ._layer import checked_eps
+from ._pointwise_map import plain_map
 
 MODES = ("batch", "ema")
 
@@ -37,21 +33,63 @@ def mean_over(axis_name: AxisName, x: Array) -> Array:
     return x if axis_name is None else jax.lax.pmean(x, axis_name)  # pyright: ignore[reportArgumentType]
 
 
-class GNormBatchNorm(AbstractStatefulModule):
-    """One mean per trivial coordinate and one variance per irrep copy, over the batch.
+class BatchNormOptions(TypedDict, total=False):
+    """What every batch norm takes by keyword.
 
-    ``y = sum_k w_k P_k (x - T mu) / sqrt(v_k + eps) + T beta`` with ``P_k`` the projector on copy
-    ``k`` and ``T`` the invariant unit vectors (Weiler and Cesa 2019; Ioffe and Szegedy 2015).
-    In training it divides by the statistics of the batch, and gradients flow through them; at
-    inference by running ones, which live in `equinox.nn.State`.
+    Attributes:
+        eps: Added to the variance, positive; default 1e-5.
+        momentum: Weight of the **new** statistic in the running one, default 0.1 (Equinox's own
+            0.99 is the weight of the old one); None for the plain average over all batches.
+        affine: Whether to learn scales (1 at the start) and, where an invariant vector exists and
+            means are taken, biases (0 at the start); default True.
+        axis_name: Named axes of ``vmap``, ``pmap`` or ``shard_map`` to average over too.
+        mode: ``"batch"`` (default) divides in training by the statistics of the batch; ``"ema"`` by
+            the just updated running ones.
+        track_running_stats: With False there are no running statistics: those of the batch are used
+            in training and at inference, and no state is written. Default True.
+        inference: Whether to use running statistics; `equinox.nn.inference_mode` sets it.
+        dtype: Of the parameters; JAX's default float if None. Statistics have at least float32.
+    """
+
+    eps: float
+    momentum: float | None
+    affine: bool
+    axis_name: AxisName
+    mode: str
+    track_running_stats: bool
+    inference: bool
+    dtype: Any
+
+
+class AbstractBatchNorm(AbstractStatefulModule):
+    """Interface of batch norms, ``y = (x - mean) w / sqrt(variance + eps) + bias``.
+
+    Statistics are taken over all batch axes, all points and named axes, in at least float32 and in
+    two passes (the mean, then squared differences). Gradients flow through those of the batch.
+    ``running`` holds ``(means, variances, number of batches)``: 0, 1 and 0 at the start; variances
+    there are unbiased, with the factor ``N / (N - 1)`` (1 if ``N = 1``).
 
     Law: ``f(rho(g) x) = rho(g) f(x)`` if the whole batch moves; at inference for every example.
 
-    Shapes: ``(..., n) -> (..., n)``; every axis but the channels is a batch axis.
+    Shapes: ``(..., C, *spatial)``, unchanged.
+
+    Attributes:
+        weight: One scale per variance, or None.
+        bias: Invariant biases, or None.
+        running: Where the running statistics live, or None.
+        in_type: Type of the input.
+        out_type: The same.
+        eps: Added to the variance.
+        momentum: Weight of the new statistic, or None.
+        axis_name: Named axes to average over.
+        mode: ``"batch"`` or ``"ema"``.
+        correction: 1 if training divides by unbiased variances too.
+        inference: Whether running statistics are used.
     """
 
-    affine: Affine | None
-    running: eqx.nn.StateIndex
+    weight: Float[Array, " variances"] | None
+    bias: Float[Array, " biases"] | None
+    running: eqx.nn.StateIndex | None
     in_type: Any = eqx.field(static=True)
     out_type: Any = eqx.field(static=True)
     eps: float = eqx.field(static=True)
@@ -61,143 +99,234 @@ class GNormBatchNorm(AbstractStatefulModule):
     correction: int = eqx.field(static=True)
     inference: bool
 
-    def __init__(
+    # ---- what a batch norm is ----------------------------------------------------------------
+
+    @abc.abstractmethod
+    def _coordinates(self, x: Array) -> Any:
+        """What the statistics are taken of, from an array ``(..., C, *spatial)``."""
+
+    @abc.abstractmethod
+    def _statistics(self, values: Any) -> tuple[Array, Array]:
+        """Means and biased variances of `_coordinates`, over batch, points and named axes."""
+
+    @abc.abstractmethod
+    def _normalised(self, values: Any, mean: Array, variance: Array, x: Array) -> Array:
+        """The output from `_coordinates`, with the shape of ``x``."""
+
+    @abc.abstractmethod
+    def _applied(self, x: Array, mean: Array, variance: Array) -> Array:
+        """The affine map with given statistics, in the fewest steps."""
+
+    @abc.abstractmethod
+    def _affine_map(self, mean: Array, variance: Array) -> tuple[Array, Array]:
+        """Scale ``(C,)`` or matrix ``(C, C)``, and shift ``(C,)``, with given statistics."""
+
+    @property
+    def _multiplicity(self) -> Any:
+        """How many vectors of one point of one example a variance is the average of."""
+        return 1.0
+
+    # ---- construction ------------------------------------------------------------------------
+
+    def _start(
         self,
         in_type: Any,
         *,
-        eps: float = 1e-5,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        axis_name: AxisName = None,
-        mode: str = "batch",
-        correction: int = 0,
-        inference: bool = False,
-        dtype: Any = None,
+        means: int,
+        variances: int,
+        biases: int,
+        correction: int,
+        options: BatchNormOptions,
     ) -> None:
-        """Starts with scales 1, biases 0, running mean 0 and running variance 1.
-
-        Args:
-            in_type: Any type.
-            eps: Added to the variance, positive.
-            momentum: Weight of the new statistic (Equinox's own 0.99 is that of the old one); None
-                for the plain average over all batches.
-            affine: Whether to learn one scale per irrep copy and an invariant bias.
-            axis_name: Named axes of ``vmap`` or ``pmap`` to average over too.
-            mode: ``"batch"``, or ``"ema"`` to divide by the just updated running statistics.
-            correction: 0 for the biased variance in training, 1 for ``N / (N - 1)`` times it.
-            inference: Whether to use running statistics; `equinox.nn.inference_mode` sets it.
-            dtype: Of the parameters; JAX's default float if None.
-
-        Raises:
-            ValueError: For an unknown option.
-        """
-        rep = representation_of(in_type, "GNormBatchNorm", "in_type")
-        if mode not in MODES:
-            raise ValueError(f"GNormBatchNorm: mode: expected 'batch' or 'ema', got {mode!r}")
+        """Checks the options and sets all fields; called by ``__init__``."""
+        name = type(self).__name__
+        known = tuple(BatchNormOptions.__annotations__)
+        for option in options:
+            if option not in known:
+                raise TypeError(f"{name}: unknown option {option!r}; it takes {', '.join(known)}")
+        momentum = options.get("momentum", 0.1)
         if momentum is not None and not 0 < momentum <= 1:
             raise ValueError(
-                f"GNormBatchNorm: momentum: expected in (0, 1] or None, got {momentum}"
+                f"{name}: momentum: expected a weight of the new statistic in (0, 1] or None, got "
+                f"{momentum}"
             )
-        if correction not in (0, 1):
-            raise ValueError(f"GNormBatchNorm: correction: expected 0 or 1, got {correction}")
-        self.eps = checked_eps("GNormBatchNorm", eps)
-        self.affine = Affine(in_type, dtype=dtype) if affine else None
-        kind = at_least_float32(jnp.result_type(float) if dtype is None else dtype)
-        self.running = eqx.nn.StateIndex(
-            (
-                jnp.zeros((trivial_count(rep),), kind),
-                jnp.ones((len(rep.irreps),), kind),
-                jnp.zeros((), jnp.int32),
+        mode = options.get("mode", "batch")
+        if mode not in MODES:
+            raise ValueError(f"{name}: mode: expected 'batch' or 'ema', got {mode!r}")
+        tracked = _flag(name, "track_running_stats", options.get("track_running_stats", True))
+        if mode == "ema" and not tracked:
+            raise ValueError(
+                f"{name}: mode: 'ema' divides by running statistics, got track_running_stats=False;"
+                " use mode='batch'"
             )
-        )
+        axis_name = options.get("axis_name")
+        if isinstance(axis_name, list):
+            axis_name = tuple(axis_name)
+        try:
+            hash(axis_name)
+        except TypeError:
+            raise TypeError(
+                f"{name}: axis_name: expected a name or a tuple of names, got {axis_name!r}"
+            ) from None
+        dtype = jnp.dtype(options.get("dtype") or jnp.result_type(float))
+        if not jnp.issubdtype(dtype, jnp.floating):
+            raise ValueError(f"{name}: dtype: expected a floating dtype, got {dtype}")
+        affine = _flag(name, "affine", options.get("affine", True))
         self.in_type = in_type
         self.out_type = in_type
-        self.momentum = momentum
+        self.weight = jnp.ones((variances,), dtype) if affine else None
+        self.bias = jnp.zeros((biases,), dtype) if affine and biases else None
+        kind = at_least_float32(dtype)
+        start = (jnp.zeros((means,), kind), jnp.ones((variances,), kind), jnp.zeros((), jnp.int32))
+        self.running = eqx.nn.StateIndex(start) if tracked else None
+        self.eps = checked_eps(name, options.get("eps", 1e-5))
+        self.momentum = None if momentum is None else float(momentum)
         self.axis_name = axis_name
         self.mode = mode
         self.correction = correction
-        self.inference = inference
+        self.inference = _flag(name, "inference", options.get("inference", False))
+
+    @property
+    def _rep(self) -> Representation:
+        return representation_of(self.in_type, type(self).__name__, "in_type")
+
+    # ---- the call ----------------------------------------------------------------------------
 
     def _forward(
         self, x: Float[Array, "..."], state: eqx.nn.State, key: Any = None
     ) -> tuple[Float[Array, "..."], eqx.nn.State]:
-        rep = representation_of(self.in_type, "GNormBatchNorm", "in_type")
-        axis = channel_axis(self.in_type)
-        moved = jnp.moveaxis(x, axis, -1)
-        coordinates = to_irreps(rep, moved.astype(at_least_float32(x.dtype)))
-        mean, variance, count = state.get(self.running)
-        if not self.inference:
-            batch_mean, batch_variance, size = self._statistics(rep, coordinates)
-            unbiased = batch_variance * (size / jnp.maximum(size - 1, 1))
-            count = count + 1
-            weight = (1 / count).astype(mean.dtype) if self.momentum is None else self.momentum
-            mean = (1 - weight) * mean + weight * batch_mean.astype(mean.dtype)
-            variance = (1 - weight) * variance + weight * unbiased.astype(variance.dtype)
-            frozen = jax.lax.stop_gradient((mean, variance, count))
-            state = state.set(self.running, frozen)
-            if self.mode == "batch":
-                mean = batch_mean
-                variance = unbiased if self.correction else batch_variance
-        normed = self._normed(rep, coordinates, mean, variance)
-        y = jnp.moveaxis(from_irreps(rep, normed).astype(x.dtype), -1, axis)
-        return (y if self.affine is None else self.affine(y)), state
+        wide = x.astype(at_least_float32(x.dtype))
+        if self.inference and self.running is not None:
+            mean, variance, _ = self._stored(state)
+            y = self._applied(wide, mean.astype(wide.dtype), variance.astype(wide.dtype))
+            return y.astype(x.dtype), state
+        bessel = self._bessel(x)
+        values = self._coordinates(wide)
+        mean, variance = self._statistics(values)
+        unbiased = variance * jnp.asarray(bessel, variance.dtype)
+        if self.correction:
+            variance = unbiased
+        if self.running is not None and not self.inference:
+            old_mean, old_variance, count = self._stored(state)
+            new = self._updated(old_mean, old_variance, count, mean, unbiased)
+            state = state.set(self.running, jax.lax.stop_gradient(new))
+            if self.mode == "ema":
+                mean, variance = (v.astype(wide.dtype) for v in new[:2])
+        return self._normalised(values, mean, variance, wide).astype(x.dtype), state
 
-    def _statistics(
-        self, rep: Representation, coordinates: dict[str, Array]
+    def _updated(
+        self, mean: Array, variance: Array, count: Array, new_mean: Array, new_variance: Array
     ) -> tuple[Array, Array, Array]:
-        """Trivial means, variances per copy (two passes) and the number of vectors."""
-        names, dtype = irrep_names(rep), next(iter(coordinates.values())).dtype
-        lead = next(iter(coordinates.values())).ndim - 2
-        axes = tuple(range(lead))
-        if not all(next(iter(coordinates.values())).shape[:lead]):
-            raise ValueError("GNormBatchNorm: x: expected at least one vector to average, got none")
-        size = jnp.asarray(math.prod(next(iter(coordinates.values())).shape[:lead]), dtype)
+        """Running statistics after one more batch."""
+        kind = mean.dtype
+        count = count + 1
+        rate = 1 / count.astype(kind) if self.momentum is None else jnp.asarray(self.momentum, kind)
+        return (
+            (1 - rate) * mean + rate * new_mean.astype(kind),
+            (1 - rate) * variance + rate * new_variance.astype(kind),
+            count,
+        )
 
-        def average(v: Array) -> Array:
-            return mean_over(self.axis_name, jnp.mean(v, axis=axes))
+    def _bessel(self, x: Array) -> Any:
+        """``N / (N - 1)`` for each variance, 1 where ``N = 1``.
 
+        Raises:
+            ValueError: If there is nothing to average.
+        """
+        axis = x.ndim + channel_axis(self.in_type)
+        samples = math.prod(n for i, n in enumerate(x.shape) if i != axis)
+        if samples == 0:
+            raise ValueError(
+                f"{type(self).__name__}: x: expected at least one example and one point to take "
+                f"statistics of, got shape {x.shape}"
+            )
         if self.axis_name is not None:
-            size = jax.lax.psum(size, self.axis_name)  # pyright: ignore
-        means = jnp.zeros((0,), dtype)
-        squares = {}
-        for index, name in enumerate(names):
-            v = coordinates[name]
-            if index == 0 and trivial_count(rep):
-                means = average(v[..., 0])
-                v = v - means[:, None]
-            squares[name] = average(jnp.mean(v * v, axis=-1))
-        return means, scatter_copies(rep, squares), size
+            samples *= jax.lax.psum(1, cast(Any, self.axis_name))
+        count = samples * np.asarray(self._multiplicity, np.float64)
+        return count / np.maximum(count - 1, 1) if np.ndim(count) else count / max(count - 1, 1.0)
 
-    def _normed(
-        self, rep: Representation, coordinates: dict[str, Array], mean: Array, variance: Array
-    ) -> dict[str, Array]:
-        spread = gather_copies(rep, variance)
-        normed = {}
-        for index, name in enumerate(irrep_names(rep)):
-            v = coordinates[name]
-            if index == 0 and trivial_count(rep):
-                v = v - mean.astype(v.dtype)[:, None]
-            normed[name] = v / jnp.sqrt(spread[name].astype(v.dtype) + self.eps)[:, None]
-        return normed
+    def _average(self, values: Array, axes: tuple[int, ...]) -> Array:
+        """The mean over some axes and the named ones."""
+        return mean_over(self.axis_name, jnp.mean(values, axis=axes))
 
-    def export(self, state: eqx.nn.State) -> eqx.nn.Linear:
-        """The layer at inference as `equinox.nn.Linear`, with the running statistics folded in.
+    def _stored(self, state: Any) -> tuple[Array, Array, Array]:
+        name = type(self).__name__
+        if self.running is None:
+            raise ValueError(
+                f"{name}: there are no running statistics, got track_running_stats=False; build it "
+                "with track_running_stats=True"
+            )
+        if not isinstance(state, eqx.nn.State):
+            raise TypeError(
+                f"{name}: state: expected the equinox.nn.State of the model, got "
+                f"{type(state).__name__}; equinox.nn.make_with_state makes both"
+            )
+        return state.get(self.running)
+
+    # ---- at inference ------------------------------------------------------------------------
+
+    def inference_map(self, state: eqx.nn.State) -> tuple[Array, Array]:
+        """The affine map of the layer at inference, to be folded into a linear layer before it.
 
         Args:
             state: Where the running statistics live.
+
+        Returns:
+            ``(scale, shift)`` with ``y = scale x + shift`` at every point: a scale ``(C,)`` for
+            each channel, or a matrix ``(C, C)`` where fields are turned; and a shift ``(C,)``.
+
+        Raises:
+            ValueError: If there are no running statistics.
         """
-        rep = representation_of(self.in_type, "GNormBatchNorm", "in_type")
-        mean, variance, _ = state.get(self.running)
-        scale = 1 / jnp.sqrt(variance + self.eps)
-        bias = jnp.zeros((rep.size,), variance.dtype)
-        shift = invariant_vector(rep, mean) if trivial_count(rep) else bias
-        if self.affine is not None and self.affine.scale is not None:
-            scale = scale * self.affine.scale
-            if self.affine.bias is not None:
-                bias = invariant_vector(rep, self.affine.bias)
-        columns = jnp.asarray(rep.change_of_basis, scale.dtype)
-        sizes = [rep.group.irrep_data(i).size for i in rep.irreps]
-        repeated = jnp.repeat(scale, jnp.asarray(sizes), total_repeat_length=rep.size)
-        highest = jax.lax.Precision.HIGHEST
-        weight = jnp.matmul(columns * repeated, columns.T, precision=highest)
-        return plain_linear(weight, bias - jnp.matmul(weight, shift, precision=highest))
+        mean, variance, _ = self._stored(state)
+        return self._affine_map(mean, variance)
+
+    def export(self, state: eqx.nn.State) -> eqx.nn.Linear | eqx.nn.Conv:
+        """The layer at inference: `equinox.nn.Linear` for vectors, else a 1 x 1 convolution.
+
+        The convolution has one group per channel, or the smallest blocks of channels that hold
+        whole fields.
+
+        Args:
+            state: Where the running statistics live.
+
+        Raises:
+            ValueError: If there are no running statistics.
+        """
+        scale, shift = self.inference_map(state)
+        return plain_map(scale, shift, -1 - channel_axis(self.in_type), self._rep)
+
+    def _factor(self, variance: Array) -> Array:
+        """``w / sqrt(v + eps)``, one number per variance."""
+        factor = 1 / jnp.sqrt(variance + self.eps)
+        return factor if self.weight is None else factor * self.weight.astype(variance.dtype)
+
+
+def check_fields(
+    caller: str, rep: Representation, admits: Any, complaint: str, instead: str
+) -> None:
+    """Refuses a type with a field that the layer does not take.
+
+    Args:
+        caller: Name of the layer.
+        rep: Its type.
+        admits: Whether a field is taken.
+        complaint: What is wrong with a field that is not.
+        instead: A layer that would do.
+
+    Raises:
+        ValueError: Naming the first such field.
+    """
+    index = 0
+    for field, count in rep.runs:
+        if not admits(field):
+            raise ValueError(
+                f"{caller}: in_type: field {index} ({field.name}) {complaint}; {instead}"
+            )
+        index += count
+
+
+def _flag(caller: str, argument: str, value: Any) -> bool:
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{caller}: {argument}: expected True or False, got {value!r}")
+    return bool(value)
