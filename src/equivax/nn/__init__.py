@@ -14,10 +14,15 @@ from ._linear import Linear as Linear
 from ._linear import UnusedIrrepsWarning as UnusedIrrepsWarning
 from ._module import AbstractModule as AbstractModule
 from .nonlinearities import ELU as ELU
+from .nonlinearities import ConcatenatedNonlinearity as ConcatenatedNonlinearity
 from .nonlinearities import GatedNonlinearity as GatedNonlinearity
+from .nonlinearities import InducedGatedNonlinearity as InducedGatedNonlinearity
+from .nonlinearities import InducedNormNonlinearity as InducedNormNonlinearity
+from .nonlinearities import LeakyReLU as LeakyReLU
 from .nonlinearities import NormNonlinearity as NormNonlinearity
 from .nonlinearities import PointwiseNonlinearity as PointwiseNonlinearity
 from .nonlinearities import ReLU as ReLU
+from .nonlinearities import VectorFieldNonlinearity as VectorFieldNonlinearity
 from .nonlinearities import squash as squash
 from .pooling import InvariantPool as InvariantPool
 from .pooling import IrrepNormPool as IrrepNormPool

@@ -67,7 +67,7 @@ class Orbit:
         return quotient(group, self.subgroup)
 
 
-def induced_structure(field: Representation) -> InducedStructure | None:
+def induced_structure(field: Representation, *, remembered: bool = True) -> InducedStructure | None:
     """The subgroup, cosets and subfields of an induced representation.
 
     Remembered from the construction, or read off a permutation representation with one orbit,
@@ -75,6 +75,8 @@ def induced_structure(field: Representation) -> InducedStructure | None:
 
     Args:
         field: A representation of one summand.
+        remembered: Whether the construction counts; else the channels alone are looked at, so
+            that equal representations have equal structures.
 
     Returns:
         The structure, or None if the field has none.
@@ -83,7 +85,7 @@ def induced_structure(field: Representation) -> InducedStructure | None:
         return None
     summand = field.data[0][0]
     # Equality of summands leaves out what they remember, so it is part of the key.
-    return _structure(summand, summand.induced_from)
+    return _structure(summand, summand.induced_from if remembered else None)
 
 
 @functools.lru_cache(maxsize=1024)
