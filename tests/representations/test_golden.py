@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+import golden_fields as gf
 import golden_vectors as gv
-from equivax import Representation, direct_sum, groups
+from equivax import Representation
 from equivax.groups import Group, Subgroup
 from golden_vectors import ATOL
 
@@ -136,56 +137,8 @@ def test_matrices_that_are_not_orthogonal(name):
 # ---- facts about fields -----------------------------------------------------------------------
 
 
-def group_named(name: str) -> Group:
-    if name in ("SO2", "O2", "SO3", "O3"):
-        return {"SO2": groups.so2, "O2": groups.o2, "SO3": groups.so3, "O3": groups.o3}[name]()
-    if name[0] == "C" or name[0] == "D":
-        return (groups.cyclic if name[0] == "C" else groups.dihedral)(int(name[1:]))
-    return getattr(groups, name)()
-
-
-def parse_id(group: Group, text: str) -> tuple:
-    key = tuple(int(part) for part in text.split(","))
-    return group.irrep_data(key).id
-
-
 def irreps_of(group: Group, counts: dict[str, int]) -> dict[tuple, int]:
-    return {parse_id(group, i): n for i, n in counts.items() if n}
-
-
-def subgroup_named(group: Group, text: str) -> Subgroup:
-    """`rot<m>`, `flip<k>rot<m>`, `so2`."""
-    if text == "so2":
-        return group.subgroup("so2")
-    flip, _, turns = text.partition("rot")
-    if flip:
-        mirror = int(flip.removeprefix("flip"))
-        return group.subgroup((mirror, int(turns)))
-    if group.family[0] in ("cyclic", "so2"):
-        return group.subgroup(int(turns))
-    return group.subgroup((None, int(turns)))
-
-
-def rep_named(group: Group, text: str) -> Representation:
-    parts = text.split("+")
-    if len(parts) > 1:
-        return direct_sum([rep_named(group, part) for part in parts])
-    kind, *rest = text.split(":")
-    if kind == "trivial":
-        return group.trivial
-    if kind == "regular":
-        return group.regular
-    if kind == "irrep":
-        return group.irrep(*parse_id(group, rest[0]))
-    inner = subgroup_named(group, rest[0])
-    if kind == "quotient":
-        return group.quotient(inner)
-    return group.induced(inner, rep_named(inner.group, f"irrep:{inner_id(inner, rest[1])}"))
-
-
-def inner_id(inner: Subgroup, text: str) -> str:
-    """The golden file calls the irreps of the mirror group 0 and 1; ours are 0,0 and 1,0."""
-    return f"{text},0" if inner.group is groups.dihedral(1) and "," not in text else text
+    return {gf.irrep_id(group, i): n for i, n in counts.items() if n}
 
 
 def polyhedral_stabiliser(group: Group, text: str) -> Subgroup:
@@ -209,19 +162,19 @@ FIELDS = gv.field_facts()["multiplicities"]
 
 @pytest.mark.parametrize("name", FIELDS["regular"])
 def test_regular_multiplicities(name):
-    group = group_named(name)
+    group = gf.group(name)
     assert group.regular.multiplicities == irreps_of(group, FIELDS["regular"][name])
 
 
 @pytest.mark.parametrize("name", FIELDS["quotient"])
 def test_quotient_and_induced_multiplicities(name):
     group_name, text = name.split("/")
-    group = group_named(group_name)
+    group = gf.group(group_name)
     record = FIELDS["quotient"][name]
     if text.startswith("rotation_of_order"):
         rep = group.quotient(polyhedral_stabiliser(group, text))
     else:
-        rep = rep_named(group, text)
+        rep = gf.representation(group, text)
     assert rep.size == record["size"]
     assert rep.multiplicities == irreps_of(group, record["irreps"])
 
@@ -229,26 +182,25 @@ def test_quotient_and_induced_multiplicities(name):
 @pytest.mark.parametrize("name", FIELDS["tensor"])
 def test_tensor_product_multiplicities(name):
     group_name, text = name.split("/")
-    group = group_named(group_name)
-    a, b = (group.irrep(*parse_id(group, part)) for part in text.split("x"))
+    group = gf.group(group_name)
+    a, b = (group.irrep(*gf.irrep_id(group, part)) for part in text.split("x"))
     assert (a @ b).multiplicities == irreps_of(group, FIELDS["tensor"][name])
 
 
 @pytest.mark.parametrize("name", FIELDS["restriction"])
 def test_restriction_multiplicities(name):
     group_name, text, inner_name = name.split("/")
-    group = group_named(group_name)
-    inner = subgroup_named(group, inner_name)
-    found = rep_named(group, text).restrict(inner).multiplicities
-    expected = {inner_id(inner, i): n for i, n in FIELDS["restriction"][name].items()}
-    assert found == irreps_of(inner.group, expected)
+    group = gf.group(group_name)
+    inner = gf.subgroup(group, inner_name)
+    found = gf.representation(group, text).restrict(inner).multiplicities
+    assert found == irreps_of(inner.group, FIELDS["restriction"][name])
 
 
-@pytest.mark.parametrize("name", gv.field_facts()["admissible"])
+@pytest.mark.parametrize("name", gf.admissible())
 def test_admissible_facts(name):
     group_name, text = name.split("/")
-    rep = rep_named(group_named(group_name), text)
-    record = gv.field_facts()["admissible"][name]
+    rep = gf.representation(gf.group(group_name), text)
+    record = gf.admissible()[name]
     trivial = rep.group.trivial.irreps[0]
     assert rep.size == record["size"]
     assert rep.is_permutation == record["permutation"]

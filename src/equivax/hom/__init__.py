@@ -18,3 +18,4 @@ from ._invariants import trivial_count as trivial_count
 from ._layout import MULTIPLICATION as MULTIPLICATION
 from ._static import register_static_values as register_static_values
 from ._synthesis import HIGHEST as HIGHEST
+from ._warnings import UnusedIrrepsWarning as UnusedIrrepsWarning

@@ -10,15 +10,11 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
 
-from ..hom import MODES, HomBasis, hom_basis
+from ..hom import MODES, HomBasis, UnusedIrrepsWarning, hom_basis
 from ..hom._initializers import Scheme
 from ._invariant_bias import bias_coefficients, initial_bias, invariant_bias
 from ._module import AbstractModule, channel_axis, representation_of
 from ._plain import plain_linear
-
-
-class UnusedIrrepsWarning(UserWarning):
-    """Irreps of the input reach no output: what they carry is ignored."""
 
 
 class Linear(AbstractModule):

@@ -64,3 +64,54 @@ def plain_linear(weight: Any, bias: Any | None) -> eqx.nn.Linear:
         (weight, bias),
         is_leaf=lambda leaf: leaf is None,
     )
+
+
+def plain_conv(weight: Any, bias: Any | None, **options: Any) -> eqx.nn.Conv:
+    """An `equinox.nn.Conv1d`, `Conv2d` or `Conv3d` that holds a given kernel and bias.
+
+    Args:
+        weight: ``(out, in / groups, *kernel)``.
+        bias: ``(out,)`` or None.
+        **options: ``stride``, ``padding``, ``dilation``, ``groups``, ``padding_mode``.
+    """
+    layers = {3: eqx.nn.Conv1d, 4: eqx.nn.Conv2d, 5: eqx.nn.Conv3d}
+    in_channels = weight.shape[1] * options.get("groups", 1)
+    return _filled(layers[weight.ndim], in_channels, weight, bias, options)
+
+
+def plain_conv_transpose(weight: Any, bias: Any | None, **options: Any) -> eqx.nn.ConvTranspose:
+    """An `equinox.nn.ConvTranspose1d`, ... that holds a given kernel and bias.
+
+    Args:
+        weight: ``(out, in / groups, *kernel)``, in the order in which Equinox correlates.
+        bias: ``(out,)`` or None.
+        **options: ``stride``, ``padding``, ``output_padding``, ``dilation``, ``groups``.
+    """
+    layers = {3: eqx.nn.ConvTranspose1d, 4: eqx.nn.ConvTranspose2d, 5: eqx.nn.ConvTranspose3d}
+    in_channels = weight.shape[1] * options.get("groups", 1)
+    return _filled(layers[weight.ndim], in_channels, weight, bias, options)
+
+
+def _filled(
+    layer: Callable[..., Any], in_channels: int, weight: Any, bias: Any | None, options: dict
+) -> Any:
+    """An Equinox convolution without the work of drawing weights that are replaced."""
+    empty = eqx.filter_eval_shape(
+        lambda key: layer(
+            in_channels,
+            weight.shape[0],
+            weight.shape[2:],
+            use_bias=bias is not None,
+            dtype=weight.dtype,
+            key=key,
+            **options,
+        ),
+        jax.random.key(0),
+    )
+    shaped = None if bias is None else bias.reshape(-1, *[1] * (weight.ndim - 2))
+    return eqx.tree_at(
+        lambda tree: (tree.weight, tree.bias),
+        empty,
+        (weight, shaped),
+        is_leaf=lambda leaf: leaf is None,
+    )

@@ -1,0 +1,146 @@
+"""From blocks between kinds of fields to a kernel in field order, and back.
+
+Fields of one kind need not be neighbours. Blocks are first put side by side by kind; if kinds are
+interleaved, the channels are then cut at the runs and concatenated in order. Cuts and
+concatenations are each other's transposes, so gradients have no scatter.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+from collections.abc import Mapping, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ..representations import Representation
+
+MANY_RUNS = 64
+"""Above this number of runs of equal fields a gather takes the place of cuts."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Fields:
+    """The kinds of fields of a representation, and the way from kind order to field order.
+
+    Attributes:
+        kinds: Distinct summands, in order of first appearance.
+        labels: Their names, made unique.
+        positions: Per kind, the positions of its fields.
+        irrep_starts: Per field, the position of its first irrep among all.
+        cuts: Channels of each run in kind order.
+        order: Which of these pieces follow one another in field order.
+    """
+
+    kinds: tuple[Representation, ...]
+    labels: tuple[str, ...]
+    positions: tuple[tuple[int, ...], ...]
+    irrep_starts: tuple[int, ...]
+    cuts: tuple[int, ...]
+    order: tuple[int, ...]
+
+    @property
+    def is_sorted(self) -> bool:
+        """Whether kind order is field order."""
+        return self.order == tuple(range(len(self.order)))
+
+    def channels(self, kind: int) -> int:
+        """Channels of all fields of a kind."""
+        return len(self.positions[kind]) * self.kinds[kind].size
+
+
+@functools.lru_cache(maxsize=1024)
+def fields_of(rep: Representation) -> Fields:
+    """The kinds of fields of a representation, by value."""
+    kinds: dict[Representation, list[int]] = {}
+    runs: list[tuple[int, int]] = []  # (kind, channels), in field order
+    starts, field, start = [], 0, 0
+    for kind, count in rep.runs:
+        kinds.setdefault(kind, []).extend(range(field, field + count))
+        runs.append((list(kinds).index(kind), count * kind.size))
+        starts += [start + n * len(kind.irreps) for n in range(count)]
+        field, start = field + count, start + count * len(kind.irreps)
+    by_kind = sorted(range(len(runs)), key=lambda r: (runs[r][0], r))
+    place = {run: n for n, run in enumerate(by_kind)}
+    return Fields(
+        kinds=tuple(kinds),
+        labels=_unique([kind.name for kind in kinds]),
+        positions=tuple(map(tuple, kinds.values())),
+        irrep_starts=tuple(starts),
+        cuts=tuple(runs[r][1] for r in by_kind),
+        order=tuple(place[r] for r in range(len(runs))),
+    )
+
+
+def _unique(names: list[str]) -> tuple[str, ...]:
+    """Equal names are numbered: ``regular``, ``regular (2)``."""
+    seen: dict[str, int] = {}
+    result = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        result.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return tuple(result)
+
+
+def _reorder(
+    x: Float[Array, "out in taps"], axis: int, cuts: Sequence[int], order: Sequence[int]
+) -> Float[Array, "out in taps"]:
+    """Cuts an axis into pieces and concatenates them in another order."""
+    if list(order) == list(range(len(order))):
+        return x
+    if len(cuts) > MANY_RUNS:
+        ends = [0, *itertools.accumulate(cuts)]
+        index = np.concatenate([np.arange(ends[p], ends[p + 1]) for p in order])
+        return jnp.take(x, index, axis=axis, unique_indices=True, mode="clip")
+    pieces = jax.lax.split(x, tuple(cuts), axis=axis)
+    return jnp.concatenate([pieces[p] for p in order], axis=axis)
+
+
+def assemble(
+    blocks: Mapping[tuple[int, int], Float[Array, "no ni out in taps"]],
+    out_fields: Fields,
+    in_fields: Fields,
+    taps: int,
+    dtype: jnp.dtype,
+) -> Float[Array, "out in taps"]:
+    """The whole kernel from blocks by (output kind, input kind); missing blocks are zero."""
+    rows = []
+    for o in range(len(out_fields.kinds)):
+        row = []
+        for i in range(len(in_fields.kinds)):
+            shape = (out_fields.channels(o), in_fields.channels(i), taps)
+            if (o, i) not in blocks:
+                row.append(jnp.zeros(shape, dtype))
+                continue
+            row.append(blocks[o, i].transpose(0, 2, 1, 3, 4).reshape(shape))
+        rows.append(row[0] if len(row) == 1 else jnp.concatenate(row, axis=1))
+    kernel = rows[0] if len(rows) == 1 else jnp.concatenate(rows, axis=0)
+    kernel = _reorder(kernel, 0, out_fields.cuts, out_fields.order)
+    return _reorder(kernel, 1, in_fields.cuts, in_fields.order)
+
+
+def take_apart(
+    kernel: Float[Array, "out in taps"],
+    out_fields: Fields,
+    in_fields: Fields,
+    wanted: Sequence[tuple[int, int]],
+) -> list[Float[Array, "no ni out in taps"]]:
+    """The blocks of a kernel between kinds: the inverse of `assemble`."""
+    for axis, fields in enumerate((out_fields, in_fields)):
+        cuts = [fields.cuts[p] for p in fields.order]
+        kernel = _reorder(kernel, axis, cuts, np.argsort(fields.order).tolist())
+    result = []
+    out_starts = np.cumsum([0, *map(out_fields.channels, range(len(out_fields.kinds)))])
+    in_starts = np.cumsum([0, *map(in_fields.channels, range(len(in_fields.kinds)))])
+    for o, i in wanted:
+        block = kernel[
+            int(out_starts[o]) : int(out_starts[o + 1]), int(in_starts[i]) : int(in_starts[i + 1])
+        ]
+        a, b = out_fields.kinds[o].size, in_fields.kinds[i].size
+        split = block.reshape(-1, a, block.shape[1] // b, b, block.shape[2])
+        result.append(split.transpose(0, 2, 1, 3, 4))
+    return result

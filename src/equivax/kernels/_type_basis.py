@@ -1,0 +1,457 @@
+"""`TypeBasis`: the kernels between two types, one parameter array per pair of field kinds."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float, Shaped
+
+from ..hom import UnusedIrrepsWarning, at_least_float32
+from ..representations import Representation, as_representation
+from ..spaces import GSpace
+from ._assembly import Fields, assemble, fields_of, take_apart
+from ._basis import BasisFilter, SteerableBasis, check_group, check_space, pair_basis
+from ._contraction import contract, project_coefficients
+from ._options import FrequencyCutoff, make_recipe
+from ._parts import Recipe
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Pair:
+    """What all fields of one kind send to all fields of another.
+
+    Attributes:
+        key: The name of its parameters.
+        in_kind: Number of the kind of input fields.
+        out_kind: Number of the kind of output fields.
+        in_fields: Positions of the input fields of that kind.
+        out_fields: Positions of the output fields.
+        basis: The kernels from one field to one field.
+    """
+
+    key: str
+    in_kind: int
+    out_kind: int
+    in_fields: tuple[int, ...]
+    out_fields: tuple[int, ...]
+    basis: SteerableBasis
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape of the parameters, ``(output fields, input fields, dim)``."""
+        return (len(self.out_fields), len(self.in_fields), self.basis.dim)
+
+
+class TypeBasis:
+    """The kernels between two field types that commute with their group.
+
+    Fields of one kind (equal representations, wherever they stand) share a `SteerableBasis`, and
+    their coefficients are one array ``(output fields, input fields, dim)`` under a key such as
+    ``"regular -> irrep(1)"``. Immutable, hashable by value, a pytree without leaves.
+
+    Example:
+        >>> import equivax as evx
+        >>> from types import SimpleNamespace as Type
+        >>> space = evx.spaces.rot_on_r2(4)
+        >>> scalar = Type(space=space, representation=space.trivial)
+        >>> regular = Type(space=space, representation=8 * space.regular)
+        >>> basis = evx.kernels.TypeBasis(scalar, regular, 3)
+        >>> basis.shapes
+        {'trivial -> regular': (8, 1, 6)}
+    """
+
+    __slots__ = ("__dict__", "_key", "in_rep", "out_rep", "recipe", "space")
+
+    space: GSpace
+    in_rep: Representation
+    out_rep: Representation
+    recipe: Recipe
+    _key: tuple[Any, ...]
+
+    def __init__(
+        self,
+        in_type: Any,
+        out_type: Any,
+        kernel_size: int | Sequence[int],
+        basis: str = "harmonic",
+        *,
+        rings: Sequence[float] | None = None,
+        sigma: float | Sequence[float] | None = None,
+        frequency_cutoff: FrequencyCutoff | None = None,
+        maximum_offset: int | None = None,
+        basis_filter: BasisFilter | None = None,
+        allow_dependent: bool = False,
+        caller: str = "TypeBasis",
+    ) -> None:
+        """Solves all pairs of kinds.
+
+        Args:
+            in_type: Anything with a ``space`` and a ``representation`` whose summands are fields.
+            out_type: Likewise, on the same space.
+            kernel_size: As in `steerable_basis`, like all options.
+            basis: ``"harmonic"`` or ``"grid"``.
+            rings: Radii.
+            sigma: Widths.
+            frequency_cutoff: Highest frequencies.
+            maximum_offset: Bound on the offset of solutions.
+            basis_filter: Which elements between two fields to keep.
+            allow_dependent: Accept linearly dependent elements.
+            caller: Who asks, for messages.
+
+        Raises:
+            ValueError: If the spaces differ, an option does not fit, or no kernel but zero commutes.
+            TypeError: If a type is no type.
+        """
+        space = _space_of(caller, "in_type", in_type)
+        other = _space_of(caller, "out_type", out_type)
+        if space != other:
+            raise ValueError(
+                f"{caller}: out_type: expected a type on the space of in_type, {space!r}, got one "
+                f"on {other!r}"
+            )
+        in_rep = as_representation(in_type.representation, "in_type")
+        out_rep = as_representation(out_type.representation, "out_type")
+        for rep in (in_rep, out_rep):
+            check_group(caller, space, rep)
+        recipe = make_recipe(
+            caller,
+            space,
+            kernel_size,
+            basis,
+            rings=rings,
+            sigma=sigma,
+            frequency_cutoff=frequency_cutoff,
+            maximum_offset=maximum_offset,
+        )
+        self._set(space, in_rep, out_rep, recipe, basis_filter, allow_dependent)
+        self._check(caller)
+
+    @classmethod
+    def from_recipe(
+        cls,
+        space: GSpace,
+        in_rep: Representation,
+        out_rep: Representation,
+        recipe: Recipe,
+        basis_filter: BasisFilter | None = None,
+        allow_dependent: bool = False,
+        caller: str = "TypeBasis",
+    ) -> TypeBasis:
+        """From another description of the parts, such as differential operators."""
+        self = object.__new__(cls)
+        self._set(space, in_rep, out_rep, recipe, basis_filter, allow_dependent)
+        self._check(caller)
+        return self
+
+    def _set(self, *key: Any) -> None:
+        values = dict(zip(("space", "in_rep", "out_rep", "recipe"), key[:4], strict=True))
+        for name, value in {**values, "_key": key}.items():
+            object.__setattr__(self, name, value)
+
+    def _check(self, caller: str) -> None:
+        if not self.pairs:
+            raise ValueError(
+                f"{caller}: only the zero kernel commutes from in_type {self.in_rep!r} to out_type "
+                f"{self.out_rep!r} on {self.space!r} with {self.recipe}"
+                + (" and the basis_filter" if self._key[4] is not None else "")
+                + "; larger kernels, higher frequencies or other fields may connect them"
+            )
+        if self.unused_in:
+            _warn_unused(self, caller)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"TypeBasis is immutable: cannot set {name}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (TypeBasis.from_recipe, (*self._key[:5], True))
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, TypeBasis) and self._key == other._key)
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __repr__(self) -> str:
+        return (
+            f"TypeBasis({self.space!r}: {self.in_rep.name} -> {self.out_rep.name}, {self.recipe}, "
+            f"dim {self.dim})"
+        )
+
+    # ---- facts -------------------------------------------------------------------------------
+
+    @property
+    def kernel(self) -> tuple[int, ...]:
+        """Taps per spatial axis."""
+        return self.recipe.kernel
+
+    @functools.cached_property
+    def in_fields(self) -> Fields:
+        """The kinds of the input's fields and where they stand."""
+        return fields_of(self.in_rep)
+
+    @functools.cached_property
+    def out_fields(self) -> Fields:
+        """The kinds of the output's fields and where they stand."""
+        return fields_of(self.out_rep)
+
+    @functools.cached_property
+    def pairs(self) -> tuple[Pair, ...]:
+        """All pairs of kinds that some kernel connects: by output kind, then input kind."""
+        space, _, _, recipe, basis_filter, allow_dependent = self._key
+        found = []
+        for o, out_kind in enumerate(self.out_fields.kinds):
+            for i, in_kind in enumerate(self.in_fields.kinds):
+                basis = pair_basis(
+                    space, in_kind, out_kind, recipe, basis_filter, allow_dependent, None
+                )
+                if basis.dim:
+                    found.append(
+                        Pair(
+                            key=f"{self.in_fields.labels[i]} -> {self.out_fields.labels[o]}",
+                            in_kind=i,
+                            out_kind=o,
+                            in_fields=self.in_fields.positions[i],
+                            out_fields=self.out_fields.positions[o],
+                            basis=basis,
+                        )
+                    )
+        return tuple(found)
+
+    @functools.cached_property
+    def shapes(self) -> dict[str, tuple[int, int, int]]:
+        """Key to the shape of its coefficients."""
+        return {pair.key: pair.shape for pair in self.pairs}
+
+    @functools.cached_property
+    def dim(self) -> int:
+        """Number of coefficients."""
+        return sum(o * i * n for o, i, n in self.shapes.values())
+
+    @functools.cached_property
+    def unused_in(self) -> tuple[str, ...]:
+        """Names of irreps of the input that reach no output."""
+        return self._missing(self.in_rep, 0)
+
+    @functools.cached_property
+    def unreached_out(self) -> tuple[str, ...]:
+        """Names of irreps of the output that no input reaches: always zero."""
+        return self._missing(self.out_rep, 1)
+
+    def _missing(self, rep: Representation, side: int) -> tuple[str, ...]:
+        present = set()
+        for pair in self.pairs:
+            numbers = pair.basis.data.out_type if side else pair.basis.data.in_type
+            present |= {pair.basis.irrep_types[side][n] for n in np.unique(numbers)}
+        group = self.space.group
+        return tuple(group.irrep_data(i).name for i in rep.multiplicities if i not in present)
+
+    def fan(self) -> dict[str, Float[np.ndarray, " dim"]]:
+        """What initialisation needs: ``T(o) B(t, o)`` for every element of every pair.
+
+        For an element into an output irrep o from an input irrep of type t, ``T(o)`` is the number
+        of types with an element into o, and ``B(t, o)`` the number of elements of type t into o,
+        over all fields, copies, parts. With variances ``1 / (T B)`` those into o sum to 1.
+
+        Returns:
+            Key to an array ``(dim,)``.
+        """
+        number = {irrep: n for n, irrep in enumerate(self.in_rep.multiplicities)}
+        counts: dict[int, np.ndarray] = {}
+        for pair in self.pairs:
+            data = pair.basis.data
+            types = self._types(pair, number)[data.in_type]
+            shape = (len(pair.basis.out_rep.irreps), len(number))
+            total = counts.setdefault(pair.out_kind, np.zeros(shape))
+            np.add.at(total, (data.out_index, types), len(pair.in_fields))
+        fans = {}
+        for pair in self.pairs:
+            data, total = pair.basis.data, counts[pair.out_kind]
+            reaching = (total > 0).sum(axis=1)
+            types = self._types(pair, number)[data.in_type]
+            fans[pair.key] = reaching[data.out_index] * total[data.out_index, types]
+        return fans
+
+    @staticmethod
+    def _types(pair: Pair, number: dict[Any, int]) -> np.ndarray:
+        return np.array([number[irrep] for irrep in pair.basis.irrep_types[0]])
+
+    # ---- single elements ---------------------------------------------------------------------
+
+    def _walk(self) -> Iterator[tuple[Pair, int, int, int]]:
+        """Every coefficient: pair, output field, input field, element; as the arrays ravel."""
+        for pair in self.pairs:
+            for out_field in pair.out_fields:
+                for in_field in pair.in_fields:
+                    for n in range(pair.basis.dim):
+                        yield pair, out_field, in_field, n
+
+    def attributes(self, i: int | None = None) -> Any:
+        """Attributes of every coefficient, or of the ``i``-th in the order of `names`.
+
+        Besides those of `SteerableBasis.attributes`: ``in_field, out_field`` (positions),
+        ``in_irrep_position, out_irrep_position`` (over the irreps of the whole type), ``key`` (of
+        the array), ``name``.
+        """
+        if i is not None:
+            if not -self.dim <= i < self.dim:
+                raise IndexError(f"attributes: expected an element in 0..{self.dim - 1}, got {i}")
+            return self.attributes()[i]
+        single = {pair.key: pair.basis.attributes() for pair in self.pairs}
+        starts = [self.in_fields.irrep_starts, self.out_fields.irrep_starts]
+        result = []
+        for (pair, out_field, in_field, n), name in zip(self._walk(), self._names, strict=True):
+            known = single[pair.key][n]
+            result.append(
+                {
+                    **known,
+                    "in_field": in_field,
+                    "out_field": out_field,
+                    "in_irrep_position": starts[0][in_field] + known["in_index"],
+                    "out_irrep_position": starts[1][out_field] + known["out_index"],
+                    "key": pair.key,
+                    "name": name,
+                }
+            )
+        return result
+
+    @functools.cached_property
+    def _names(self) -> tuple[str, ...]:
+        ins, outs = self.in_fields.labels, self.out_fields.labels
+        result = []
+        for pair, out_field, in_field, n in self._walk():
+            ends = f"({ins[pair.in_kind]}[{in_field}] -> {outs[pair.out_kind]}[{out_field}])"
+            result.append(f"{ends} {pair.basis.names()[n]}")
+        return tuple(result)
+
+    def names(self) -> tuple[str, ...]:
+        """A readable, stable, unique name of every coefficient: the pairs' arrays, raveled."""
+        return self._names
+
+    @functools.cached_property
+    def _by_name(self) -> dict[str, int]:
+        return {name: i for i, name in enumerate(self._names)}
+
+    def index(self, name: str) -> int:
+        """Position of a name in `names`.
+
+        Raises:
+            KeyError: If there is none.
+        """
+        if name not in self._by_name:
+            raise KeyError(f"index: expected a name such as {self._names[0]!r}, got {name!r}")
+        return self._by_name[name]
+
+    # ---- kernels -----------------------------------------------------------------------------
+
+    def _checked(self, coeffs: Mapping[str, ArrayLike]) -> dict[str, Array]:
+        if not isinstance(coeffs, Mapping) or set(coeffs) != set(self.shapes):
+            got = list(coeffs) if isinstance(coeffs, Mapping) else type(coeffs).__name__
+            raise ValueError(f"coeffs: expected one array each for {list(self.shapes)}, got {got}")
+        arrays = {key: jnp.asarray(coeffs[key]) for key in self.shapes}
+        for key, shape in self.shapes.items():
+            if arrays[key].shape != shape:
+                raise ValueError(
+                    f"coeffs: expected {shape} (output fields, input fields, elements) for "
+                    f"'{key}', got {arrays[key].shape}"
+                )
+            if not jnp.issubdtype(arrays[key].dtype, jnp.floating):
+                raise TypeError(
+                    f"coeffs: expected a floating dtype for '{key}', got {arrays[key].dtype}"
+                )
+        return arrays
+
+    def expand(self, coeffs: Mapping[str, ArrayLike]) -> Float[Array, "out in *kernel"]:
+        """The kernel with given coefficients.
+
+        Args:
+            coeffs: Key to ``(output fields, input fields, dim)``.
+
+        Returns:
+            ``(out, in, *kernel)`` in the dtype of the coefficients; 16-bit ones are expanded in
+            float32 and cast once.
+
+        Raises:
+            ValueError: If a key or a shape does not fit.
+            TypeError: If a dtype is not floating.
+        """
+        return _expand(self, self._checked(coeffs))
+
+    def coefficients(self, kernel: Shaped[ArrayLike, "out in *kernel"]) -> dict[str, Array]:
+        """Coefficients of the orthogonal projection; the inverse of `expand` on the span.
+
+        Args:
+            kernel: ``(out, in, *kernel)``, equivariant or not.
+
+        Raises:
+            ValueError: If the shape does not fit.
+            TypeError: If the dtype is not floating.
+        """
+        kernel = jnp.asarray(kernel)
+        shape = (self.out_rep.size, self.in_rep.size, *self.kernel)
+        if kernel.shape != shape:
+            raise ValueError(f"kernel: expected {shape}, got {kernel.shape}")
+        if not jnp.issubdtype(kernel.dtype, jnp.floating):
+            raise TypeError(f"kernel: expected a floating dtype, got {kernel.dtype}")
+        found = _coefficients(self, kernel)
+        return {key: found[key] for key in self.shapes}  # jit returns dicts sorted by key
+
+    def project(
+        self, kernel: Shaped[ArrayLike, "out in *kernel"]
+    ) -> Float[Array, "out in *kernel"]:
+        """The nearest kernel of the span, in the Frobenius norm."""
+        return self.expand(self.coefficients(kernel))
+
+
+jax.tree_util.register_static(TypeBasis)
+
+
+def _space_of(caller: str, what: str, given: Any) -> GSpace:
+    if not hasattr(given, "space") or not hasattr(given, "representation"):
+        raise TypeError(
+            f"{caller}: {what}: expected a field type (with a space and a representation), got "
+            f"{type(given).__name__}"
+        )
+    check_space(f"{caller}: {what}", given.space)
+    return given.space
+
+
+@functools.lru_cache(maxsize=4096)
+def _warn_unused(basis: TypeBasis, caller: str) -> None:
+    """Warns once per basis."""
+    warnings.warn(
+        f"{caller}: irreps {', '.join(basis.unused_in)} of in_type {basis.in_rep!r} reach no "
+        f"output of out_type {basis.out_rep!r} with {basis.recipe}",
+        UnusedIrrepsWarning,
+        stacklevel=4,
+    )
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _expand(basis: TypeBasis, coeffs: dict[str, Array]) -> Array:
+    dtype = jnp.result_type(*coeffs.values())
+    wide = at_least_float32(dtype)
+    blocks = {
+        (pair.out_kind, pair.in_kind): contract(pair.basis, coeffs[pair.key].astype(wide))
+        for pair in basis.pairs
+    }
+    taps = basis.pairs[0].basis.taps
+    kernel = assemble(blocks, basis.out_fields, basis.in_fields, taps, wide)
+    return kernel.reshape(*kernel.shape[:2], *basis.kernel).astype(dtype)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _coefficients(basis: TypeBasis, kernel: Array) -> dict[str, Array]:
+    wide = kernel.astype(at_least_float32(kernel.dtype)).reshape(*kernel.shape[:2], -1)
+    wanted = [(pair.out_kind, pair.in_kind) for pair in basis.pairs]
+    blocks = take_apart(wide, basis.out_fields, basis.in_fields, wanted)
+    return {
+        pair.key: project_coefficients(pair.basis, block).astype(kernel.dtype)
+        for pair, block in zip(basis.pairs, blocks, strict=True)
+    }

@@ -1,0 +1,25 @@
+"""Golden numbers of steerable kernels, and the objects that they are about."""
+
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import golden_fields
+
+space_named, rep_named = golden_fields.space, golden_fields.representation
+
+FOLDER = Path(__file__).parent / "golden"
+
+
+@functools.cache
+def facts() -> dict[str, Any]:
+    return json.loads((FOLDER / "kernels.json").read_text())
+
+
+@functools.cache
+def arrays() -> dict[str, np.ndarray]:
+    with np.load(FOLDER / "kernels.npz") as stored:
+        return dict(stored)
