@@ -29,10 +29,15 @@ from ._rearrange import Restriction as Restriction
 from ._typed_function import TypedFunction as TypedFunction
 from ._upsampling import Upsampling as Upsampling
 from .nonlinearities import ELU as ELU
+from .nonlinearities import ConcatenatedNonlinearity as ConcatenatedNonlinearity
 from .nonlinearities import GatedNonlinearity as GatedNonlinearity
+from .nonlinearities import InducedGatedNonlinearity as InducedGatedNonlinearity
+from .nonlinearities import InducedNormNonlinearity as InducedNormNonlinearity
+from .nonlinearities import LeakyReLU as LeakyReLU
 from .nonlinearities import NormNonlinearity as NormNonlinearity
 from .nonlinearities import PointwiseNonlinearity as PointwiseNonlinearity
 from .nonlinearities import ReLU as ReLU
+from .nonlinearities import VectorFieldNonlinearity as VectorFieldNonlinearity
 from .nonlinearities import squash as squash
 from .normalization import AbstractBatchNorm as AbstractBatchNorm
 from .normalization import BatchNormOptions as BatchNormOptions
