@@ -152,10 +152,12 @@ def test_a_plane_is_pooled_axis_by_axis():
         PERMUTED, (2, 3), (2, 1), (1, 0), (1, 2), ceil_mode=True, grid_check="off"
     )
     rows, columns = windows_of(7, 2, 2, 1, 1, True), windows_of(8, 3, 1, 0, 2, True)
-    expected = np.array([
-        [max(x[0, 3, r, c] for r in a if 0 <= r < 7 for c in b if 0 <= c < 8) for b in columns]
-        for a in rows
-    ])
+    expected = np.array(
+        [
+            [max(x[0, 3, r, c] for r in a if 0 <= r < 7 for c in b if 0 <= c < 8) for b in columns]
+            for a in rows
+        ]
+    )
     np.testing.assert_array_equal(pool(x)[0, 3], expected)
     np.testing.assert_array_equal(jax.vmap(pool.export())(x), pool(x))
 
@@ -197,11 +199,14 @@ def test_adaptive_cells(size):
         return [slice(i * length // count, -(-(i + 1) * length // count)) for i in range(count)]
 
     x = normal(2, PERMUTED.size, 7, 8)
-    for cls, reduce in ((nn.PointwiseAdaptiveAvgPool, np.mean), (nn.PointwiseAdaptiveMaxPool, max_)):
+    for cls, reduce in (
+        (nn.PointwiseAdaptiveAvgPool, np.mean),
+        (nn.PointwiseAdaptiveMaxPool, max_),
+    ):
         pool = cls(PERMUTED, size, grid_check="off")
-        expected = np.array([
-            [reduce(x[:, :, a, b], (-2, -1)) for b in cells(8, columns)] for a in cells(7, rows)
-        ]).transpose(2, 3, 0, 1)
+        expected = np.array(
+            [[reduce(x[:, :, a, b], (-2, -1)) for b in cells(8, columns)] for a in cells(7, rows)]
+        ).transpose(2, 3, 0, 1)
         np.testing.assert_allclose(pool(x), expected, atol=1e-12)
         np.testing.assert_allclose(jax.vmap(pool.export())(x), expected, atol=1e-12)
         assert pool.evaluate_output_shape((5, PERMUTED.size, 7, 8)) == (
@@ -221,10 +226,12 @@ def test_antialiased_maximum_is_a_dense_maximum_and_a_blur():
     dense = np.asarray(nn.PointwiseMaxPool(PERMUTED, 3, 1, 1)(x))
     for mode, name in (("constant", "zero"), ("edge", "edge")):
         padded = np.pad(dense, ((0, 0), (2, 2), (2, 2)), mode=mode)
-        expected = np.array([
-            [np.sum(padded[:, r : r + 5, c : c + 5] * kernel, (1, 2)) for c in range(0, 9, 2)]
-            for r in range(0, 9, 2)
-        ]).transpose(2, 0, 1)
+        expected = np.array(
+            [
+                [np.sum(padded[:, r : r + 5, c : c + 5] * kernel, (1, 2)) for c in range(0, 9, 2)]
+                for r in range(0, 9, 2)
+            ]
+        ).transpose(2, 0, 1)
         pool = nn.PointwiseMaxPoolAntialiased(PERMUTED, 3, 2, 1, blur_padding=name)
         # The peer pads twice: 6 x 6 in the place of 5 x 5.
         assert pool(x).shape == (PERMUTED.size, 5, 5)
