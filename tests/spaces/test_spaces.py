@@ -220,7 +220,9 @@ def test_representations_are_those_of_the_group():
 # ---- restriction -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("n, k, m", [(4, 0, 4), (4, 1, 1), (4, 1, 2), (6, 1, 3), (12, 5, 2), (8, 3, 1)])
+@pytest.mark.parametrize(
+    "n, k, m", [(4, 0, 4), (4, 1, 1), (4, 1, 2), (6, 1, 3), (12, 5, 2), (8, 3, 1)]
+)
 def test_mirror_lines_of_restricted_dihedral_groups(n, k, m):
     for axis in (math.pi / 2, 0.2):
         found = spaces.flip_rot_on_r2(n, axis).restrict((k, m))
