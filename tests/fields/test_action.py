@@ -94,13 +94,13 @@ def test_vectors_point_where_they_should():
 
 
 def test_other_dimensions():
-    C3 = groups.cyclic(3)
-    g = C3.elements[1]
-    vectors = FieldType(spaces.no_base_space(C3), C3.regular)
+    group = groups.cyclic(3)
+    g = group.elements[1]
+    vectors = FieldType(spaces.no_base_space(group), group.regular)
     x = normal(4, 3)
     np.testing.assert_array_equal(vectors.transform(x, g), np.roll(x, 1, axis=-1))
     np.testing.assert_array_equal(vectors.transform(x, g), vectors.transform_fibers(x, g))
-    series = FieldType(spaces.on_r1(C3), C3.regular)
+    series = FieldType(spaces.on_r1(group), group.regular)
     x = normal(4, 3, 7)
     np.testing.assert_array_equal(series.transform(x, g), np.roll(x, 1, axis=-2))
     line = spaces.flip_on_r1()

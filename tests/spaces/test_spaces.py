@@ -189,15 +189,15 @@ def test_reprs():
 
 
 def test_points_and_lines():
-    C3 = groups.cyclic(3)
-    point, line, flip = spaces.no_base_space(C3), spaces.on_r1(C3), spaces.flip_on_r1()
+    group = groups.cyclic(3)
+    point, line, flip = spaces.no_base_space(group), spaces.on_r1(group), spaces.flip_on_r1()
     assert (point.dim, line.dim, flip.dim) == (0, 1, 1)
-    assert point.exact_elements == line.exact_elements == C3.elements
+    assert point.exact_elements == line.exact_elements == group.elements
     assert not point.moves_points
     assert not line.moves_points
     assert flip.moves_points
     assert point.preserves_grid
-    assert point.matrix(C3.elements[1]).shape == (0, 0)
+    assert point.matrix(group.elements[1]).shape == (0, 0)
     np.testing.assert_array_equal(flip.matrix(flip.group.elements[1]), [[-1.0]])
     restricted = point.restrict(1)
     assert restricted.dim == 0
