@@ -1,11 +1,14 @@
 """The tables of cases, for vectors and for fields, are complete and say what they claim."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import cases
 import field_cases
 from cases import CASES, RECIPES, TYPES, types
+from equivax import nn
 
 
 @pytest.mark.parametrize("cls", sorted(cases.public_modules(), key=lambda c: c.__qualname__))
@@ -26,6 +29,16 @@ def test_the_walk_finds_modules_in_every_package():
 def test_recipes_cover_public_modules_only():
     recipes = [*RECIPES.values(), *field_cases.RECIPES.values()]
     assert {recipe.covers for recipe in recipes} == cases.public_modules()
+
+
+@pytest.mark.parametrize("cls", cases.VALUE_CLASSES, ids=lambda cls: cls.__name__)
+def test_values_that_modules_return_have_tests_of_their_own(cls):
+    source, place = cases.VALUE_CLASSES[cls]
+    assert cls in cases.public_classes()
+    assert not issubclass(cls, nn.AbstractModule), "a layer needs a recipe"
+    assert any(case.recipe.covers is source for case in CASES.values())
+    file, test = place.split("::")
+    assert f"\ndef {test}(" in (Path(__file__).parent / file).read_text()
 
 
 @pytest.mark.parametrize("name", CASES)
