@@ -1,11 +1,14 @@
 """Equinox modules that commute with a group."""
 
+from . import init as init
 from ._affine import Affine as Affine
 from ._constraints import CommutingConstraint as CommutingConstraint
 from ._constraints import InvariantConstraint as InvariantConstraint
 from ._constraints import impose_equivariance as impose_equivariance
 from ._containers import Identity as Identity
 from ._containers import Sequential as Sequential
+from ._conv import Conv as Conv
+from ._conv_transpose import ConvTranspose as ConvTranspose
 from ._disentangle import Disentangle as Disentangle
 from ._dropout import FieldDropout as FieldDropout
 from ._export import export as export

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ..fields import FieldType
 from ..representations import Representation
 
 
@@ -24,6 +26,11 @@ def field_index(rep: Representation) -> np.ndarray:
 def field_sizes(rep: Representation) -> list[int]:
     """Size of every field, in order."""
     return [summand.size for summand, count in rep.data for _ in range(count)]
+
+
+def type_like(type_: Any, rep: Representation) -> Any:
+    """A type with other fields: on the same space if there is one, else the representation."""
+    return FieldType(type_.space, rep) if isinstance(type_, FieldType) else rep
 
 
 def field_sums(rep: Representation, x: Float[Array, "*batch n"]) -> Float[Array, "*batch fields"]:
