@@ -596,4 +596,5 @@ def public_modules() -> set[type]:
         and issubclass(value, eqx.Module)
         and value.__module__.startswith("equivax.")
         and not name.startswith(("_", "Abstract"))
+        and value is not nn.ModuleList  # a list: no types, no call
     }
