@@ -33,8 +33,8 @@ from .normalization import IIDBatchNorm as IIDBatchNorm
 from .normalization import InducedNormBatchNorm as InducedNormBatchNorm
 from .normalization import InnerBatchNorm as InnerBatchNorm
 from .normalization import LayerNorm as LayerNorm
-from .normalization import NormBatchNorm as NormBatchNorm
 from .normalization import Moments as Moments
+from .normalization import NormBatchNorm as NormBatchNorm
 from .normalization import RMSNorm as RMSNorm
 from .normalization import RunningMoments as RunningMoments
 from .pooling import InvariantPool as InvariantPool
