@@ -1,8 +1,7 @@
-"""A symmetry of your own: a quadruped's mirror images, from two sign tables.
+"""A quadruped's mirror images, given by two sign tables: what few samples tell with the symmetry.
 
-The left-right and the front-back mirror permute the four legs and flip some joint angles. Motion
-data are simulated by a linear system with that symmetry; its dynamics, covariance and density
-are then estimated from few samples, with and without the symmetry.
+The mirrors permute the four legs and flip some joint angles. Motion data are simulated by a linear
+system with that symmetry; its dynamics, covariance and density are estimated with and without it.
 """
 
 import argparse
@@ -36,26 +35,20 @@ def simulate(key: jax.Array, samples: int) -> tuple[jax.Array, jax.Array, jax.Ar
     return x, x @ dynamics.T + noise, dynamics, root @ root.T
 
 
-def relative(estimate: jax.Array, truth: jax.Array) -> float:
-    return float(jnp.linalg.norm(estimate - truth) / jnp.linalg.norm(truth))
-
-
 def compare(key: jax.Array, samples: int, test_samples: int = 2000) -> np.ndarray:
     """Errors of the fit, the covariance and the density, each without and with symmetry."""
     x, y, dynamics, covariance = simulate(key, samples + test_samples)
     x, y, test = x[:samples], y[:samples], x[samples:]
-    plain_map = jnp.linalg.lstsq(x, y)[0].T
-    plain_cov = jnp.cov(x.T)
-    fitted_map = evx.linalg.lstsq(x, y, state, state)
-    fitted_cov = evx.stats.cov(x, x, state, state)
+    maps = jnp.linalg.lstsq(x, y)[0].T, evx.linalg.lstsq(x, y, state, state)
+    covariances = jnp.cov(x.T), evx.stats.cov(x, x, state, state)
     normal = evx.nn.EquivariantMultivariateNormal(state, covariance="full").fit(x)
     log_density = jax.scipy.stats.multivariate_normal.logpdf
-    truth = log_density(test, jnp.zeros(state.size), covariance).mean()
-    plain_gap = truth - log_density(test, x.mean(0), plain_cov).mean()
-    gap = truth - normal.log_prob(test).mean()
-    pairs = [(plain_map, fitted_map, dynamics), (plain_cov, fitted_cov, covariance)]
-    rows = [[relative(plain, truth), relative(mine, truth)] for plain, mine, truth in pairs]
-    return np.array([*rows, [float(plain_gap), float(gap)]])
+    best = log_density(test, jnp.zeros(state.size), covariance).mean()
+    densities = log_density(test, x.mean(0), covariances[0]), normal.log_prob(test)
+    pairs = [(maps, dynamics), (covariances, covariance)]
+    norm = jnp.linalg.norm
+    rows = [[norm(found - truth) / norm(truth) for found in both] for both, truth in pairs]
+    return np.array([*rows, [best - log_prob.mean() for log_prob in densities]])
 
 
 def main() -> None:
@@ -78,7 +71,7 @@ def main() -> None:
     figure.savefig(arguments.output, dpi=120)
     for n, row in zip(sizes, errors, strict=True):
         cells = "  ".join(f"{a:9.3f} {b:9.3f}" for a, b in row)
-        print(f"{n:4d} samples (plain, symmetric): {cells}")
+        print(f"{n:4d} samples, plain and symmetric: {cells}")
 
 
 if __name__ == "__main__":

@@ -735,6 +735,14 @@ VALUE_CLASSES: dict[type, tuple[type, str]] = {
 #: Every type of every group, by label.
 TYPES = [(group, type_) for group in GROUPS for type_ in types(group)]
 
+#: What can go wrong in statistics, for every group: a basis that mixes copies, trivial copies in a
+#: turned basis, none, one kind of irrep, fields in runs.
+STATISTICS_TYPES = [
+    (group, type_)
+    for group, type_ in TYPES
+    if type_ in ("turned", "two trivial", "no trivial", "one kind", "regulars", "sheared")
+]
+
 
 def modules_of(package: Any) -> list[Any]:
     """A package and all modules in it, private ones too."""
@@ -756,6 +764,6 @@ def public_classes() -> set[type]:
         for name, value in vars(module).items()
         if isinstance(value, type)
         and issubclass(value, eqx.Module)
-        and value.__module__.startswith("equivax.")
+        and value.__module__.startswith(package.__name__ + ".")
         and not name.startswith(("_", "Abstract"))
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -10,8 +12,9 @@ import pytest
 
 import equivax as evx
 from equivax import groups, nn, testing
-from golden_statistics import array, has
+from golden_statistics import array, gaussians
 from golden_vectors import REPS, with_golden_basis
+from golden_vectors import array as vectors
 
 ATOL = 1e-9
 KEY = jax.random.key(11)
@@ -22,11 +25,7 @@ pytestmark = pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("name", REPS[::4])
 @pytest.mark.filterwarnings("ignore:LayerNorm")
 def test_golden_norms(name):
-    rep, x = with_golden_basis(name), array(f"R/{name}/rms_y")
-    # The inputs are those of the other golden facts.
-    from golden_vectors import array as vectors
-
-    x = vectors(f"R/{name}/x")
+    rep, x = with_golden_basis(name), vectors(f"R/{name}/x")
     rms = nn.RMSNorm(rep, eps=1e-3, affine=False)(x)
     assert np.abs(rms - array(f"R/{name}/rms_y")).max() < ATOL
     for pool in ("copy", "type"):
@@ -34,19 +33,32 @@ def test_golden_norms(name):
         assert np.abs(layer(x) - array(f"R/{name}/ln_{pool}_y")).max() < ATOL
 
 
-@pytest.mark.parametrize("name", [r for r in REPS if has(f"R/{r}/gauss_mean")][::4])
+@pytest.mark.parametrize("name", list(gaussians())[::5])
 def test_golden_gaussians(name):
-    rep = with_golden_basis(name)
+    rep, facts = with_golden_basis(name), gaussians()[name]
     mean, y = array(f"R/{name}/gauss_mean"), array(f"R/{name}/gauss_y")
     diagonal = nn.EquivariantMultivariateNormal(rep)
-    first = diagonal(np.concatenate([mean, array(f"R/{name}/gauss_logvar")]))
-    assert np.abs(first.covariance - array(f"R/{name}/gauss_cov_diag")).max() < ATOL
-    assert np.abs(first.log_prob(y) - array(f"R/{name}/gauss_logp_diag")).max() < ATOL
     full = nn.EquivariantMultivariateNormal(rep, covariance="full")
+    assert (diagonal.num_dof, full.num_dof) == (facts["cov_dof_diag"], facts["cov_dof_full"])
     eta = full.dof_from_covariance(array(f"R/{name}/gauss_cov_full"))
-    second = full(jnp.concatenate([mean, eta]))
-    assert np.abs(second.covariance - array(f"R/{name}/gauss_cov_full")).max() < ATOL
-    assert np.abs(second.log_prob(y) - array(f"R/{name}/gauss_logp_full")).max() < ATOL
+
+    @jax.jit
+    def numbers(logvar, eta):
+        first = diagonal(jnp.concatenate([mean, logvar]))
+        second = full(jnp.concatenate([mean, eta]))
+        return {
+            "gauss_cov_diag": first.covariance,
+            "gauss_logp_diag": first.log_prob(y),
+            "gauss_cov_full": second.covariance,
+            "gauss_logp_full": second.log_prob(y),
+            "entropy_diag": first.entropy(),
+            "entropy_full": second.entropy(),
+            "kl_full_diag": second.kl(first),
+        }
+
+    for what, value in numbers(array(f"R/{name}/gauss_logvar"), eta).items():
+        expected = array(f"R/{name}/{what}") if what.startswith("gauss") else facts[what]
+        assert np.abs(value - expected).max() < ATOL, what
 
 
 @pytest.mark.parametrize("covariance", ["diagonal", "full", "type"])
@@ -91,53 +103,117 @@ def test_the_full_covariance_has_all_commuting_degrees_of_freedom():
         layer.dof_from_covariance(jnp.diag(jnp.arange(1.0, rep.size + 1)))
 
 
-def test_fit_is_the_maximum_of_the_likelihood():
-    rep = groups.dihedral(3).regular + groups.dihedral(3).trivial
+@pytest.mark.parametrize("covariance", ["diagonal", "full", "type"])
+@pytest.mark.parametrize("group", [groups.dihedral(3), groups.cyclic(4), groups.quaternion()])
+def test_the_parameters_move_as_many_dimensions_as_there_are(group, covariance):
+    """The rank of the Jacobian of the covariance in eta is the number of parameters."""
+    rep = group.regular + group.trivial
+    layer = nn.EquivariantMultivariateNormal(rep, covariance=covariance)
+    u = jax.random.normal(KEY, (layer.in_type.size,))
+    jacobian = jax.jacobian(lambda u: layer(u).covariance.ravel())(u)[:, rep.size :]
+    assert np.linalg.matrix_rank(jacobian, tol=1e-8) == layer.num_dof
+
+
+@pytest.mark.parametrize("covariance", ["diagonal", "full"])
+def test_the_density_integrates_to_one(covariance):
+    line = groups.cyclic(2).irrep(1)
+    plane = groups.cyclic(2).trivial + line
+    for rep in (line, plane, 2 * line):
+        layer = nn.EquivariantMultivariateNormal(rep, covariance=covariance)
+        u = 0.3 * jax.random.normal(KEY, (layer.in_type.size,))
+        axis = np.linspace(-12.0, 12.0, 481)
+        points = np.stack(np.meshgrid(*[axis] * rep.size), axis=-1)
+        total = jnp.exp(layer(u).log_prob(points)).sum() * (axis[1] - axis[0]) ** rep.size
+        assert float(total) == pytest.approx(1.0, abs=1e-9)  # trapezoids of a smooth density
+
+
+@pytest.mark.parametrize("covariance", ["diagonal", "full", "type"])
+def test_gradients_of_the_density_are_finite_differences(covariance):
+    rep = groups.quaternion().regular
+    layer = nn.EquivariantMultivariateNormal(rep, covariance=covariance, min_var=0.2)
+    u = 0.5 * jax.random.normal(KEY, (layer.in_type.size,))
+    y, direction = jax.random.normal(jax.random.key(1), (rep.size,)), jnp.cos(jnp.arange(len(u)))
+    log_prob = jax.jit(lambda u: layer(u).log_prob(y))
+    slope = float(jax.grad(log_prob)(u) @ direction)
+    numerical = float(log_prob(u + 1e-5 * direction) - log_prob(u - 1e-5 * direction)) / 2e-5
+    assert slope == pytest.approx(numerical, rel=1e-7)
+
+
+@pytest.mark.parametrize("covariance", ["diagonal", "full", "type"])
+@pytest.mark.parametrize("group", [groups.dihedral(3), groups.quaternion()])
+def test_fit_is_the_maximum_of_the_likelihood(group, covariance):
+    rep = group.regular + group.trivial
     y = jax.random.normal(KEY, (60, rep.size)) @ jnp.diag(jnp.arange(1.0, rep.size + 1))
-    layer = nn.EquivariantMultivariateNormal(rep, covariance="full")
+    layer = nn.EquivariantMultivariateNormal(rep, covariance=covariance)
     best = layer.fit(y)
-    eta = layer.dof_from_covariance(best.covariance)
-    u = jnp.concatenate([best.mean, eta])
-    gradient = jax.grad(lambda eta: layer(jnp.concatenate([u[: rep.size], eta])).log_prob(y).sum())
-    assert float(jnp.abs(gradient(eta)).max()) < 1e-8
+    u = jnp.concatenate([best.mean, layer.dof_from_covariance(best.covariance)])
+    likelihood = jax.jit(jax.vmap(lambda u: layer(u).log_prob(y).mean()))
+    # Invariant means and all parameters of the covariance: every perturbation is worse.
+    projector = jnp.asarray(evx.linalg.invariant_projector(layer.in_type))
+    directions = jax.random.normal(jax.random.key(1), (50, len(u))) @ projector
+    best_value = likelihood(u[None])[0]
+    assert float(best.log_prob(y).mean()) == pytest.approx(float(best_value), abs=1e-10)
+    for size in (1e-3, 1e-1):
+        assert bool((likelihood(u + size * directions) < best_value).all())
+
+
+@pytest.mark.parametrize("covariance", ["diagonal", "full", "type"])
+def test_fit_keeps_variances_above_the_floor(covariance):
+    rep = groups.cyclic(3).regular + groups.cyclic(3).trivial
+    layer = nn.EquivariantMultivariateNormal(rep, covariance=covariance, min_var=0.5)
+    fitted = layer.fit(jax.random.normal(KEY, (40, rep.size)) * jnp.array([2.0, 2.0, 2.0, 0.1]))
+    values = np.linalg.eigvalsh(fitted.covariance)
+    assert values.min() >= 0.5 - 1e-12
+    free = nn.EquivariantMultivariateNormal(rep, covariance=covariance)
+    with pytest.raises(
+        ValueError, match=r"fit: y: 1 samples give a singular covariance on trivial"
+    ):
+        free.fit(jnp.ones((1, rep.size)))
+
+
+def test_the_floor_belongs_to_the_parameters():
+    rep = 2 * groups.cyclic(4).regular
+    for covariance in ("diagonal", "full", "type"):
+        layer = nn.EquivariantMultivariateNormal(rep, covariance=covariance, min_var=0.3)
+        u = 0.4 * jax.random.normal(KEY, (layer.in_type.size,))
+        eta = layer.dof_from_covariance(layer(u).covariance)
+        assert float(jnp.abs(eta - u[rep.size :]).max()) < 1e-10
+        with pytest.raises(ValueError, match=r"not above min_var=0.3 on"):
+            layer.dof_from_covariance(0.2 * jnp.eye(rep.size))
 
 
 def test_layer_norm_is_that_of_equinox_on_permutations():
-    rep = 3 * groups.dihedral(4).regular
+    group = groups.dihedral(4)
+    regular = group.regular
+    for rep in (3 * regular, group.quotient("rotations") + regular, group.trivial + regular):
+        assert rep.is_permutation
+        x = jax.random.normal(KEY, (7, rep.size)) + 1
+        ours = nn.LayerNorm(rep, eps=1e-5)(x)
+        theirs = jax.vmap(eqx.nn.LayerNorm(rep.size, eps=1e-5))(x)
+        assert float(jnp.abs(ours - theirs).max()) < 1e-12
+
+
+@pytest.mark.parametrize("pool", ["all", "type", "copy"])
+@pytest.mark.filterwarnings("ignore:LayerNorm")
+def test_layer_norm_exports_with_every_option(pool):
+    rep = groups.dihedral(3).regular + groups.dihedral(3).irrep(1, 1)
     x = jax.random.normal(KEY, (7, rep.size))
-    ours = nn.LayerNorm(rep, eps=1e-5)(x)
-    theirs = jax.vmap(eqx.nn.LayerNorm(rep.size, eps=1e-5))(x)
-    assert float(jnp.abs(ours - theirs).max()) < 1e-12
+    for options in ({}, {"center": False}, {"affine": False}, {"use_bias": False}):
+        layer = nn.LayerNorm(rep, pool=pool, eps=1e-3, **options)
+        assert float(jnp.abs(jax.vmap(layer.export())(x) - layer(x)).max()) < 1e-12
+        testing.assert_equivariant(layer, key=KEY)
 
 
-def test_layer_norm_keeps_more_than_signs():
-    """Row 16 of the peer's defects."""
-    rep = 2 * groups.cyclic(2).regular
-    one, other = jnp.array([3.0, 1, -2, 0.5]), jnp.array([100.0, 1, 7, 0.1])
-    layer = nn.LayerNorm(rep)
-    assert float(jnp.abs(jnp.abs(layer(one)) - jnp.abs(layer(other))).max()) > 0.1
-    with pytest.warns(UserWarning, match="only the sign"):
+def test_the_warning_about_signs_comes_once():
+    rep = 2 * groups.cyclic(2).regular + groups.cyclic(2).irrep(1)
+    with pytest.warns(
+        UserWarning, match=r"pool='copy' keeps only the sign of trivial, .*pool='all'"
+    ):
         nn.LayerNorm(rep, pool="copy")
-
-
-@pytest.mark.parametrize("inference", [False, True])
-def test_batch_norm_is_equivariant_in_any_basis(inference):
-    group = groups.dihedral(3)
-    q, _ = np.linalg.qr(np.random.default_rng(1).normal(size=(12, 12)))
-    matrices = (2 * group.regular).matrices
-    rep = evx.Representation.from_matrices(group, q @ matrices @ q.T)
-    layer, state = eqx.nn.make_with_state(nn.GNormBatchNorm)(rep)
-    layer = testing.randomize_parameters(layer, KEY)
-    x = np.asarray(3 * jax.random.normal(KEY, (16, rep.size)) + 1)
-    _, state = layer(x, state)
-    layer = eqx.nn.inference_mode(layer, inference)
-    y, _ = layer(x, state)
-    for g in group.elements:
-        moved, _ = layer(rep.transform(x, g), state)
-        assert np.abs(moved - rep.transform(np.asarray(y), g)).max() < 1e-11
-    if inference:
-        exported = layer.export(state)
-        assert float(jnp.abs(jax.vmap(exported)(x) - y).max()) < 1e-11
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        nn.LayerNorm(rep, pool="copy")
+        nn.LayerNorm(rep, pool="type")  # pools of two and three numbers
 
 
 def test_batch_norm_on_invariants_is_plain_batch_norm():
@@ -157,6 +233,45 @@ def test_batch_norm_on_invariants_is_plain_batch_norm():
     assert float(jnp.abs(mapped - expected).max()) < 1e-12
 
 
+def test_momentum_is_the_weight_of_the_newest_batch():
+    """Equinox's own 0.99 is that of the old statistics; None is the plain average."""
+    rep = groups.dihedral(3).regular + groups.dihedral(3).trivial
+    batches = [jax.random.normal(jax.random.key(t), (4 + t, rep.size)) + t for t in range(3)]
+    trivial = [evx.linalg.invariant_projector(rep) @ np.asarray(b).mean(0) for b in batches]
+    for momentum, weights in ((0.25, (0.25 * 0.75**2, 0.25 * 0.75, 0.25)), (None, (1 / 3,) * 3)):
+        layer, state = eqx.nn.make_with_state(nn.GNormBatchNorm)(rep, momentum=momentum)
+        for batch in batches:
+            _, state = layer(batch, state)
+        mean, variance, count = state.get(layer.running)
+        expected = sum(w * m for w, m in zip(weights, trivial, strict=True))
+        found = evx.hom.invariant_vector(rep, mean)
+        assert float(jnp.abs(found - expected).max()) < 1e-12
+        sizes = [len(b) for b in batches]
+        unbiased = [
+            evx.stats.spectral_var(b, rep, estimator="ml") * n / (n - 1)
+            for b, n in zip(batches, sizes, strict=True)
+        ]
+        start = 0 if momentum is None else 0.75**3
+        expected = start + sum(w * v for w, v in zip(weights, unbiased, strict=True))
+        assert float(jnp.abs(variance - expected).max()) < 1e-12
+        assert int(count) == 3
+
+
+def test_modes_and_correction_of_batch_norm():
+    rep = groups.cyclic(3).regular
+    x = jax.random.normal(KEY, (6, rep.size)) + 2
+    make = eqx.nn.make_with_state(nn.GNormBatchNorm)
+    layer, state = make(rep, correction=1, affine=False)
+    scale = jnp.sqrt(1 / (evx.stats.spectral_var(x, rep, estimator="ml") * 6 / 5 + 1e-5))
+    centered = x - evx.stats.mean(x, rep)
+    film = nn.Affine(rep, learnable=False, use_bias=False)
+    assert float(jnp.abs(layer(x, state)[0] - film(centered, scale=scale)).max()) < 1e-12
+    ema, state = make(rep, mode="ema", momentum=0.3)
+    y, after = ema(x, state)
+    again, _ = eqx.nn.inference_mode(ema)(x, after)
+    assert float(jnp.abs(y - again).max()) < 1e-12
+
+
 def test_running_moments_weigh_samples_exactly():
     """Row 23 of the peer's defects: drift of the mean belongs to the covariance."""
     rep = groups.dihedral(3).regular
@@ -173,6 +288,29 @@ def test_running_moments_weigh_samples_exactly():
     assert float(jnp.abs(moments.cov_xx - expected).max()) < 1e-11
     assert float(jnp.abs(moments.mean_x - evx.stats.mean(data, rep, weights=weights)).max()) < 1e-12
     assert float(jnp.abs(moments.cov_yx - expected).max()) < 1e-11
+    _, at_rest = eqx.nn.inference_mode(layer)(batches[0], state)
+    assert jax.tree.all(jax.tree.map(np.array_equal, at_rest, state))
+
+
+def test_running_moments_of_pairs_give_the_least_squares_map():
+    group = groups.quaternion()
+    source, target = 2 * group.regular, group.regular + group.trivial
+    layer, state = eqx.nn.make_with_state(nn.RunningMoments)(source, target, momentum=0.5)
+    x = jax.random.normal(KEY, (50, source.size))
+    y = jax.random.normal(jax.random.key(1), (50, target.size)) + x[:, : target.size]
+    moments, state = layer(x, state, y=y)
+    assert moments.mean_y.shape == (target.size,)
+    for found, (a, b, ra, rb) in {
+        "cov_xx": (x, x, source, source),
+        "cov_yy": (y, y, target, target),
+        "cov_yx": (x, y, source, target),
+    }.items():
+        expected = evx.stats.cov(a, b, ra, rb, estimator="ml")
+        assert float(jnp.abs(getattr(moments, found) - expected).max()) < 1e-12
+    centered = x - moments.mean_x, y - moments.mean_y
+    fitted = evx.linalg.lstsq(*centered, source, target)
+    from_moments = jnp.linalg.solve(moments.cov_xx, moments.cov_yx.T).T
+    assert float(jnp.abs(fitted - from_moments).max()) < 1e-10
 
 
 BAD = {

@@ -101,14 +101,13 @@ def _reorder(
 
 
 def assemble(
-    blocks: Mapping[tuple[int, int], Float[Array, "no ni out in taps"]],
+    blocks: Mapping[tuple[int, int], Float[Array, "no ni d_out d_in taps"]],
     out_fields: Fields,
     in_fields: Fields,
-    taps: int,
-    dtype: jnp.dtype,
 ) -> Float[Array, "out in taps"]:
     """The whole kernel from blocks by (output kind, input kind); missing blocks are zero."""
-    rows = []
+    some = next(iter(blocks.values()))
+    taps, dtype, rows = some.shape[-1], some.dtype, []
     for o in range(len(out_fields.kinds)):
         row = []
         for i in range(len(in_fields.kinds)):
@@ -128,7 +127,7 @@ def take_apart(
     out_fields: Fields,
     in_fields: Fields,
     wanted: Sequence[tuple[int, int]],
-) -> list[Float[Array, "no ni out in taps"]]:
+) -> list[Float[Array, "no ni d_out d_in taps"]]:
     """The blocks of a kernel between kinds: the inverse of `assemble`."""
     for axis, fields in enumerate((out_fields, in_fields)):
         cuts = [fields.cuts[p] for p in fields.order]

@@ -1,4 +1,9 @@
-"""Coefficients times basis in JAX: one product with a table, or with its factors if it is large.
+"""Coefficients times basis in JAX: one product with a table, or ring by ring with its factors.
+
+*Dense*: ``K = theta T`` with the elements on the taps, ``T`` of ``dim out in taps`` entries.
+*Factored*: per ring ``U_r = theta_r H_r`` with the angular coefficients, then ``K = U S`` with the
+samples of all functions: fewer operations, since a ring has fewer functions than there are taps.
+Both give the same kernel to rounding.
 
 The tables are constants. Each is made once per dtype as an array on the device, behind an
 optimization barrier: XLA then neither folds it into other constants nor compiles it again.
@@ -15,126 +20,159 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ..hom import HIGHEST
+from ._parts import ring_layout
+from ._tables import angular, dense, inverse_gram, ring_counts, samples
 
 LARGE_TABLE = 4_000_000
-"""Entries of a dense table above which its factors are used: 16 MB in float32."""
+"""Entries above which a dense table is never made: 16 MB in float32."""
+
+SMALL_WORK = 20_000_000
+"""Multiply-adds of a dense expansion below which fewer operations do not pay: about 1 ms."""
+
+WORTHWHILE = 2.0
+"""How much less work the factors must be, since they take more and smaller products."""
 
 
-def is_factored(basis: Any) -> bool:
-    """Whether the dense table would be too large to keep."""
-    return basis.dim * basis.out_rep.size * basis.in_rep.size * basis.taps > LARGE_TABLE
+@functools.lru_cache(maxsize=4096)
+def _work(basis: Any) -> tuple[int, int]:
+    """Multiply-adds for one pair of fields: (dense, factored)."""
+    channels, widths = basis.out_rep.size * basis.in_rep.size, ring_layout(basis.parts).widths
+    rings = sum(n * w for n, w in zip(ring_counts(basis), widths, strict=True))
+    return basis.dim * channels * basis.taps, channels * (rings + sum(widths) * basis.taps)
 
 
-@functools.lru_cache(maxsize=512)
-def _constants(basis: Any, dtype: Any, dual: bool) -> tuple[Array, ...]:
-    """The tables as device arrays; cast on the host, so that float64 needs no x64."""
-    tables = factors(basis, dual) if is_factored(basis) else (basis.dense(dual),)
+def prefers_factors(bases: tuple[tuple[Any, int], ...]) -> bool:
+    """Whether to expand pairs ``(basis, pairs of fields)`` by their factors."""
+    work = [_work(basis) for basis, _ in bases]
+    if max(entries for entries, _ in work) > LARGE_TABLE:
+        return True
+    whole, factored = (
+        sum(n * w[k] for (_, n), w in zip(bases, work, strict=True)) for k in range(2)
+    )
+    return whole > SMALL_WORK and whole > WORTHWHILE * factored
+
+
+# ---- constants -------------------------------------------------------------------------------
+
+
+def _on_device(tables: list[np.ndarray], dtype: Any) -> tuple[Array, ...]:
+    """Cast on the host, so that float64 tables need no x64."""
     with jax.ensure_compile_time_eval():
         return tuple(jnp.asarray(table.astype(dtype)) for table in tables)
 
 
+@functools.lru_cache(maxsize=512)
+def _element_tables(basis: Any, dtype: Any, factored: bool) -> tuple[Array, ...]:
+    if not factored:
+        return _on_device([dense(basis).reshape(basis.dim, -1)], dtype)
+    return _on_device([h.reshape(len(h), h[:1].size) for h in angular(basis) if len(h)], dtype)
+
+
+@functools.lru_cache(maxsize=512)
+def _gram_table(basis: Any, dtype: Any) -> tuple[Array, ...]:
+    return _on_device([inverse_gram(basis)], dtype)
+
+
+@functools.lru_cache(maxsize=128)
+def _sample_table(space: Any, recipe: Any, dtype: Any) -> tuple[Array, ...]:
+    return _on_device([samples(recipe.parts(space))], dtype)
+
+
+def _barred(constants: tuple[Array, ...]) -> tuple[Array, ...]:
+    return tuple(jax.lax.optimization_barrier(constants))
+
+
+# ---- products --------------------------------------------------------------------------------
+
+
 def contract(
-    basis: Any, coeffs: Float[Array, "*leading dim"], dual: bool = False
-) -> Float[Array, "*leading out in taps"]:
-    """``sum_n coeffs[n] K_n`` on the raveled taps.
+    basis: Any, coeffs: Float[Array, "*leading dim"], factored: bool
+) -> Float[Array, "*leading out in width"]:
+    """``sum_n coeffs[n] K_n``, on the taps or, if factored, on the functions of all parts.
 
     Args:
         basis: A `SteerableBasis`.
         coeffs: ``(..., dim)``, at least float32.
-        dual: Whether to use the kernels dual to the elements.
+        factored: Whether `sampled` follows.
 
     Returns:
-        ``(..., out, in, taps)``.
+        ``(..., out, in, taps)`` or ``(..., out, in, functions)``.
     """
-    out, into, taps = basis.out_rep.size, basis.in_rep.size, basis.taps
-    leading = coeffs.shape[:-1]
     if basis.dim == 0:
-        return jnp.zeros((*leading, out, into, taps), coeffs.dtype)
-    constants = jax.lax.optimization_barrier(_constants(basis, coeffs.dtype, dual))
-    if not is_factored(basis):
-        (table,) = constants
-        full = jnp.matmul(coeffs, table.reshape(basis.dim, -1), precision=HIGHEST)
-        return full.reshape(*leading, out, into, taps)
-    small, q_out, q_in = constants
-    slots = _slots(basis)
-    flat = coeffs.reshape(-1, basis.dim)
-    padded = flat.at[:, slots].get(mode="fill", fill_value=0, unique_indices=True)
-    n = flat.shape[0]
-    copies_out, copies_in, _, d_out, d_in, _ = small.shape
-    moved = jnp.einsum("zoil,oilabt->zoaibt", padded, small, precision=HIGHEST)
-    moved = moved.reshape(n, copies_out * d_out, copies_in * d_in, taps)
-    half = jnp.einsum("xo,zoit->zxit", q_out, moved, precision=HIGHEST)
-    full = jnp.einsum("yi,zxit->zxyt", q_in, half, precision=HIGHEST)
-    return full.reshape(*leading, out, into, taps)
+        return _combine(basis, (), coeffs, factored)
+    return _combine(
+        basis, _barred(_element_tables(basis, coeffs.dtype, factored)), coeffs, factored
+    )
+
+
+def sampled(
+    basis: Any, kernel: Float[Array, "*leading functions"], factored: bool
+) -> Float[Array, "*leading taps"]:
+    """The functions on the taps: the second step of a factored expansion.
+
+    The parts are those of the recipe, so one product serves all pairs of kinds.
+    """
+    if not factored:
+        return kernel
+    (table,) = _barred(_sample_table(basis.space, basis.recipe, kernel.dtype))
+    return jnp.matmul(kernel, table, precision=HIGHEST)
+
+
+def unsampled(
+    basis: Any, kernel: Float[Array, "*leading taps"], factored: bool
+) -> Float[Array, "*leading functions"]:
+    """The transpose of `sampled`."""
+    if not factored:
+        return kernel
+    (table,) = _barred(_sample_table(basis.space, basis.recipe, kernel.dtype))
+    return jnp.matmul(kernel, table.T, precision=HIGHEST)
 
 
 def project_coefficients(
-    basis: Any, kernel: Float[Array, "*leading out in taps"]
+    basis: Any, kernel: Float[Array, "*leading out in width"], factored: bool
 ) -> Float[Array, "*leading dim"]:
-    """Least-squares coefficients: the adjoint of `contract` with the dual kernels."""
+    """Least-squares coefficients: inner products with the elements, times the inverse Gram matrix.
+
+    The inner products are the adjoint of `contract`.
+
+    Args:
+        basis: A `SteerableBasis`.
+        kernel: On the taps or, if factored, after `unsampled`.
+        factored: Which.
+
+    Returns:
+        ``(..., dim)``.
+    """
     leading = kernel.shape[:-3]
     if basis.dim == 0:
         return jnp.zeros((*leading, 0), kernel.dtype)
+    # Before the transposition: constants made inside it would be tracers of it.
+    tables = _barred(_element_tables(basis, kernel.dtype, factored))
+    (inverse,) = _barred(_gram_table(basis, kernel.dtype))
     like = jax.ShapeDtypeStruct((*leading, basis.dim), kernel.dtype)
-    (coeffs,) = jax.linear_transpose(lambda c: contract(basis, c, dual=True), like)(kernel)
-    return coeffs
+    (inner,) = jax.linear_transpose(lambda c: _combine(basis, tables, c, factored), like)(kernel)
+    return jnp.matmul(inner, inverse, precision=HIGHEST)
 
 
-# ---- factors ---------------------------------------------------------------------------------
-
-
-@functools.lru_cache(maxsize=512)
-def _slots(basis: Any) -> np.ndarray:
-    """Which element stands at ``(out copy, in copy, place)``; ``dim`` and above where none does.
-
-    Empty places have indices of their own, so that no two are equal and the gradient of the gather
-    is a scatter without collisions.
-    """
-    data = basis.data
-    shape = (len(basis.out_rep.irreps), len(basis.in_rep.irreps))
-    places = _places(basis)
-    slots = np.arange(shape[0] * shape[1] * (int(places.max()) + 1)).reshape(*shape, -1) + len(data)
-    slots[data.out_index, data.in_index, places] = np.arange(len(data))
-    return slots
-
-
-def _places(basis: Any) -> np.ndarray:
-    """Running number of each element among those of its pair of copies, by row."""
-    data = basis.data
-    order = np.lexsort((data.row, data.in_index, data.out_index))
-    pair = data.out_index[order] * len(basis.in_rep.irreps) + data.in_index[order]
-    first = np.searchsorted(pair, pair)
-    places = np.empty(len(data), dtype=np.int64)
-    places[order] = np.arange(len(data)) - first
-    return places
-
-
-def factors(basis: Any, dual: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Tables between copies of irreps, padded to one size, and the changes of basis apart.
-
-    Returns:
-        ``(out copies, in copies, places, d, d', taps)``, and per side ``(size, copies * d)``.
-    """
-    copies = (len(basis.out_rep.irreps), len(basis.in_rep.irreps))
-    sizes = [_largest(basis.out_rep), _largest(basis.in_rep)]
-    places = int(_places(basis).max()) + 1
-    small = np.zeros((*copies, places, *sizes, basis.taps))
-    for _, _, table, pairs, _ in basis.tables(dual):
-        n, a, b, _ = table.shape
-        small[pairs[:, 1], pairs[:, 0], :n, :a, :b] = table
-    return small, _padded(basis.out_rep, sizes[0]), _padded(basis.in_rep, sizes[1])
-
-
-def _largest(rep: Any) -> int:
-    return max(rep.group.irrep_data(irrep).size for irrep in rep.multiplicities)
-
-
-def _padded(rep: Any, size: int) -> np.ndarray:
-    """The change of basis with every irrep padded to ``size`` columns."""
-    basis, start = rep.change_of_basis, 0
-    padded = np.zeros((rep.size, len(rep.irreps), size))
-    for position, irrep in enumerate(rep.irreps):
-        stop = start + rep.group.irrep_data(irrep).size
-        padded[:, position, : stop - start] = basis[:, start:stop]
-        start = stop
-    return padded.reshape(rep.size, -1)
+def _combine(
+    basis: Any, tables: tuple[Array, ...], coeffs: Float[Array, "*leading dim"], factored: bool
+) -> Float[Array, "*leading out in width"]:
+    """Coefficients times the tables."""
+    leading, channels = coeffs.shape[:-1], (basis.out_rep.size, basis.in_rep.size)
+    widths = ring_layout(basis.parts).widths
+    if basis.dim == 0:
+        width = sum(widths) if factored else basis.taps
+        return jnp.zeros((*leading, *channels, width), coeffs.dtype)
+    if not factored:
+        full = jnp.matmul(coeffs, tables[0], precision=HIGHEST)
+        return full.reshape(*leading, *channels, basis.taps)
+    counts = ring_counts(basis)
+    pieces = iter(jax.lax.split(coeffs, [n for n in counts if n], axis=coeffs.ndim - 1))
+    found, remaining = [], iter(tables)
+    for count, width in zip(counts, widths, strict=True):
+        if count:
+            ring = jnp.matmul(next(pieces), next(remaining), precision=HIGHEST)
+            found.append(ring.reshape(*leading, *channels, width))
+        else:
+            found.append(jnp.zeros((*leading, *channels, width), coeffs.dtype))
+    return found[0] if len(found) == 1 else jnp.concatenate(found, axis=-1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -48,6 +48,33 @@ class Part:
         if self.frequency is None:
             return f"r={self.radius:.4g} orbit={self.ring}"
         return f"r={self.radius:.4g} f={self.frequency}"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class RingLayout:
+    """Where the functions of each part stand, ring after ring.
+
+    Attributes:
+        ring: Ring of each part.
+        offset: First function of each part within its ring.
+        widths: Functions per ring.
+    """
+
+    ring: np.ndarray
+    offset: np.ndarray
+    widths: tuple[int, ...]
+
+
+def ring_layout(parts: tuple[Part, ...]) -> RingLayout:
+    """The layout of parts that are ordered by ring."""
+    widths: dict[int, int] = {}
+    offsets = []
+    for part in parts:
+        offsets.append(widths.get(part.ring, 0))
+        widths[part.ring] = offsets[-1] + part.rep.size
+    number = {ring: n for n, ring in enumerate(widths)}
+    ring = np.array([number[part.ring] for part in parts])
+    return RingLayout(ring, np.array(offsets), tuple(widths.values()))
 
 
 @runtime_checkable
@@ -162,7 +189,7 @@ def _times(kernel: tuple[int, ...]) -> str:
     return " x ".join(map(str, kernel)) or "of one point"
 
 
-def _listed(values: tuple[float, ...]) -> str:
+def _listed(values: tuple[Any, ...]) -> str:
     return "[" + ", ".join(f"{v:.4g}" for v in values) + "]"
 
 

@@ -1,131 +1,90 @@
-"""`Sequential` and `Identity`."""
+"""`Sequential`: layers one after the other."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import operator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
-import jax
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray
 
-from ._export import export
-from ._module import AbstractModule, representation_of
-
-
-class Identity(AbstractModule):
-    """``y = x``, with a type. Shapes: unchanged."""
-
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
-
-    def __init__(self, in_type: Any) -> None:
-        """Stores the type.
-
-        Args:
-            in_type: Any type.
-        """
-        representation_of(in_type, "Identity", "in_type")
-        self.in_type = in_type
-        self.out_type = in_type
-
-    def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
-        return x
-
-    def export(self) -> eqx.nn.Identity:
-        """`equinox.nn.Identity`."""
-        return eqx.nn.Identity()
+from ._container import AbstractContainer, is_stateful, split_keys, step
+from ._folding import exported_chain
+from ._module import AbstractModule
+from ._typed_function import as_layer
 
 
-class Sequential(AbstractModule):
+class Sequential(AbstractContainer):
     """Layers one after the other; the types of neighbours must agree.
 
     Law: the composition of equivariant maps is equivariant. ``key=`` is split among the layers.
-    With layers that have running statistics the call is ``(x, state) -> (y, state)``.
+    With a layer inside that has running statistics, also in a nested sequence, the call is
+    ``y, state = model(x, state)``; without one it is ``y = model(x)``.
 
-    Shapes: ``(..., n_in) -> (..., n_out)``.
+    Shapes: ``(..., n_in, *spatial) -> (..., n_out, *spatial')``, as the layers have it.
+
+    Example:
+        >>> import equivax as evx, jax
+        >>> R = evx.groups.cyclic(4).regular
+        >>> linear = evx.nn.Linear(R, R, key=jax.random.key(0))
+        >>> model = evx.nn.Sequential({"linear": linear, "act": evx.nn.ReLU(R)})
+        >>> len(model), model["act"] is model[1]
+        (2, True)
     """
 
     layers: tuple[AbstractModule, ...]
+    names: tuple[str, ...] | None = eqx.field(static=True)
     in_type: Any = eqx.field(static=True)
     out_type: Any = eqx.field(static=True)
 
-    def __init__(self, *layers: AbstractModule) -> None:
+    def __init__(self, *layers: Any) -> None:
         """Checks that the layers fit.
 
         Args:
-            *layers: Equivariant layers, at least one.
+            *layers: Equivariant layers, at least one, or a single mapping from names to them.
+                A callable that declares ``in_type`` and ``out_type`` is wrapped.
 
         Raises:
             ValueError: If there is none, or two neighbours do not fit (names both types).
-            TypeError: If an argument is not an equivariant layer.
+            TypeError: If an argument is not an equivariant layer, or a name no string.
         """
+        names = None
+        if len(layers) == 1 and isinstance(layers[0], Mapping):
+            names = tuple(layers[0])
+            layers = tuple(layers[0].values())
+            for name in names:
+                if not isinstance(name, str):
+                    raise TypeError(f"Sequential: layers: expected names as keys, got {name!r}")
         if not layers:
             raise ValueError("Sequential: layers: got none; a sequence needs at least one layer")
-        for index, layer in enumerate(layers):
-            if not isinstance(layer, AbstractModule):
-                raise TypeError(
-                    f"Sequential: layers[{index}]: expected an equivariant layer, got "
-                    f"{type(layer).__name__}; wrap a pointwise function in PointwiseNonlinearity"
-                )
-            if index and layers[index - 1].out_type != layer.in_type:
+        checked: list[AbstractModule] = []
+        for index, value in enumerate(layers):
+            layer = as_layer(value, f"Sequential: layers[{index}]")
+            if checked and checked[-1].out_type != layer.in_type:
                 raise ValueError(
                     f"Sequential: layers[{index}] ({type(layer).__name__}) takes "
-                    f"{layer.in_type!r}, but the layer before it gives "
-                    f"{layers[index - 1].out_type!r}"
+                    f"{layer.in_type!r}, but the layer before it gives {checked[-1].out_type!r}"
                 )
-        self.layers = tuple(layers)
-        self.in_type = layers[0].in_type
-        self.out_type = layers[-1].out_type
+            checked.append(layer)
+        self.layers = tuple(checked)
+        self.names = names
+        self.in_type = checked[0].in_type
+        self.out_type = checked[-1].out_type
 
-    @property
     def is_stateful(self) -> bool:
-        """Whether a layer has running statistics, so that the call takes a state."""
-        return any(layer.is_stateful for layer in self.layers)
-
-    def __call__(  # pyright: ignore[reportIncompatibleMethodOverride]
-        self, x: Any, state: eqx.nn.State | None = None, *, key: PRNGKeyArray | None = None
-    ) -> Any:
-        """Applies the layers.
-
-        Args:
-            x: Array ``(..., n_in)``.
-            state: The state of the model, if a layer has running statistics.
-            key: A JAX key, split among the layers.
-
-        Returns:
-            ``y``, or ``(y, state)`` if a layer has running statistics.
-
-        Raises:
-            ValueError: If the channel axis does not fit, or a state is missing or not needed.
-            TypeError: If ``x`` is no array of floating numbers.
-        """
-        if self.is_stateful and state is None:
-            raise ValueError(
-                "Sequential: state: a layer has running statistics; expected the state that "
-                "equinox.nn.make_with_state returns, got None"
-            )
-        if state is not None and not self.is_stateful:
-            raise ValueError("Sequential: state: no layer has running statistics; expected None")
-        return super().__call__(x, key=key, state=state)
+        """Whether a layer has running statistics, so that the call takes the state."""
+        return any(is_stateful(layer) for layer in self.layers)
 
     def _forward(
-        self,
-        x: Float[Array, "..."],
-        key: PRNGKeyArray | None = None,
-        *,
-        state: eqx.nn.State | None = None,
-    ) -> Any:
-        keys = [None] * len(self.layers) if key is None else jax.random.split(key, len(self.layers))
-        for layer, layer_key in zip(self.layers, keys, strict=True):
-            if layer.is_stateful:
-                x, state = layer(x, state, key=layer_key)  # pyright: ignore[reportCallIssue]
-            else:
-                x = layer(x, key=layer_key)
-        return (x, state) if self.is_stateful else x
+        self, x: Array, state: eqx.nn.State | None, key: PRNGKeyArray | None
+    ) -> tuple[Array, eqx.nn.State | None]:
+        for layer, own in zip(self.layers, split_keys(key, len(self.layers)), strict=True):
+            x, state = step(layer, (x,), state, own)
+        return x, state
 
     def evaluate_output_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
-        """Shape of the output for an input shape, layer by layer."""
+        """Shape of the output for an input shape: that of the layers, one after the other."""
         for layer in self.layers:
             shape = layer.evaluate_output_shape(shape)
         return tuple(shape)
@@ -136,20 +95,51 @@ class Sequential(AbstractModule):
     def __iter__(self) -> Iterator[AbstractModule]:
         return iter(self.layers)
 
-    def __getitem__(self, index: int | slice) -> AbstractModule:
-        """A layer, or for a slice the sequence of the chosen layers."""
-        if isinstance(index, slice):
-            return Sequential(*self.layers[index])
-        return self.layers[index]
+    def __getitem__(self, index: int | slice | str) -> AbstractModule:
+        """A layer by position or name, or for a slice the sequence of the chosen layers.
 
-    def append(self, layer: AbstractModule) -> Sequential:
-        """A new sequence with one layer more."""
-        return Sequential(*self.layers, layer)
+        Raises:
+            KeyError: If no layer has the name.
+            IndexError: If the position is out of range.
+        """
+        if isinstance(index, str):
+            if self.names is None or index not in self.names:
+                raise KeyError(f"Sequential: no layer is named {index!r}; names: {self.names}")
+            return self.layers[self.names.index(index)]
+        if isinstance(index, slice):
+            chosen = self.layers[index]
+            if self.names is not None and chosen:
+                return Sequential(dict(zip(self.names[index], chosen, strict=True)))
+            return Sequential(*chosen)
+        return self.layers[operator.index(index)]
+
+    def append(self, layer: Any, name: str | None = None) -> Sequential:
+        """A new sequence with one layer more.
+
+        Args:
+            layer: The layer.
+            name: Its name, if the layers have names.
+
+        Raises:
+            ValueError: If a name is missing, taken, or given where the layers have none.
+        """
+        if self.names is None:
+            if name is not None:
+                raise ValueError(
+                    f"Sequential: name: the layers have no names, so expected None, got {name!r}"
+                )
+            return Sequential(*self.layers, layer)
+        if name is None or name in self.names:
+            raise ValueError(
+                f"Sequential: name: expected one that differs from {self.names}, got {name!r}"
+            )
+        return Sequential({**dict(zip(self.names, self.layers, strict=True)), name: layer})
 
     def export(self, state: eqx.nn.State | None = None) -> eqx.nn.Sequential:
         """`equinox.nn.Sequential` of the exported layers; it takes one example.
 
         Args:
-            state: The state of the model, if a layer has running statistics.
+            state: The state of the model, if a layer has running statistics. What is affine on
+                channels at inference, as batch norms are, is folded into the layer before it.
         """
-        return eqx.nn.Sequential([export(layer, state) for layer in self.layers])
+        return eqx.nn.Sequential(exported_chain(self.layers, state))

@@ -258,7 +258,7 @@ class EquivariantMultivariateNormal(AbstractModule):
             places = np.flatnonzero(owner == index)
             if self.kind == "full":
                 dof = first + np.arange(block.in_multiplicity)
-                entries.append(_lower_entries(rep, block, starts[places], dof[-1] + 1))
+                entries.append(_lower_entries(rep, block, starts[places], first + len(dof)))
                 count = _full_dof(block)
                 is_log += [np.arange(count) < len(dof)]
                 first += count

@@ -7,7 +7,9 @@ from typing import Any
 import equinox as eqx
 import jax
 
+from ._container import exported
 from ._module import AbstractModule
+from ._module_list import ModuleList
 
 
 def export(model: Any, state: eqx.nn.State | None = None) -> Any:
@@ -15,27 +17,24 @@ def export(model: Any, state: eqx.nn.State | None = None) -> Any:
 
     Args:
         model: A layer, or any pytree that contains layers (an `equinox.Module` of the user).
-        state: The state of the model, if layers have running statistics. Those become layers
-            without state, ``x -> y``, of the function at inference.
+        state: The state of the model, if a layer has running statistics: these layers become
+            what they do at inference, called ``x -> y``.
 
     Returns:
-        The same tree with every layer replaced by ``layer.export()``. Exported layers take one
-        example: call them under ``jax.vmap`` for a batch.
+        The same tree with every layer replaced by ``layer.export()``, and every `ModuleList` by a
+        tuple. Exported layers take one example: call them under ``jax.vmap`` for a batch.
 
     Raises:
-        ValueError: If a layer has running statistics and no state is given.
+        ValueError: If a layer has running statistics and there is no state.
     """
 
-    def exported(node: Any) -> Any:
-        if not isinstance(node, AbstractModule):
-            return node
-        if not node.is_stateful:
-            return node.export()
-        if state is None:
-            raise ValueError(
-                f"export: state: {type(node).__name__} has running statistics; expected the state "
-                "of the model, got None"
-            )
-        return node.export(state)  # pyright: ignore[reportCallIssue]
+    def replace(node: Any) -> Any:
+        if isinstance(node, ModuleList):
+            return node.export(state)
+        if isinstance(node, AbstractModule):
+            return exported(node, state, "a layer")
+        return node
 
-    return jax.tree.map(exported, model, is_leaf=lambda node: isinstance(node, AbstractModule))
+    return jax.tree.map(
+        replace, model, is_leaf=lambda node: isinstance(node, (AbstractModule, ModuleList))
+    )
