@@ -54,6 +54,14 @@ LAYERS: dict[str, tuple[type, list[Representation], dict[str, Any]]] = {
     "iid, invariant": (nn.IIDBatchNorm, ANY, {"variance": "about_invariant_mean"}),
 }
 
+#: Every layer on the plane, one of each way of computing on every space.
+PLACES = [
+    (name, scene)
+    for name in LAYERS
+    for scene in SCENES
+    if scene == "plane" or name in ("inner", "norm", "gnorm")
+]
+
 
 def typed(cls: type, type_: Any, **options: Any) -> tuple[Any, eqx.nn.State]:
     """A layer and its state."""

@@ -30,6 +30,7 @@ def _batch_norm(covers: type, parameters: Any, on: Any, **options: Any) -> Field
         build=lambda type_, other, key: covers(type_, **arguments),
         parameters=parameters,
         on=on,
+        with_axis_name=lambda type_, other, key: covers(type_, axis_name="batch", **arguments),
         stateful=True,
         exports_inference=True,
         mixes_examples=True,

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from batch_norm_cases import ANY, LAYERS, SCENES, called, made, statistics, trained, typed
+from batch_norm_cases import ANY, PLACES, SCENES, called, made, statistics, trained, typed
 from equivax import FieldType, groups, nn, spaces, testing
 from equivax.nn.normalization._pointwise_map import block_count
 
@@ -20,8 +20,7 @@ EXACT = 1e-11
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("scene", SCENES)
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("name, scene", PLACES)
 def test_exports_are_the_layer_at_inference(name, scene):
     layer, state = trained(name, scene)
     n, dim = layer.in_type.size, SCENES[scene].dim

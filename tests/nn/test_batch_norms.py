@@ -12,6 +12,7 @@ import equivax as evx
 import golden_fields as golden
 from batch_norm_cases import (
     LAYERS,
+    PLACES,
     SCENES,
     called,
     made,
@@ -129,8 +130,7 @@ def test_the_whole_batch_may_move(name, inference):
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("scene", SCENES)
-@by_layer
+@pytest.mark.parametrize("name, scene", PLACES)
 def test_points_and_batch_axes_are_alike(name, scene):
     """A field is as many vectors as it has points; any number of axes in front is the batch."""
     layer, state = made(name, scene)
