@@ -28,7 +28,13 @@ RECIPES = {
     "Conv, grid basis, even": FieldRecipe(
         covers=nn.Conv,
         build=lambda type_, other, key: nn.Conv(
-            type_, other, 4, basis="grid", padding_mode="circular", padding=((1, 1), (1, 1)), key=key
+            type_,
+            other,
+            4,
+            basis="grid",
+            padding_mode="circular",
+            padding=((1, 1), (1, 1)),
+            key=key,
         ),
         parameters=_parameters,
         fits=_on_the_grid,
