@@ -594,6 +594,6 @@ def public_modules() -> set[type]:
         for name, value in vars(module).items()
         if isinstance(value, type)
         and issubclass(value, eqx.Module)
-        and value.__module__.startswith("equivax.")
+        and value.__module__.startswith(package.__name__ + ".")
         and not name.startswith(("_", "Abstract"))
     }

@@ -1,10 +1,11 @@
 """What the laws must know about a layer on feature fields."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from equivax import FieldType
+from equivax.groups import GroupElement
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,12 @@ class FieldRecipe:
         mixes_examples: In training, an example's output depends on the whole batch.
         depth: Layers in a row: rounding errors add up over them.
         everywhere: Equivariance is tested on every type of every space that fits.
+        training_moves: What it commutes with in training, with a fixed key: ``"points"``
+            (everything), ``"fibers"`` (random masks stay in place) or ``"nothing"`` (it commutes
+            in distribution only). At inference it commutes with everything.
+        with_axis_name: For a layer that mixes examples: as ``build``, with statistics over the
+            axis that ``jax.vmap(..., axis_name="batch")`` names.
+        pairs: For a layer between two groups: the elements ``(g_in, g_out)`` it commutes with.
     """
 
     covers: type
@@ -47,3 +54,6 @@ class FieldRecipe:
     mixes_examples: bool = False
     depth: int = 1
     everywhere: bool = False
+    training_moves: str = "points"
+    with_axis_name: Callable[[FieldType, FieldType, Any], Any] | None = None
+    pairs: Callable[[Any], Iterable[tuple[GroupElement, GroupElement]]] | None = None

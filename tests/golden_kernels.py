@@ -1,5 +1,6 @@
 """Golden numbers of steerable kernels, and the objects that they are about."""
 
+import dataclasses
 import functools
 import json
 from pathlib import Path
@@ -10,6 +11,15 @@ import numpy as np
 import golden_fields
 
 space_named, rep_named = golden_fields.space, golden_fields.representation
+
+
+@dataclasses.dataclass(frozen=True)
+class Type:
+    """What `TypeBasis` asks of a field type."""
+
+    space: spaces.GSpace
+    representation: Representation
+
 
 FOLDER = Path(__file__).parent / "golden"
 

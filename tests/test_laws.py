@@ -2,13 +2,11 @@
 
 import copy
 import functools
-import inspect
 import io
 import math
 import pickle
 import subprocess
 import sys
-import types as python_types
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +21,7 @@ import cases
 import equivax as evx
 from cases import CASES, LAYERS, RECIPES, TYPES, Case
 from equivax import nn, testing
-
-#: Relative error of one layer: rounding of its longest sums, a few hundred terms (law 5).
-EXACT = {"float64": 1e-12, "float32": 1e-5}
-#: Two orders of summation of one expression in float64.
-SAME = 1e-13
+from laws import EXACT, SAME, assert_free_of_equivax, cast, drawn, normal, relative, trained
 
 by_layer = pytest.mark.parametrize("name", LAYERS)
 by_case = pytest.mark.parametrize("name", CASES)
@@ -35,25 +29,8 @@ by_type = pytest.mark.parametrize("group, type_", TYPES)
 
 
 def randomized(case: Case, key: jax.Array, *, fresh: bool = False) -> Any:
-    """The module with every parameter, biases too, from a normal distribution.
-
-    Drawn by NumPy: jax.random would compile once per shape.
-    """
-    module = eqx.filter_eval_shape(functools.partial(case.build, fresh=fresh), key)
-    rng = np.random.default_rng(0)
-    return jax.tree.map(
-        lambda leaf: (
-            jnp.asarray(rng.standard_normal(leaf.shape), leaf.dtype)
-            if isinstance(leaf, jax.ShapeDtypeStruct)
-            else leaf
-        ),
-        module,
-    )
-
-
-def normal(*shape: int, seed: int = 1, dtype: Any = None) -> jax.Array:
-    dtype = jnp.result_type(float) if dtype is None else dtype
-    return jnp.asarray(np.random.default_rng(seed).standard_normal(shape), dtype)
+    """The module with every parameter, biases too, from a normal distribution."""
+    return drawn(eqx.filter_eval_shape(functools.partial(case.build, fresh=fresh), key))
 
 
 def bound(case: Case, dtype: str) -> float:
@@ -64,12 +41,6 @@ def applied(module: Any, x: jax.Array, options: dict[str, Any]) -> jax.Array:
     """The compiled call, at the highest precision."""
     with jax.default_matmul_precision("highest"):
         return eqx.filter_jit(lambda m, v, o: m(v, **o))(module, x, options)
-
-
-def relative(a: Any, b: Any) -> float:
-    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    assert a.shape == b.shape
-    return float(np.abs(a - b).max(initial=0.0) / max(np.abs(b).max(initial=0.0), 1e-30))
 
 
 def orbit(rep: Any, x: Any) -> np.ndarray:
@@ -253,14 +224,6 @@ TRAINED = [
 ]
 
 
-def optimisers() -> list[Any]:
-    """Weight decay shrinks every leaf, noise moves every leaf: bases must not be among them."""
-    # Releases differ in whether the noise takes a key.
-    asks = "key" in inspect.signature(optax.noisy_sgd).parameters
-    noise = optax.noisy_sgd(1e-3, eta=0.1, **({"key": 0} if asks else {}))
-    return [optax.adamw(1e-2, weight_decay=0.1), noise]
-
-
 @pytest.mark.parametrize("name", TRAINED)
 def test_training_keeps_equivariance(name, key):
     case = LAYERS[name]
@@ -269,33 +232,13 @@ def test_training_keeps_equivariance(name, key):
     options = case.options(module, key)
     x = normal(8, module.in_type.size)
     target = normal(8, module.out_type.size, seed=2)
-    used = optimisers()
 
-    def loss(p):
-        return ((eqx.combine(p, static)(x, **options) - target) ** 2).mean()
+    def loss(p, carry):
+        return ((eqx.combine(p, static)(x, **options) - target) ** 2).mean(), carry
 
-    @jax.jit
-    def step(parameters, states):
-        stacked = jax.tree.map(lambda *a: jnp.stack(a), *parameters)
-        gradients = jax.vmap(jax.grad(loss))(stacked)  # one program for all optimisers
-        new_parameters, new_states = [], []
-        for i, optimiser in enumerate(used):
-            gradient = jax.tree.map(lambda a, i=i: a[i], gradients)
-            with jax.numpy_dtype_promotion("standard"):  # optax promotes its step count
-                updates, state = optimiser.update(gradient, states[i], parameters[i])
-                new_parameters.append(optax.apply_updates(parameters[i], updates))
-            new_states.append(state)
-        return new_parameters, new_states
-
-    trained = [parameters for _ in used]
-    states = jax.jit(lambda p: [optimiser.init(p) for optimiser in used])(parameters)
-    for _ in range(20):
-        trained, states = step(trained, states)
     inputs = jnp.asarray(orbit(module.in_type, x[:2]), jnp.float32)
     call = eqx.filter_jit(over_orbits)
-    for after in trained:
-        for leaf, before in zip(jax.tree.leaves(after), jax.tree.leaves(parameters), strict=True):
-            assert float(np.abs(np.asarray(leaf) - np.asarray(before)).max()) > 1e-4
+    for after, _ in trained(loss, parameters):
         with jax.default_matmul_precision("highest"):
             outputs = call(eqx.combine(after, static), inputs, options)
         assert equivariance_error(module, outputs) <= bound(case, "float32")
@@ -384,47 +327,6 @@ def test_modes_of_linear_are_one_function_of_the_same_file(group, type_, key):
 
 
 # ---- export ------------------------------------------------------------------------------------
-
-
-def reachable(thing: Any) -> list[tuple[str, Any]]:
-    """Every object that an exported module holds: fields, functions, globals and closures."""
-    found, open_, seen = [], [("export", thing)], set()
-    while open_:
-        where, item = open_.pop()
-        if id(item) in seen or isinstance(item, (str, int, float, bool, type(None))):
-            continue
-        seen.add(id(item))
-        found.append((where, item))
-        if isinstance(item, dict):
-            open_ += [(f"{where}[{k!r}]", v) for k, v in item.items() if k != "__builtins__"]
-        elif isinstance(item, (tuple, list)):
-            open_ += [(f"{where}[{k}]", v) for k, v in enumerate(item)]
-        elif isinstance(item, eqx.Module):
-            fields = {f: getattr(item, f, None) for f in item.__dataclass_fields__}
-            open_ += [(f"{where}.{k}", v) for k, v in fields.items()]
-        elif isinstance(item, jax.tree_util.Partial):
-            open_ += [(f"{where}.func", item.func), (f"{where}.args", item.args)]
-            open_.append((f"{where}.keywords", item.keywords))
-        elif isinstance(item, python_types.FunctionType) and not _of_dependency(item):
-            names = item.__code__.co_names
-            used = {name: item.__globals__[name] for name in names if name in item.__globals__}
-            open_.append((f"{where}.globals", used))
-            open_ += [(f"{where}.closure", c.cell_contents) for c in item.__closure__ or ()]
-            open_.append((f"{where}.defaults", item.__defaults__ or ()))
-    return found
-
-
-def _of_dependency(function: Any) -> bool:
-    root = (function.__module__ or "").split(".")[0]
-    return root in ("jax", "jaxlib", "equinox", "numpy", "builtins")
-
-
-def assert_free_of_equivax(thing: Any) -> None:
-    for where, item in reachable(thing):
-        owners = [type(item)] if isinstance(item, eqx.Module) else [item, type(item)]
-        for owner in owners:
-            module = getattr(owner, "__module__", None) or getattr(owner, "__name__", "")
-            assert not str(module).startswith("equivax"), f"{where} is {item!r} of {module}"
 
 
 def test_the_search_for_equivax_finds_it():
@@ -539,10 +441,6 @@ def test_pickled_exports_run_where_equivax_is_not_installed(tmp_path, key):
 
 
 # ---- dtypes ------------------------------------------------------------------------------------
-
-
-def cast(tree: Any, dtype: Any) -> Any:
-    return jax.tree.map(lambda a: a.astype(dtype) if eqx.is_inexact_array(a) else a, tree)
 
 
 @by_layer

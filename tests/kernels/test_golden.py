@@ -5,6 +5,7 @@ import pytest
 
 import golden_kernels as gk
 from equivax import kernels
+from equivax.kernels import _policy as policy
 from equivax.kernels._options import make_recipe
 
 FACTS = gk.facts()
@@ -57,6 +58,7 @@ def test_spans(record):
 
 def test_parameters_of_even_sizes_follow_the_peers():
     space = gk.space_named("C1")
+    policy.warn_even_size.cache_clear()
     with pytest.warns(UserWarning, match="even kernel"):
         basis = kernels.steerable_basis(space, space.trivial, space.trivial, 4)
     assert basis.dim == 5

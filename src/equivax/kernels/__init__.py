@@ -1,7 +1,7 @@
 """Kernels that commute with a group: harmonic and grid bases, expanded in JAX."""
 
 from ._basis import SteerableBasis as SteerableBasis
-from ._basis import steerable_basis as steerable_basis
+from ._factory import steerable_basis as steerable_basis
 from ._parts import GridRecipe as GridRecipe
 from ._parts import HarmonicRecipe as HarmonicRecipe
 from ._parts import Part as Part

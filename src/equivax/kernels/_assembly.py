@@ -101,7 +101,7 @@ def _reorder(
 
 
 def assemble(
-    blocks: Mapping[tuple[int, int], Float[Array, "no ni out in taps"]],
+    blocks: Mapping[tuple[int, int], Float[Array, "no ni d_out d_in taps"]],
     out_fields: Fields,
     in_fields: Fields,
     taps: int,
@@ -128,7 +128,7 @@ def take_apart(
     out_fields: Fields,
     in_fields: Fields,
     wanted: Sequence[tuple[int, int]],
-) -> list[Float[Array, "no ni out in taps"]]:
+) -> list[Float[Array, "no ni d_out d_in taps"]]:
     """The blocks of a kernel between kinds: the inverse of `assemble`."""
     for axis, fields in enumerate((out_fields, in_fields)):
         cuts = [fields.cuts[p] for p in fields.order]

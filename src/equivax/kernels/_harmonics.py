@@ -29,8 +29,8 @@ def sample_harmonics(
     radius = np.hypot(points[:, 0], points[:, 1])
     at_origin = radius == 0
     unit = (points[:, 0] + 1j * points[:, 1]) / np.where(at_origin, 1.0, radius)
-    power = np.where(at_origin, 0.0, unit**frequency)
-    return np.stack([power.real, power.imag])
+    power = np.asarray(unit**frequency)
+    return np.where(at_origin, 0.0, np.stack([power.real, power.imag]))
 
 
 def _matrices(frequency: int, action: Float[np.ndarray, "N 2 2"]) -> Float[np.ndarray, "N 2 2"]:

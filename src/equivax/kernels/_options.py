@@ -17,7 +17,8 @@ from ._policy import CUTOFFS, cutoff, default_radii, default_widths, warn_even_s
 
 BASES = ("harmonic", "grid")
 
-FrequencyCutoff = str | float | Callable[[float], float]
+Numbers = Sequence[float | int] | np.ndarray
+FrequencyCutoff = str | float | int | Callable[[float], Any]
 
 
 def make_recipe(
@@ -26,8 +27,8 @@ def make_recipe(
     kernel_size: Any,
     basis: str = "harmonic",
     *,
-    rings: Sequence[float] | None = None,
-    sigma: float | Sequence[float] | None = None,
+    rings: Numbers | None = None,
+    sigma: float | int | Numbers | None = None,
     frequency_cutoff: FrequencyCutoff | None = None,
     maximum_offset: int | None = None,
 ) -> HarmonicRecipe | GridRecipe:
@@ -103,8 +104,8 @@ def _grid(caller: str, space: GSpace, kernel: tuple[int, ...]) -> GridRecipe:
 def _harmonic(
     caller: str,
     kernel: tuple[int, ...],
-    rings: Sequence[float] | None,
-    sigma: float | Sequence[float] | None,
+    rings: Numbers | None,
+    sigma: float | int | Numbers | None,
     frequency_cutoff: FrequencyCutoff | None,
     maximum_offset: int | None,
 ) -> HarmonicRecipe:
@@ -115,23 +116,12 @@ def _harmonic(
             'grid basis takes unequal ones (basis="grid")'
         )
     radii = default_radii(size) if rings is None else _radii(caller, rings, size)
-    if sigma is None:
-        widths = default_widths(radii)
-    else:
-        widths = _widths(caller, sigma, len(radii))
+    widths = default_widths(radii) if sigma is None else _widths(caller, sigma, len(radii))
     order = sorted(range(len(radii)), key=lambda i: (radii[i], widths[i]))
     radii, widths = tuple(radii[i] for i in order), tuple(widths[i] for i in order)
     policy = "default" if frequency_cutoff is None else frequency_cutoff
     if maximum_offset is not None:
-        try:
-            maximum_offset = _integer(maximum_offset)
-        except TypeError:
-            maximum_offset = -1
-        if maximum_offset < 0:
-            raise ValueError(
-                f"{caller}: maximum_offset: expected a non-negative integer or None, got "
-                f"{maximum_offset!r}"
-            )
+        maximum_offset = _offset(caller, maximum_offset)
     if size % 2 == 0 and rings is None:
         warn_even_size(size)
     return HarmonicRecipe(
@@ -140,9 +130,21 @@ def _harmonic(
         sigmas=widths,
         cutoffs=tuple(_highest(caller, policy, r, size) for r in radii),
         maximum_offset=maximum_offset,
-        # The default is independent for every size up to 11 (singular values in the tests).
-        checks_rank=bool(rings or sigma or frequency_cutoff) or size > 11 or size == 2,
+        # The default is independent (tests show the singular values); two taps are a narrow fit.
+        checks_rank=any(x is not None for x in (rings, sigma, frequency_cutoff)) or size == 2,
     )
+
+
+def _offset(caller: str, given: Any) -> int:
+    try:
+        found = _integer(given)
+    except TypeError:
+        found = -1
+    if found < 0:
+        raise ValueError(
+            f"{caller}: maximum_offset: expected a non-negative integer or None, got {given!r}"
+        )
+    return found
 
 
 def _numbers(values: Any) -> tuple[float, ...] | None:
@@ -181,7 +183,7 @@ def _highest(caller: str, policy: Any, radius: float, size: int) -> int:
     """The cut-off of a ring by a policy's name, a slope or a callable."""
     if isinstance(policy, str) and policy in CUTOFFS:
         return cutoff(policy, radius, size)
-    value = policy
+    value: Any = policy
     if callable(policy):
         value = policy(radius)
     elif isinstance(policy, (int, float, np.number)) and not isinstance(policy, bool):

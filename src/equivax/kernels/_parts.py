@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -162,7 +162,7 @@ def _times(kernel: tuple[int, ...]) -> str:
     return " x ".join(map(str, kernel)) or "of one point"
 
 
-def _listed(values: tuple[float, ...]) -> str:
+def _listed(values: tuple[Any, ...]) -> str:
     return "[" + ", ".join(f"{v:.4g}" for v in values) + "]"
 
 

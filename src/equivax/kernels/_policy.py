@@ -40,7 +40,7 @@ def cutoff(policy: str, radius: float, size: int) -> int:
 
     ``"default"``: 0 at the centre, ``min(2 r, 2)`` on the ring at ``floor(k / 2)``, else
     ``2 r - ((r + 1) mod 2)``. ``"narrow"`` has 1 instead of 2 on that outer ring; ``"flat"`` is
-    0, then 2, then 1 on the outer ring.
+    0, then 2, then 1 on the outer ring. Never below 0, which counts for radii between the taps.
     """
     if radius == 0:
         return 0
@@ -51,7 +51,7 @@ def cutoff(policy: str, radius: float, size: int) -> int:
         return 1 if outer else 2
     if outer:
         return math.floor(min(2 * radius, 2 if policy == "default" else 1))
-    return math.floor(min(2 * radius, 2 * radius - (radius + 1) % 2))
+    return max(0, math.floor(2 * radius - (radius + 1) % 2))
 
 
 @functools.cache

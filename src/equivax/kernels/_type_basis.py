@@ -17,9 +17,10 @@ from ..hom import UnusedIrrepsWarning, at_least_float32
 from ..representations import Representation, as_representation
 from ..spaces import GSpace
 from ._assembly import Fields, assemble, fields_of, take_apart
-from ._basis import BasisFilter, SteerableBasis, check_group, check_space, pair_basis
+from ._basis import BasisFilter, SteerableBasis, pair_basis
 from ._contraction import contract, project_coefficients
-from ._options import FrequencyCutoff, make_recipe
+from ._factory import check_group, check_space
+from ._options import FrequencyCutoff, Numbers, make_recipe
 from ._parts import Recipe
 
 
@@ -67,13 +68,14 @@ class TypeBasis:
         {'trivial -> regular': (8, 1, 6)}
     """
 
-    __slots__ = ("__dict__", "_key", "in_rep", "out_rep", "recipe", "space")
+    __slots__ = ("__dict__", "_allow_dependent", "_key", "in_rep", "out_rep", "recipe", "space")
 
     space: GSpace
     in_rep: Representation
     out_rep: Representation
     recipe: Recipe
     _key: tuple[Any, ...]
+    _allow_dependent: bool
 
     def __init__(
         self,
@@ -82,8 +84,8 @@ class TypeBasis:
         kernel_size: int | Sequence[int],
         basis: str = "harmonic",
         *,
-        rings: Sequence[float] | None = None,
-        sigma: float | Sequence[float] | None = None,
+        rings: Numbers | None = None,
+        sigma: float | int | Numbers | None = None,
         frequency_cutoff: FrequencyCutoff | None = None,
         maximum_offset: int | None = None,
         basis_filter: BasisFilter | None = None,
@@ -106,7 +108,8 @@ class TypeBasis:
             caller: Who asks, for messages.
 
         Raises:
-            ValueError: If the spaces differ, an option does not fit, or no kernel but zero commutes.
+            ValueError: If the spaces differ, an option does not fit, or only the zero kernel
+                commutes.
             TypeError: If a type is no type.
         """
         space = _space_of(caller, "in_type", in_type)
@@ -152,7 +155,7 @@ class TypeBasis:
 
     def _set(self, *key: Any) -> None:
         values = dict(zip(("space", "in_rep", "out_rep", "recipe"), key[:4], strict=True))
-        for name, value in {**values, "_key": key}.items():
+        for name, value in {**values, "_key": key[:5], "_allow_dependent": key[5]}.items():
             object.__setattr__(self, name, value)
 
     def _check(self, caller: str) -> None:
@@ -170,7 +173,7 @@ class TypeBasis:
         raise AttributeError(f"TypeBasis is immutable: cannot set {name}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (TypeBasis.from_recipe, (*self._key[:5], True))
+        return (TypeBasis.from_recipe, (*self._key, True))
 
     def __eq__(self, other: object) -> bool:
         return self is other or (isinstance(other, TypeBasis) and self._key == other._key)
@@ -204,12 +207,12 @@ class TypeBasis:
     @functools.cached_property
     def pairs(self) -> tuple[Pair, ...]:
         """All pairs of kinds that some kernel connects: by output kind, then input kind."""
-        space, _, _, recipe, basis_filter, allow_dependent = self._key
+        space, _, _, recipe, basis_filter = self._key
         found = []
         for o, out_kind in enumerate(self.out_fields.kinds):
             for i, in_kind in enumerate(self.in_fields.kinds):
                 basis = pair_basis(
-                    space, in_kind, out_kind, recipe, basis_filter, allow_dependent, None
+                    space, in_kind, out_kind, recipe, basis_filter, self._allow_dependent
                 )
                 if basis.dim:
                     found.append(

@@ -12,6 +12,7 @@ from ._conv_transpose import ConvTranspose as ConvTranspose
 from ._disentangle import Disentangle as Disentangle
 from ._dropout import FieldDropout as FieldDropout
 from ._export import export as export
+from ._grid import GridWarning as GridWarning
 from ._invariant_bias import InvariantBias as InvariantBias
 from ._linear import Linear as Linear
 from ._linear import UnusedIrrepsWarning as UnusedIrrepsWarning

@@ -19,7 +19,7 @@ from ..hom import (
 )
 from ..representations import Representation
 from ._module import AbstractModule, on_channels, representation_of
-from ._plain import plain_function, plain_linear
+from ._plain import plain_function, plain_linear, plain_on_channels
 
 SCOPES = ("irrep", "field", "type")
 
@@ -142,7 +142,10 @@ class Affine(AbstractModule):
         return value
 
     def export(self) -> Any:
-        """`equinox.nn.Linear` if learnable, else a plain callable ``(x, scale, bias=None)``."""
+        """`equinox.nn.Linear` if learnable, else a plain callable ``(x, scale, bias=None)``.
+
+        For fields it is an `equinox.nn.Conv` with one tap.
+        """
         rep = self._rep
         if self.learnable:
             assert self.scale is not None
@@ -150,7 +153,7 @@ class Affine(AbstractModule):
             eye = jnp.eye(rep.size, dtype=self.scale.dtype)
             weight = _scaled(rep, eye, factor, self.per).T
             dense_bias = None if self.bias is None else invariant_vector(rep, self.bias)
-            return plain_linear(weight, dense_bias)
+            return plain_linear(weight, dense_bias, self.in_type)
         columns = np.asarray(rep.change_of_basis)
         if self.per == "field":
             columns = np.eye(rep.size)
@@ -162,7 +165,8 @@ class Affine(AbstractModule):
             eye = jnp.eye(self.num_bias, dtype=jnp.result_type(float))
             bias_basis = np.asarray(invariant_vector(rep, eye))
         arrays = [jnp.asarray(a, jnp.result_type(float)) for a in (columns, repeat, bias_basis)]
-        return plain_function(_film, float(self.residual), *arrays)
+        film = plain_function(_film, float(self.residual), *arrays)
+        return plain_on_channels(film, self.in_type)
 
 
 def _scaled(

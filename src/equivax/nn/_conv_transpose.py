@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import equinox as eqx
@@ -78,7 +78,7 @@ class ConvTranspose(AbstractModule):
         sigma: Any = None,
         frequency_cutoff: Any = None,
         maximum_offset: int | None = None,
-        basis_filter: Callable[[dict[str, Any]], bool] | None = None,
+        basis_filter: Callable[[Mapping[str, Any]], bool] | None = None,
         precision: jax.lax.PrecisionLike = None,
         init: str | Callable[..., Weights] | None = "generalized_he",
         grid_check: str = "warn",

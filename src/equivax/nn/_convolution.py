@@ -166,7 +166,8 @@ def initial_weights(
     def draw(key: PRNGKeyArray) -> Weights:
         drawn = scheme(basis, key)
         for name, shape in basis.shapes.items():
-            if not isinstance(drawn, Mapping) or jnp.shape(drawn.get(name)) != shape:
+            got = drawn.get(name) if isinstance(drawn, Mapping) else None
+            if got is None or jnp.shape(got) != shape:
                 raise ValueError(
                     f"{caller}: init: expected a callable (basis, key) that returns an array "
                     f"{shape} for '{name}'"
@@ -195,7 +196,7 @@ def expanded(basis: TypeBasis, weights: Weights, groups: int) -> Float[Array, "o
 
 
 def weights_of(
-    caller: str, basis: TypeBasis, kernel: Array, weights: Weights, groups: int
+    caller: str, basis: TypeBasis, kernel: Any, weights: Weights, groups: int
 ) -> Weights:
     """Coefficients of the orthogonal projection of a dense kernel, in the dtypes of ``weights``.
 

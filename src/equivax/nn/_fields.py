@@ -161,11 +161,6 @@ def along(values: Shaped[Array, " n"], axis: int) -> Shaped[Array, "..."]:
 # ---- numbers -------------------------------------------------------------------------------------
 
 
-def field_sums(rep: Representation, x: Float[Array, "..."], axis: int = -1) -> Float[Array, "..."]:
-    """Sum over the channels of each field, on the axis of the channels (negative)."""
-    return block_sums(tuple(field_sizes(rep)), x, axis)
-
-
 def spread(rep: Representation, values: Float[Array, "..."], axis: int = -1) -> Float[Array, "..."]:
     """The value of each field at each of its channels."""
     return take_channels(values, field_index(rep), axis)

@@ -16,6 +16,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from ._module import channel_axis
+
 
 def detached(function: Callable[..., Any]) -> Callable[..., Any]:
     """A copy of a function that knows ``jax`` and ``jnp`` but not the module it stands in.
@@ -47,9 +49,18 @@ def plain_layer(function: Callable[..., Any], *constants: Any) -> eqx.nn.Lambda:
     return eqx.nn.Lambda(plain_function(function, *constants))
 
 
-def plain_linear(weight: Any, bias: Any | None) -> eqx.nn.Linear:
-    """An `equinox.nn.Linear` that holds a given matrix ``(out, in)`` and bias ``(out,)``."""
+def plain_linear(weight: Any, bias: Any | None, type_: Any = None) -> eqx.nn.Linear | eqx.nn.Conv:
+    """An Equinox layer that holds a given matrix ``(out, in)`` and bias ``(out,)``.
+
+    Args:
+        weight: The matrix.
+        bias: The bias, or None.
+        type_: Of the input: `equinox.nn.Linear` for vectors, for fields a convolution with one tap.
+    """
     weight = jnp.asarray(weight)
+    dim = -1 - channel_axis(type_)
+    if dim:
+        return plain_conv(weight.reshape(*weight.shape, *[1] * dim), bias)
     layer = eqx.filter_eval_shape(
         eqx.nn.Linear,
         weight.shape[1],
@@ -64,6 +75,20 @@ def plain_linear(weight: Any, bias: Any | None) -> eqx.nn.Linear:
         (weight, bias),
         is_leaf=lambda leaf: leaf is None,
     )
+
+
+def plain_on_channels(function: Any, type_: Any) -> Any:
+    """A plain function of the last axis as one of the channels of an example of a type.
+
+    Args:
+        function: Made by `plain_function`: takes ``(..., n)``, and maybe more.
+        type_: A type of vectors, for which the function is returned as it is, or of fields.
+    """
+    return function if channel_axis(type_) == -1 else plain_function(_on_channels, function)
+
+
+def _on_channels(function, x, *rest):
+    return jnp.moveaxis(function(jnp.moveaxis(x, 0, -1), *rest), -1, 0)
 
 
 def plain_conv(weight: Any, bias: Any | None, **options: Any) -> eqx.nn.Conv:

@@ -12,8 +12,9 @@ from jaxtyping import Array, Float
 from ...hom import HIGHEST, hom_basis, irrep_names, scatter_copies, to_irreps, trivial_count
 from ...linalg import irrep_norms
 from ...representations import Representation, trivial
+from .._fields import type_like
 from .._module import AbstractModule, on_channels, representation_of
-from .._plain import plain_layer, plain_linear
+from .._plain import plain_function, plain_linear, plain_on_channels
 
 TRIVIAL_OPTIONS = ("norm", "value")
 
@@ -45,7 +46,7 @@ class InvariantPool(AbstractModule):
                 "invariant; use IrrepNormPool or QuadraticPool"
             )
         self.in_type = in_type
-        self.out_type = trivial_count(rep) * _trivial(rep)
+        self.out_type = type_like(in_type, trivial_count(rep) * _trivial(rep))
 
     def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
         rep = representation_of(self.in_type, "InvariantPool", "in_type")
@@ -54,14 +55,16 @@ class InvariantPool(AbstractModule):
         coeffs = {block.name: jnp.eye(block.in_multiplicity, dtype=x.dtype)[..., None]}
         return on_channels(lambda v: basis.apply(coeffs, v, mode="auto"), x, self.in_type)
 
-    def export(self) -> eqx.nn.Linear:
-        """`equinox.nn.Linear` with the invariant unit vectors as rows."""
+    def export(self) -> eqx.nn.Linear | eqx.nn.Conv:
+        """`equinox.nn.Linear` with the invariant unit vectors as rows.
+
+        For fields it is an `equinox.nn.Conv` with one tap.
+        """
         rep = representation_of(self.in_type, "InvariantPool", "in_type")
         identity = trivial(rep.group).irreps[0]
         columns = {i: c for i, _, c in rep.isotypic_blocks}[identity].ravel()
-        return plain_linear(
-            jnp.asarray(rep.change_of_basis[:, columns].T, jnp.result_type(float)), None
-        )
+        weight = jnp.asarray(rep.change_of_basis[:, columns].T, jnp.result_type(float))
+        return plain_linear(weight, None, self.in_type)
 
 
 class IrrepNormPool(AbstractModule):
@@ -98,7 +101,7 @@ class IrrepNormPool(AbstractModule):
         if not eps >= 0:
             raise ValueError(f"IrrepNormPool: eps: expected a number >= 0, got {eps}")
         self.in_type = in_type
-        self.out_type = len(rep.irreps) * _trivial(rep)
+        self.out_type = type_like(in_type, len(rep.irreps) * _trivial(rep))
         self.trivial = trivial
         self.eps = float(eps)
 
@@ -126,13 +129,14 @@ class IrrepNormPool(AbstractModule):
         members = np.zeros((rep.size, len(sizes)))
         members[np.arange(rep.size), np.repeat(np.arange(len(sizes)), sizes)] = 1.0
         keep = self.trivial == "value"
-        return plain_layer(
+        function = plain_function(
             _norm_pool,
             jnp.asarray(rep.change_of_basis, jnp.result_type(float)),
             jnp.asarray(members, jnp.result_type(float)),
             jnp.asarray(_is_trivial_copy(rep) & keep),
             self.eps,
         )
+        return eqx.nn.Lambda(plain_on_channels(function, self.in_type))
 
 
 def _norm_pool(columns, members, keep, eps, x):
@@ -179,7 +183,7 @@ class QuadraticPool(AbstractModule):
         for irrep, m in rep.multiplicities.items():
             algebra = rep.group.irrep_data(irrep).endomorphism_dimension
             count += m + algebra * m * (m - 1) // 2
-        self.out_type = count * _trivial(rep)
+        self.out_type = type_like(in_type, count * _trivial(rep))
 
     def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
         rep = representation_of(self.in_type, "QuadraticPool", "in_type")
@@ -217,7 +221,8 @@ class QuadraticPool(AbstractModule):
         pairs = [
             (jnp.asarray(a, dtype), jnp.asarray(b, dtype)) for a, b in zip(left, right, strict=True)
         ]
-        return plain_layer(_quadratic_pool, jnp.asarray(linear, dtype), pairs)
+        function = plain_function(_quadratic_pool, jnp.asarray(linear, dtype), pairs)
+        return eqx.nn.Lambda(plain_on_channels(function, self.in_type))
 
 
 def _quadratic_pool(linear, pairs, x):

@@ -1,0 +1,366 @@
+"""The laws of every layer on feature fields, over the table of field cases."""
+
+import dataclasses
+import functools
+import io
+import re
+import warnings
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from equivax import FieldType, GeometricTensor, nn, testing
+from field_cases import CASES, RECIPES, TYPES, FieldCase, types
+from field_orbits import (
+    call,
+    degenerate_inputs,
+    equivariance_error,
+    example,
+    jitted_orbit,
+    made,
+    orbit_inputs,
+    over_orbit,
+    spread_of_states,
+)
+from laws import EXACT, SAME, assert_free_of_equivax, cast, drawn, normal, relative, trained
+
+by_case = pytest.mark.parametrize("name", CASES)
+by_type = pytest.mark.parametrize("space, type_", TYPES)
+
+
+def bound(case, dtype):
+    return EXACT[dtype] * case.recipe.depth
+
+
+def trainable(module):
+    return any(eqx.is_inexact_array(leaf) for leaf in jax.tree.leaves(module))
+
+
+# ---- equivariance ------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("x64")
+@by_type
+def test_layers_commute_with_every_element_in_float64(space, type_, key):
+    chosen = {
+        name: FieldCase(recipe, space, type_)
+        for name, recipe in RECIPES.items()
+        if recipe.everywhere and recipe.fits(types(space)[type_])
+    }
+    layers = {name: made(case, key) for name, case in chosen.items()}
+    arguments = {
+        name: (layer.module, layer.state, orbit_inputs(chosen[name], layer.module), layer.options)
+        for name, layer in layers.items()
+    }
+
+    @eqx.filter_jit  # one compilation for all layers of a type
+    def run(arguments):
+        return {name: over_orbit(*these) for name, these in arguments.items()}
+
+    with jax.default_matmul_precision("highest"):
+        found = run(arguments)
+    errors = {}
+    for name, (outputs, states) in found.items():
+        assert outputs.dtype == jnp.float64
+        error = equivariance_error(chosen[name], layers[name].module, outputs)
+        errors[name] = max(error, spread_of_states(states))
+    assert {n: e for n, e in errors.items() if not e <= bound(chosen[n], "float64")} == {}
+
+
+@pytest.mark.usefixtures("x64")
+@by_case
+def test_layers_commute_and_take_any_batch_in_float64(name, key):
+    case = CASES[name]
+    layer = made(case, key)
+    module, state, options = layer.module, layer.state, layer.options
+    x = example(case, module, 2, 3, seed=2)
+
+    @eqx.filter_jit
+    def ways(module, quiet, state, inputs, x):
+        def single(v):
+            return call(quiet, state, v, options)[0]
+
+        alike = (single(x), jax.vmap(jax.vmap(single))(x), single(x[1, 2]), single(x[:0]))
+        trained = over_orbit(module, state, inputs, options)
+        return alike, trained, over_orbit(quiet, state, inputs, options)
+
+    inputs = jnp.asarray(orbit_inputs(case, module))
+    with jax.default_matmul_precision("highest"):
+        alike, trained, at_inference = ways(module, layer.quiet, state, inputs, x)
+        eager, same = call(layer.quiet, state, np.asarray(x[1, 2]), options)  # NumPy is an array
+    for training, (outputs, states) in ((True, trained), (False, at_inference)):
+        assert outputs.dtype == jnp.float64
+        error = equivariance_error(case, module, outputs, training=training)
+        assert error <= bound(case, "float64")
+        assert spread_of_states(states) <= bound(case, "float64")
+    batched, vmapped, single, none = alike
+    allowed = SAME * case.recipe.depth
+    shape = module.evaluate_output_shape(x[0, 0].shape)
+    assert batched.shape == (2, 3, *shape)
+    assert none.shape == (0, 3, *shape)
+    assert eager.shape == shape
+    assert relative(single, eager) <= allowed
+    assert relative(vmapped[1, 2], eager) <= allowed
+    assert relative(batched, vmapped) <= allowed
+    for leaf, before in zip(jax.tree.leaves(same), jax.tree.leaves(state), strict=True):
+        assert np.array_equal(leaf, before)  # inference changes no statistics
+
+
+@by_case
+def test_layers_commute_in_float32_where_float64_is_possible_too(name, key, precision):
+    case = CASES[name]
+    layer = made(case, key)
+    inputs = jnp.asarray(orbit_inputs(case, layer.module), jnp.float32)
+    arguments = (layer.module, layer.state, inputs, layer.options)
+    with jax.default_matmul_precision("highest"):
+        outputs, states = jitted_orbit(*arguments)
+    assert outputs.dtype == jnp.float32
+    assert np.ptp(np.asarray(outputs)) > 0.1  # a layer that is constant commutes with anything
+    assert equivariance_error(case, layer.module, outputs) <= bound(case, "float32")
+    assert spread_of_states(states) <= bound(case, "float32")
+    with precision(True):
+        assert jax.eval_shape(functools.partial(over_orbit, *arguments))[0].dtype == jnp.float32
+
+
+class Wrong(eqx.Module):
+    """Multiplies one channel, or one column of pixels, by a little more than 1."""
+
+    in_type: FieldType = eqx.field(static=True)
+    out_type: FieldType = eqx.field(static=True)
+    where: tuple[int, ...] = eqx.field(static=True)
+
+    def __call__(self, x):
+        return x.at[(..., *self.where)].multiply(1.001)
+
+
+@pytest.mark.parametrize("where", [(0, slice(None), slice(None)), (slice(None), slice(None), 0)])
+def test_the_law_notices_a_layer_that_does_not_commute(where):
+    recipe = dataclasses.replace(RECIPES["Identity"], moves_points=where[0] != 0)
+    case = FieldCase(recipe, "D4", "regular")
+    fine, wrong = nn.Identity(case.in_type), Wrong(case.in_type, case.in_type, where)
+    inputs = orbit_inputs(case, fine)
+    assert len(inputs) == 1 + 8 + 8 * (where[0] == 0)
+    assert equivariance_error(case, fine, inputs) <= EXACT["float32"]
+    assert equivariance_error(case, fine, wrong(jnp.asarray(inputs, jnp.float32))) > 1e-4
+
+
+# ---- batches in training -----------------------------------------------------------------------
+
+MIXING = [name for name, case in CASES.items() if case.recipe.mixes_examples]
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("name", [n for n in MIXING if CASES[n].recipe.with_axis_name])
+def test_a_named_axis_is_a_batch_axis(name, key):
+    case = CASES[name]
+    layer = made(case, key)
+    recipe = dataclasses.replace(case.recipe, build=case.recipe.with_axis_name)
+    named = made(dataclasses.replace(case, recipe=recipe), key)
+    x = example(case, layer.module, 4)
+
+    @eqx.filter_jit
+    def both(one, other, x):
+        def single(v):
+            return call(*other, v, layer.options)
+
+        return call(*one, x, layer.options), jax.vmap(single, axis_name="batch")(x)
+
+    one, other = (layer.module, layer.state), (named.module, named.state)
+    (y, state), (z, states) = both(one, other, x)
+    assert relative(z, y) <= SAME * case.recipe.depth
+    for leaf, each in zip(jax.tree.leaves(state), jax.tree.leaves(states), strict=True):
+        assert relative(each, np.broadcast_to(leaf, each.shape)) <= 10 * SAME
+
+
+# ---- shapes and types --------------------------------------------------------------------------
+
+
+@by_case
+def test_types_are_checked_and_passed_on(name, key):
+    case = CASES[name]
+    layer = made(case, key)
+    module, type_ = layer.module, layer.module.in_type
+    assert type(module) is case.recipe.covers
+    assert case.recipe.fits(case.in_type)
+    assert isinstance(module.out_type, FieldType)
+
+    def shapes(*leading):
+        x = example(case, module, *leading)
+        y, _ = jax.eval_shape(lambda v: call(module, layer.state, type_(v), layer.options), x)
+        assert isinstance(y, GeometricTensor)
+        assert y.type == module.out_type
+        return x.shape, y.shape
+
+    for leading in ((), (2,), (2, 3)):
+        given, found = shapes(*leading)
+        assert module.evaluate_output_shape(given) == found
+        assert found[: len(leading)] == leading
+        assert found[len(leading)] == module.out_type.size
+    other = type_ + type_
+    x = normal(2, other.size, *case.recipe.sides)
+    with pytest.raises(ValueError, match=re.escape(f"{type_!r}, got {other!r}")):
+        call(module, layer.state, other(x), layer.options)
+    with pytest.raises(ValueError, match=rf"{type(module).__name__}: expected \(\.\.\., "):
+        call(module, layer.state, x, layer.options)
+    with pytest.raises(ValueError, match="expected"):
+        module.evaluate_output_shape(x.shape)
+
+
+# ---- leaves ------------------------------------------------------------------------------------
+
+
+@by_case
+def test_leaves_are_the_parameters(name, key):
+    case = CASES[name]
+    layer = made(case, key)
+    module = layer.module
+    testing.assert_only_parameters(module, expected=case.recipe.parameters(module))
+    for leaf in jax.tree.leaves(module):
+        # `inference` is a flag that `equinox.nn.inference_mode` finds among the leaves.
+        assert isinstance(leaf, (jax.Array, bool))
+    optax.adamw(1e-3).init(module if not flags(module) else eqx.filter(module, eqx.is_array))
+    if case.recipe.stateful:
+        assert jax.tree.leaves(layer.state)
+    x = example(case, module, 2)
+
+    def loss(m):
+        return (call(m, layer.state, x, layer.options)[0] ** 2).sum()
+
+    gradient = (eqx.filter_grad if flags(module) else jax.grad)(loss)
+    gradient = jax.eval_shape(lambda: eqx.filter(gradient(module), eqx.is_array))
+    expected = eqx.filter(module, eqx.is_array)
+    assert jax.tree.structure(gradient) == jax.tree.structure(expected)
+
+
+def flags(module):
+    return any(isinstance(leaf, bool) for leaf in jax.tree.leaves(module))
+
+
+@by_case
+def test_equal_modules_share_a_trace(name, key):
+    case = CASES[name]
+    one, other = made(case, key), made(case, key, fresh=True)
+    traces = 0
+
+    @jax.jit
+    def jitted(arrays, x):
+        nonlocal traces
+        traces += 1
+        module, state = eqx.combine(arrays, static)
+        return call(module, state, x, one.options)[0]
+
+    shape = example(case, one.module, 2)
+    for layer in (one, other):
+        arrays, static = eqx.partition((layer.module, layer.state), eqx.is_array)
+        jax.eval_shape(jitted, arrays, shape)
+    assert traces == 1
+    trees = [jax.tree.structure((layer.module, layer.state)) for layer in (one, other)]
+    assert trees[0] == trees[1]
+    assert hash(trees[0]) == hash(trees[1])
+
+
+# ---- training ----------------------------------------------------------------------------------
+
+
+@by_case
+def test_training_keeps_equivariance(name, key):
+    case = CASES[name]
+    layer = made(case, key)
+    if not trainable(layer.module):
+        pytest.skip("no parameters")
+    parameters, static = eqx.partition(layer.module, eqx.is_inexact_array)
+    x = example(case, layer.module, 4)
+    target = normal(*layer.module.evaluate_output_shape(x.shape), seed=2)
+
+    def loss(p, state):
+        y, state = call(eqx.combine(p, static), state, x, layer.options)
+        return ((y - target) ** 2).mean(), state
+
+    inputs = jnp.asarray(orbit_inputs(case, layer.module), jnp.float32)
+    for after, state in trained(loss, parameters, layer.state):
+        module = eqx.combine(after, static)
+        with jax.default_matmul_precision("highest"):
+            outputs, _ = jitted_orbit(module, state, inputs, layer.options)
+        assert equivariance_error(case, module, outputs) <= bound(case, "float32")
+
+
+# ---- gradients and dtypes ----------------------------------------------------------------------
+
+
+@by_case
+def test_gradients_are_finite_and_half_precision_runs(name, key):
+    case = CASES[name]
+    layer = made(case, key)
+
+    @eqx.filter_jit
+    def run(module, state, inputs):
+        def at(v):
+            def loss(pair):
+                y, _ = call(pair[0], state, pair[1], layer.options)
+                return (y**2).sum()
+
+            return eqx.filter_grad(loss)((module, v))
+
+        coarse = call(cast(module, jnp.bfloat16), state, half, layer.options)
+        return jax.vmap(at)(inputs), coarse
+
+    half = example(case, layer.module, 2).astype(jnp.bfloat16)
+    found, (y, state) = run(layer.module, layer.state, degenerate_inputs(case, layer.module))
+    assert jax.tree.leaves(found)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(found):
+        assert np.isfinite(np.asarray(leaf)).all(), jax.tree_util.keystr(path)
+    assert y.dtype == jnp.bfloat16
+    for leaf in jax.tree.leaves((y, state)):
+        assert np.isfinite(np.asarray(leaf, np.float32)).all()
+
+
+# ---- storage -----------------------------------------------------------------------------------
+
+
+@by_case
+def test_layers_and_states_survive_a_file(name, key):
+    case = CASES[name]
+    layer = made(case, key)
+    saved = layer.module, drawn(layer.state)  # statistics that are not those at the start
+    buffer = io.BytesIO()
+    eqx.tree_serialise_leaves(buffer, saved)
+    buffer.seek(0)
+    template = made(case, jax.random.key(1), fresh=True)
+    restored = eqx.tree_deserialise_leaves(buffer, (template.module, template.state))
+    assert jax.tree.structure(restored) == jax.tree.structure(saved)
+    for one, other in zip(jax.tree.leaves(restored), jax.tree.leaves(saved), strict=True):
+        assert np.array_equal(one, other)
+
+
+# ---- export ------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("name", [n for n, case in CASES.items() if case.recipe.exports])
+def test_export_is_the_same_function_without_equivax(name, key):
+    case = CASES[name]
+    layer = made(case, key)
+    state = positive(layer.state)
+    plain = layer.module.export() if state is None else layer.module.export(state)
+    assert_free_of_equivax(plain)
+    at_inference = case.recipe.exports_inference or state is not None
+    module = layer.quiet if at_inference else layer.module
+    options = {} if at_inference else layer.options
+
+    @eqx.filter_jit
+    def both(plain, module, state, x):
+        return jax.vmap(plain)(x), call(module, state, x, options)[0]
+
+    with jax.default_matmul_precision("highest"), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        exported, own = both(plain, module, state, example(case, layer.module, 3))
+    assert relative(exported, own) <= 10 * SAME * case.recipe.depth  # one dense product per layer
+
+
+def positive(state):
+    """Statistics other than those at the start; variances are positive."""
+    return jax.tree.map(lambda a: jnp.abs(a) + 0.5 if eqx.is_inexact_array(a) else a, drawn(state))
