@@ -154,6 +154,11 @@ def _linear_parameters(module: nn.Linear) -> int:
     return hom_dimension(module.in_type, module.out_type) + bias
 
 
+def _batch_norm_parameters(module: nn.GNormBatchNorm) -> int:
+    rep = module.in_type
+    return len(rep.irreps) + rep.irreps.count(rep.group.trivial.irreps[0])
+
+
 def _affine_parameters(module: nn.Affine) -> int:
     rep = module.in_type
     scales = {
@@ -176,6 +181,8 @@ def _total(*modules: Any) -> int:
             total += len(module.in_type.summands) // 2
         elif isinstance(module, nn.Affine):
             total += _affine_parameters(module)
+        elif isinstance(module, nn.GNormBatchNorm) and module.weight is not None:
+            total += _batch_norm_parameters(module)
     return total
 
 
@@ -185,10 +192,14 @@ class Recipe:
 
     Attributes:
         covers: The public class.
-        build: From a type, a partner type and a key.
+        build: From a type, a partner type and a key; stateful ones also take ``axis_name=``.
         parameters: The number of parameters that the module should have.
         fits: Whether the type admits the module.
-        kind: ``"vectors"``: a module on vectors; ``"projection"``: a projection of parameters.
+        kind: ``"vectors"``: a module on vectors; ``"projection"``: a projection of parameters;
+            ``"stateful"``: a module on batches of vectors, ``(x, state) -> (y, state)``, whose
+            ``build`` hands on ``axis_name=``; ``"distribution"``: from parameters to a density.
+        summary: What a stateful module says about a whole batch, as an invariant vector; None if
+            its output is a vector for every example.
         needs_key: The call takes ``key=``.
         film: The call takes ``scale=`` and ``bias=``.
         exports_inference: The export is the function at inference.
@@ -198,11 +209,12 @@ class Recipe:
     """
 
     covers: type
-    build: Callable[[Representation, Representation, Any], Any]
+    build: Callable[..., Any]
     on: tuple[tuple[str, str], ...]
     parameters: Callable[[Any], int] = _no_parameters
     fits: Callable[[Representation], bool] = lambda rep: True
     kind: str = "vectors"
+    summary: Callable[[Any], Any] | None = None
     needs_key: bool = False
     film: bool = False
     exports_inference: bool = False
@@ -241,6 +253,22 @@ def _sequence(rep: Representation, other: Representation, key: Any) -> nn.Sequen
         nn.NormNonlinearity(rep, use_bias=False),
         nn.Linear(rep, other, key=second),
     )
+
+
+def _sequence_with_statistics(
+    rep: Representation, other: Representation, key: Any, **axes: Any
+) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Affine(rep),
+        nn.GNormBatchNorm(rep, **axes),
+        nn.Sequential(
+            nn.Linear(rep, other, key=key), nn.GNormBatchNorm(other, affine=False, **axes)
+        ),
+    )
+
+
+def _flat(*arrays: Any) -> Any:
+    return jnp.concatenate([jnp.ravel(array) for array in arrays])
 
 
 RECIPES: dict[str, Recipe] = {
@@ -415,6 +443,106 @@ RECIPES: dict[str, Recipe] = {
         build=lambda rep, other, key: _gates_between(rep, function=jnp.tanh, use_bias=False),
         on=(("Q8", "defining"),),
     ),
+    "RMSNorm": Recipe(
+        covers=nn.RMSNorm,
+        build=lambda rep, other, key: nn.RMSNorm(rep),
+        parameters=lambda module: len(module.in_type.irreps),
+        on=(("D4", "turned"), ("Q8", "interleaved")),
+        depth=2,
+        everywhere=True,
+    ),
+    "LayerNorm": Recipe(
+        covers=nn.LayerNorm,
+        build=lambda rep, other, key: nn.LayerNorm(rep),
+        parameters=lambda module: _affine_parameters(module.affine),
+        on=(("D3", "regulars"), ("C3xC3", "turned"), ("SO3", "interleaved")),
+        depth=2,
+        everywhere=True,
+    ),
+    "LayerNorm per type": Recipe(
+        covers=nn.LayerNorm,
+        build=lambda rep, other, key: nn.LayerNorm(rep, pool="type", eps=1e-3),
+        parameters=lambda module: _affine_parameters(module.affine),
+        on=(("octahedral", "turned"),),
+        depth=2,
+    ),
+    "GNormBatchNorm": Recipe(
+        covers=nn.GNormBatchNorm,
+        build=lambda rep, other, key, **axes: nn.GNormBatchNorm(rep, **axes),
+        parameters=lambda module: _batch_norm_parameters(module),
+        on=(("D4", "turned"), ("Q8", "interleaved"), ("SO3", "no trivial")),
+        kind="stateful",
+        depth=2,
+        everywhere=True,
+    ),
+    "GNormBatchNorm, ema": Recipe(
+        covers=nn.GNormBatchNorm,
+        build=lambda rep, other, key, **axes: nn.GNormBatchNorm(
+            rep, mode="ema", momentum=0.3, affine=False, eps=1e-3, **axes
+        ),
+        on=(("C3xC3", "interleaved"),),
+        kind="stateful",
+        depth=2,
+    ),
+    "GNormBatchNorm, cumulative": Recipe(
+        covers=nn.GNormBatchNorm,
+        build=lambda rep, other, key, **axes: nn.GNormBatchNorm(
+            rep, momentum=None, correction=1, **axes
+        ),
+        parameters=lambda module: _batch_norm_parameters(module),
+        on=(("D3", "regulars"),),
+        kind="stateful",
+        depth=2,
+    ),
+    "RunningMoments": Recipe(
+        covers=nn.RunningMoments,
+        build=lambda rep, other, key, **axes: nn.RunningMoments(rep, **axes),
+        on=(("D3", "turned"), ("Q8", "regular"), ("O2", "interleaved")),
+        kind="stateful",
+        summary=lambda moments: _flat(moments.mean_x, moments.cov_xx, moments.cov_yx),
+        depth=2,
+        everywhere=True,
+    ),
+    "Sequential with running statistics": Recipe(
+        covers=nn.Sequential,
+        build=_sequence_with_statistics,
+        parameters=lambda module: (
+            _total(module.layers[0], module.layers[2].layers[0]) + _total(module.layers[1].affine)
+        ),
+        on=(("D3", "turned"),),
+        kind="stateful",
+        depth=6,
+    ),
+    "EquivariantMultivariateNormal": Recipe(
+        covers=nn.EquivariantMultivariateNormal,
+        build=lambda rep, other, key: nn.EquivariantMultivariateNormal(rep),
+        on=(("D4", "turned"), ("SO3", "interleaved")),
+        kind="distribution",
+        everywhere=True,
+    ),
+    "EquivariantMultivariateNormal, full": Recipe(
+        covers=nn.EquivariantMultivariateNormal,
+        build=lambda rep, other, key: nn.EquivariantMultivariateNormal(rep, covariance="full"),
+        on=(("Q8", "interleaved"), ("C3xC3", "turned")),
+        kind="distribution",
+        everywhere=True,
+    ),
+    "EquivariantMultivariateNormal per type, with a floor": Recipe(
+        covers=nn.EquivariantMultivariateNormal,
+        build=lambda rep, other, key: nn.EquivariantMultivariateNormal(
+            rep, covariance="type", min_var=0.1
+        ),
+        on=(("octahedral", "turned"),),
+        kind="distribution",
+    ),
+    "EquivariantMultivariateNormal, full, with a floor": Recipe(
+        covers=nn.EquivariantMultivariateNormal,
+        build=lambda rep, other, key: nn.EquivariantMultivariateNormal(
+            rep, covariance="full", min_var=0.1
+        ),
+        on=(("C4", "interleaved"),),
+        kind="distribution",
+    ),
     "InvariantPool": Recipe(
         covers=nn.InvariantPool,
         build=lambda rep, other, key: nn.InvariantPool(rep),
@@ -534,11 +662,20 @@ class Case:
 
     def build(self, key: Any, *, fresh: bool = False) -> Any:
         """The module, with a new draw of its parameters; ``fresh`` rebuilds the types too."""
+        if self.recipe.kind == "stateful":
+            return self.build_with_state(key, fresh=fresh)[0]
+        return self._build(key, fresh)
+
+    def build_with_state(self, key: Any, *, fresh: bool = False, **axes: Any) -> tuple[Any, Any]:
+        """A stateful module and its first state; ``axis_name=`` is handed on."""
+        return eqx.nn.make_with_state(self._build)(key, fresh, **axes)
+
+    def _build(self, key: Any, fresh: bool, **axes: Any) -> Any:
         table = fresh_types(self.group) if fresh else types(self.group)
         with warnings.catch_warnings():
             # A table of types against types meets irreps that reach no output.
             warnings.simplefilter("ignore", nn.UnusedIrrepsWarning)
-            return self.recipe.build(table[self.type], partner(table, self.type), key)
+            return self.recipe.build(table[self.type], partner(table, self.type), key, **axes)
 
     @property
     def abstract(self) -> Any:
@@ -568,6 +705,12 @@ CASES: dict[str, Case] = {
 #: The cases that map vectors to vectors.
 LAYERS = {name: case for name, case in CASES.items() if case.recipe.kind == "vectors"}
 
+#: The cases with running statistics.
+STATEFUL = {name: case for name, case in CASES.items() if case.recipe.kind == "stateful"}
+
+#: The cases that map parameters to distributions.
+DISTRIBUTIONS = {name: case for name, case in CASES.items() if case.recipe.kind == "distribution"}
+
 #: The first case of every class of layers.
 ONE_PER_CLASS = {
     name: case
@@ -575,8 +718,30 @@ ONE_PER_CLASS = {
     if case is next(c for c in LAYERS.values() if c.recipe.covers is case.recipe.covers)
 }
 
+#: Pytrees that modules return. They are no layers (no types at the border, nothing to train), so
+#: no recipe builds them; the laws of the class that returns them run through them, and these
+#: tests hold their methods.
+VALUE_CLASSES: dict[type, tuple[type, str]] = {
+    nn.MultivariateNormal: (
+        nn.EquivariantMultivariateNormal,
+        "nn/test_statistics_layers.py::test_the_density_is_invariant_and_that_of_scipy",
+    ),
+    nn.Moments: (
+        nn.RunningMoments,
+        "nn/test_statistics_layers.py::test_running_moments_weigh_samples_exactly",
+    ),
+}
+
 #: Every type of every group, by label.
 TYPES = [(group, type_) for group in GROUPS for type_ in types(group)]
+
+#: What can go wrong in statistics, for every group: a basis that mixes copies, trivial copies in a
+#: turned basis, none, one kind of irrep, fields in runs.
+STATISTICS_TYPES = [
+    (group, type_)
+    for group, type_ in TYPES
+    if type_ in ("turned", "two trivial", "no trivial", "one kind", "regulars", "sheared")
+]
 
 
 def modules_of(package: Any) -> list[Any]:
@@ -586,7 +751,12 @@ def modules_of(package: Any) -> list[Any]:
 
 
 def public_modules() -> set[type]:
-    """Every class of modules that `equivax.nn` or `equivax.models` defines for users."""
+    """Every class of layers that `equivax.nn` or `equivax.models` defines for users."""
+    return {cls for cls in public_classes() if cls not in VALUE_CLASSES}
+
+
+def public_classes() -> set[type]:
+    """Every class of Equinox modules that `equivax.nn` or `equivax.models` defines for users."""
     return {
         value
         for package in (nn, models)
@@ -594,7 +764,7 @@ def public_modules() -> set[type]:
         for name, value in vars(module).items()
         if isinstance(value, type)
         and issubclass(value, eqx.Module)
-        and value.__module__.startswith("equivax.")
+        and value.__module__.startswith(package.__name__ + ".")
         and not name.startswith(("_", "Abstract"))
         and value is not nn.ModuleList  # a list: no types, no call
     }

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import functools
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 FILE = Path(__file__).parent / "golden" / "statistics.npz"
+
+
+@functools.cache
+def gaussians() -> dict[str, dict[str, float]]:
+    """Numbers of parameters, entropies and divergences per representation."""
+    return json.loads(FILE.with_suffix(".json").read_text())
 
 
 @functools.cache

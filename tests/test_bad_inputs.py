@@ -26,6 +26,16 @@ LINEAR = nn.Linear(R4, R4, key=KEY)
 PLANE = D4.irrep(1, 1)
 
 
+NORMAL = nn.EquivariantMultivariateNormal(R4, covariance="full")
+X20 = jax.random.normal(KEY, (20, 4))
+
+
+def stateful(cls: type, *types: Any) -> Callable[..., Any]:
+    """A layer with running statistics as a function of the data."""
+    layer, state = eqx.nn.make_with_state(cls)(*types)
+    return lambda x, **options: layer(x, state, **options)
+
+
 def half_turn(angle: float) -> np.ndarray:
     """Turns by half the angle: a representation of a double cover only."""
     c, s = np.cos(angle / 2), np.sin(angle / 2)
@@ -597,6 +607,103 @@ CASES: dict[str, Case] = {
     "shape of the wrong size": (
         lambda: LINEAR.evaluate_output_shape((5,)), ValueError, r"Linear: expected.*got \(5,\)",
     ),
+    # Norms, running statistics, Gaussians.
+    "norm of a size": (lambda: nn.RMSNorm(4), TypeError, "RMSNorm: in_type: expected.*got int"),
+    "layer norm of a size": (lambda: nn.LayerNorm(4), TypeError, "LayerNorm: in_type:.*got int"),
+    "layer norm with NaN": (
+        lambda: nn.LayerNorm(R4, eps=float("nan")), ValueError, "LayerNorm: eps:.*got nan",
+    ),
+    "batch norm of a size": (
+        lambda: nn.GNormBatchNorm(4), TypeError, "GNormBatchNorm: in_type:.*got int",
+    ),
+    "batch norm with negative eps": (
+        lambda: nn.GNormBatchNorm(R4, eps=-1.0), ValueError, "GNormBatchNorm: eps:.*got -1.0",
+    ),
+    "batch norm with momentum above one": (
+        lambda: nn.GNormBatchNorm(R4, momentum=1.5), ValueError, r"momentum:.*\(0, 1\] or None",
+    ),
+    "batch norm of no vector": (
+        lambda: stateful(nn.GNormBatchNorm, R4)(jnp.ones((0, 4))), ValueError,
+        "GNormBatchNorm: x: expected at least one vector",
+    ),
+    "moments between two groups": (
+        lambda: nn.RunningMoments(R4, RD), ValueError, "RunningMoments:.*C4 but.*D4",
+    ),
+    "moments of a size": (lambda: nn.RunningMoments(4), TypeError, "RunningMoments: in_type:.*int"),
+    "moments of no sample": (
+        lambda: stateful(nn.RunningMoments, R4)(jnp.ones((0, 4))), ValueError,
+        "RunningMoments: x: expected at least one sample",
+    ),
+    "moments without y": (
+        lambda: stateful(nn.RunningMoments, R4, 2 * R4)(jnp.ones((3, 4))), ValueError,
+        "RunningMoments: y: expected an array of the output type, got None",
+    ),
+    "moments of unequal samples": (
+        lambda: stateful(nn.RunningMoments, R4)(jnp.ones((3, 4)), y=jnp.ones((2, 4))), ValueError,
+        r"RunningMoments: y: expected \(3, 4\), got \(2, 4\)",
+    ),
+    "moments of whole numbers": (
+        lambda: stateful(nn.RunningMoments, R4)(jnp.ones((3, 4)), y=jnp.ones((3, 4), int)),
+        TypeError, "RunningMoments: y: expected floating numbers, got dtype int32",
+    ),
+    "sequence without its state": (
+        lambda: nn.Sequential(nn.GNormBatchNorm(R4))(jnp.ones((2, 4))), ValueError,
+        "Sequential: state: a layer has running statistics.*make_with_state",
+    ),
+    "sequence with a state it does not need": (
+        lambda: nn.Sequential(LINEAR)(jnp.ones(4), eqx.nn.State(LINEAR)), ValueError,
+        "Sequential: state: no layer has running statistics",
+    ),
+    "export without the state": (
+        lambda: evx.export([LINEAR, nn.GNormBatchNorm(R4)]), ValueError,
+        "export: state: GNormBatchNorm has running statistics.*got None",
+    ),
+    "Gaussian of a size": (
+        lambda: nn.EquivariantMultivariateNormal(4), TypeError,
+        "EquivariantMultivariateNormal: out_type:.*got int",
+    ),
+    "Gaussian with a floor of NaN": (
+        lambda: nn.EquivariantMultivariateNormal(R4, min_var=float("nan")), ValueError,
+        "min_var: expected a number >= 0, got nan",
+    ),
+    "density of whole numbers": (
+        lambda: NORMAL.fit(X20).log_prob(jnp.ones(4, int)), TypeError,
+        "MultivariateNormal: y: expected floating numbers, got dtype int32",
+    ),
+    "divergence between two types": (
+        lambda: NORMAL.fit(X20).kl(nn.EquivariantMultivariateNormal(2 * R4)(jnp.ones(14))),
+        ValueError, "kl: expected a distribution on C4: regular, got one on C4: 2 x regular",
+    ),
+    "fit of one vector": (
+        lambda: NORMAL.fit(jnp.ones(4)), ValueError, r"fit: y: expected \(N, 4\), got \(4,\)",
+    ),
+    "fit of whole numbers": (
+        lambda: NORMAL.fit(jnp.ones((9, 4), int)), TypeError, "fit: y: expected floating numbers",
+    ),
+    "fit of equal samples": (
+        lambda: NORMAL.fit(jnp.ones((9, 4))), ValueError, "9 samples give a singular covariance",
+    ),
+    "covariance of whole numbers": (
+        lambda: NORMAL.dof_from_covariance(jnp.eye(4, dtype=int)), TypeError,
+        "covariance: expected floating numbers, got dtype int32",
+    ),
+    "covariance that does not commute": (
+        lambda: NORMAL.dof_from_covariance(jnp.diag(jnp.arange(1.0, 5.0))), ValueError,
+        "commutes with C4, got one that misses it by 0.375",
+    ),
+    "covariance with NaN": (
+        lambda: NORMAL.dof_from_covariance(jnp.nan * jnp.eye(4)), ValueError, "misses it by nan",
+    ),
+    "covariance that is not positive": (
+        lambda: NORMAL.dof_from_covariance(-jnp.eye(4)), ValueError,
+        "not positive definite on trivial",
+    ),
+    "covariance too general for one variance per copy": (
+        lambda: nn.EquivariantMultivariateNormal(2 * C4.trivial).dof_from_covariance(
+            jnp.array([[2.0, 1.0], [1.0, 2.0]])
+        ),
+        ValueError, "more general on trivial than covariance='diagonal' can hold; use 'full'",
+    ),
     # Models and checks.
     "model of sizes": (
         lambda: models.MLP(4, R4, [8], key=KEY), TypeError, "MLP: in_type: expected.*got int",
@@ -646,7 +753,7 @@ CASES: dict[str, Case] = {
     ),
     "activation that does not fit": (
         lambda: models.MLP(C3.regular, C3.regular, [4 * C3.irrep(1)], key=KEY), ValueError,
-        r"irrep\(1\) \(run 0\) is not permuted by C3.*use NormNonlinearity",
+        r"field 0 \(irrep\(1\)\) is not permuted by C3.*use NormNonlinearity",
     ),
     "activation of another type": (
         lambda: models.MLP(R4, R4, [8], activation=nn.ReLU(R4), key=KEY), ValueError,

@@ -1,18 +1,22 @@
-"""The table of cases is complete, and says what it claims."""
+"""The tables of cases, for vectors and for fields, are complete and say what they claim."""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import cases
+import field_cases
 from cases import CASES, RECIPES, TYPES, types
+from equivax import nn
 
 
 @pytest.mark.parametrize("cls", sorted(cases.public_modules(), key=lambda c: c.__qualname__))
 def test_every_public_module_has_a_case(cls):
-    covering = [name for name, case in CASES.items() if case.recipe.covers is cls]
-    assert covering, (
-        f"{cls.__module__}.{cls.__qualname__} has no recipe in tests/cases.py: add one, and all "
-        "laws run over it"
+    every = [*CASES.values(), *field_cases.CASES.values()]
+    assert any(case.recipe.covers is cls for case in every), (
+        f"{cls.__module__}.{cls.__qualname__} has no recipe in tests/cases.py or "
+        "tests/field_recipes: add one, and all laws run over it"
     )
 
 
@@ -23,7 +27,18 @@ def test_the_walk_finds_modules_in_every_package():
 
 
 def test_recipes_cover_public_modules_only():
-    assert {recipe.covers for recipe in RECIPES.values()} == cases.public_modules()
+    recipes = [*RECIPES.values(), *field_cases.RECIPES.values()]
+    assert {recipe.covers for recipe in recipes} == cases.public_modules()
+
+
+@pytest.mark.parametrize("cls", cases.VALUE_CLASSES, ids=lambda cls: cls.__name__)
+def test_values_that_modules_return_have_tests_of_their_own(cls):
+    source, place = cases.VALUE_CLASSES[cls]
+    assert cls in cases.public_classes()
+    assert not issubclass(cls, nn.AbstractModule), "a layer needs a recipe"
+    assert any(case.recipe.covers is source for case in CASES.values())
+    file, test = place.split("::")
+    assert f"\ndef {test}(" in (Path(__file__).parent / file).read_text()
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -46,6 +61,19 @@ def test_no_recipe_is_without_a_type(name):
 def test_every_group_and_every_kind_of_type_occurs_in_a_case():
     assert {case.group for case in CASES.values()} == set(cases.GROUPS)
     assert {case.type for case in CASES.values()} == {type_ for _, type_ in TYPES}
+
+
+@pytest.mark.parametrize("name", field_cases.RECIPES)
+def test_no_recipe_for_fields_is_without_a_type(name):
+    recipe = field_cases.RECIPES[name]
+    assert recipe.on
+    assert all(recipe.fits(field_cases.types(space)[type_]) for space, type_ in recipe.on)
+
+
+def test_every_space_and_every_kind_of_field_type_occurs_in_a_case():
+    cases_of_fields = field_cases.CASES.values()
+    assert {case.space for case in cases_of_fields} == set(field_cases.SPACES)
+    assert {case.type for case in cases_of_fields} == {type_ for _, type_ in field_cases.TYPES}
 
 
 def test_all_three_endomorphism_types_occur_in_cases():

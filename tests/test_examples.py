@@ -58,7 +58,19 @@ def check_digits(text: str, figure: Path) -> None:
     assert figure.stat().st_size > 1000
 
 
-CHECKS = {"digits_mlp": check_digits}
+def check_own_group(text: str, figure: Path) -> None:
+    assert "quadruped: order 4" in text, text
+    rows = re.findall(r"^ *(\d+) samples, plain and symmetric: (.*)$", text, re.MULTILINE)
+    assert [size for size, _ in rows] == ["32", "64"], text
+    for _, cells in rows:
+        numbers = [float(cell) for cell in cells.split()]
+        # Dynamics, covariance, density: the symmetry helps each of them.
+        for plain, symmetric in zip(numbers[::2], numbers[1::2], strict=True):
+            assert 0 < symmetric < 0.8 * plain, text
+    assert figure.stat().st_size > 1000
+
+
+CHECKS = {"digits_mlp": check_digits, "own_group": check_own_group}
 
 
 @pytest.mark.parametrize("script", EXAMPLES, ids=lambda script: script.stem)

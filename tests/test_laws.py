@@ -170,10 +170,14 @@ def test_equal_modules_share_a_compilation(name, key):
     one, other = randomized(case, key), randomized(case, key, fresh=True)
     assert jax.tree.structure(one) == jax.tree.structure(other)
     assert hash(jax.tree.structure(one)) == hash(jax.tree.structure(other))
+    options = {}
     if case.recipe.kind == "projection":
-        x, options = projection_input(case), {}
+        x = projection_input(case)
     else:
-        x, options = normal(2, one.in_type.size), case.options(one, key)
+        x = normal(2, one.in_type.size)
+        options = case.options(one, key)
+        if case.recipe.kind == "stateful":
+            options["state"] = case.build_with_state(key)[1]
     with testing.count_traces(lambda m, v, o: m(v, **o)) as (jitted, traces):
         jitted(one, x, options)
         jitted(other, x, options)
@@ -408,10 +412,10 @@ with open(sys.argv[1], "rb") as file:
     exports = cloudpickle.load(file)
 for name, (function, arguments, expected) in exports.items():
     call = jax.jit(jax.vmap(lambda v: function(v, *arguments[1:])))
-    found = np.asarray(call(arguments[0]))
-    error = np.abs(found - expected).max() / max(np.abs(expected).max(), 1e-30)
-    if not error <= 1e-4:
-        raise SystemExit(f"{name}: {error}")
+    for one, other in zip(*map(jax.tree.leaves, (call(arguments[0]), expected)), strict=True):
+        error = np.abs(np.asarray(one) - other).max() / max(np.abs(other).max(), 1e-30)
+        if not error <= 1e-4:
+            raise SystemExit(f"{name}: {error}")
 try:
     import equivax
 except ImportError:
@@ -431,6 +435,17 @@ def test_pickled_exports_run_where_equivax_is_not_installed(tmp_path, key):
         if case.recipe.exports_inference:
             module, options = eqx.nn.inference_mode(module), {}
         exports[name] = (plain, (x, *extra), np.asarray(applied(module, x, options)))
+    for name, case in cases.STATEFUL.items():
+        if case.recipe.summary is None:
+            module, state = case.build_with_state(key)
+            x = normal(3, module.in_type.size)
+            y, _ = eqx.nn.inference_mode(module)(x, state)
+            exports[name] = (module.export(state), (x,), np.asarray(y))
+    for name, case in cases.DISTRIBUTIONS.items():
+        module = case.build(key)
+        x = normal(3, module.in_type.size)
+        plain = module.export()
+        exports[name] = (plain, (x,), tuple(map(np.asarray, jax.vmap(plain)(x))))
     file = tmp_path / "exports.pkl"
     file.write_bytes(cloudpickle.dumps(exports))
     ran = subprocess.run(

@@ -4,10 +4,12 @@ from ._basis import MODES as MODES
 from ._basis import Block as Block
 from ._basis import HomBasis as HomBasis
 from ._basis import hom_basis as hom_basis
+from ._coordinates import from_blocks as from_blocks
 from ._coordinates import from_irreps as from_irreps
 from ._coordinates import gather_copies as gather_copies
 from ._coordinates import irrep_names as irrep_names
 from ._coordinates import scatter_copies as scatter_copies
+from ._coordinates import to_blocks as to_blocks
 from ._coordinates import to_irreps as to_irreps
 from ._dtypes import at_least_float32 as at_least_float32
 from ._dtypes import is_concrete as is_concrete

@@ -18,18 +18,18 @@ from ._layout import algebra_basis
 from ._synthesis import HIGHEST, from_spectral, to_spectral
 
 
-def to_irreps(
+def to_blocks(
     rep: Representation, x: Float[Array, "*batch n"]
-) -> dict[str, Float[Array, "*batch m d"]]:
-    """Spectral coordinates of vectors.
+) -> dict[str, Float[Array, "*batch q width"]]:
+    """Spectral coordinates in the basis where endomorphisms act by the table of R, C or H.
 
     Args:
         rep: The representation that acts on the last axis.
         x: ``(..., n)``.
 
     Returns:
-        Irrep name to ``(..., m, d)``: copies in the order of ``rep.irreps``, coordinates in the
-        irrep's own basis, irreps in the group's order. Changes of basis run at the highest
+        Irrep name to ``(..., q, m S)`` with ``d = q S``: copies in the order of ``rep.irreps``, the
+        component fastest, irreps in the group's order. Changes of basis run at the highest
         precision.
 
     Raises:
@@ -37,55 +37,86 @@ def to_irreps(
     """
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise TypeError(f"x: expected floating numbers, got dtype {x.dtype}")
-    found = _to_irreps(rep, x)  # jit returns dicts sorted by key
+    found = _to_blocks(rep, x)  # jit returns dicts sorted by key
     return {name: found[name] for name in irrep_names(rep)}
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _to_irreps(rep: Representation, x: Float[Array, "*batch n"]) -> dict[str, Array]:
+def _to_blocks(rep: Representation, x: Float[Array, "*batch n"]) -> dict[str, Array]:
     layout = hom_basis(rep, rep).layout
     leading, rows = x.shape[:-1], math.prod(x.shape[:-1])
     pieces = to_spectral(layout, layout.in_side, x.reshape(rows, rep.size))
     found: dict[str, Array] = {}
     for batch, order, piece in zip(layout.batches, layout.in_side.copy_orders, pieces, strict=True):
-        count, q, s = len(batch.irreps), batch.quotient, batch.algebra
-        copies = piece.shape[-1] // s
-        split = piece.reshape(count, rows, q, copies, s).transpose(0, 1, 3, 2, 4)
-        split = split.reshape(count, rows, copies, q * s)
+        count, q, width = len(batch.irreps), batch.quotient, piece.shape[-1]
+        split = piece.reshape(count, rows, q, width // batch.algebra, batch.algebra)
         if order is not None:
-            split = split[:, :, np.argsort(order)]
-        for index, (irrep, name) in enumerate(zip(batch.irreps, batch.names, strict=True)):
-            moved = _rotate(rep, irrep, split[index], inverse=False)
-            found[name] = moved.reshape(*leading, *moved.shape[1:])
+            split = split[:, :, :, np.argsort(order)]
+        split = split.reshape(count, *leading, q, width)
+        for index, name in enumerate(batch.names):
+            found[name] = split[index]
     return found
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def from_irreps(
-    rep: Representation, coordinates: Mapping[str, Float[Array, "*batch m d"]]
+def from_blocks(
+    rep: Representation, blocks: Mapping[str, Float[Array, "*batch q width"]]
 ) -> Float[Array, "*batch n"]:
-    """The inverse of `to_irreps`."""
+    """The inverse of `to_blocks`."""
     layout = hom_basis(rep, rep).layout
-    first = next(iter(coordinates.values()))
+    first = next(iter(blocks.values()))
     leading, rows = first.shape[:-2], math.prod(first.shape[:-2])
     pieces = []
     for batch, order in zip(layout.batches, layout.in_side.copy_orders, strict=True):
         count, q, s = len(batch.irreps), batch.quotient, batch.algebra
-        stacked = jnp.stack(
-            [
-                _rotate(
-                    rep, i, coordinates[n].reshape(rows, *coordinates[n].shape[-2:]), inverse=True
-                )
-                for i, n in zip(batch.irreps, batch.names, strict=True)
-            ]
-        )
+        stacked = jnp.stack([blocks[name] for name in batch.names])
+        width = stacked.shape[-1]
         if order is not None:
-            stacked = stacked[:, :, order]
-        copies = stacked.shape[2]
-        split = stacked.reshape(count, rows, copies, q, s).transpose(0, 1, 3, 2, 4)
-        pieces.append(split.reshape(count, rows * q, copies * s))
+            stacked = stacked.reshape(count, rows, q, width // s, s)[:, :, :, order]
+        pieces.append(stacked.reshape(count, rows * q, width))
     y = from_spectral(layout, layout.in_side, pieces, rows, first.dtype)
     return y.reshape(*leading, rep.size)
+
+
+def to_irreps(
+    rep: Representation, x: Float[Array, "*batch n"]
+) -> dict[str, Float[Array, "*batch m d"]]:
+    """Spectral coordinates of vectors, ``xh = Q^T x``, copy by copy.
+
+    Args:
+        rep: The representation that acts on the last axis.
+        x: ``(..., n)``.
+
+    Returns:
+        Irrep name to ``(..., m, d)``: copies in the order of ``rep.irreps``, coordinates in the
+        irrep's own basis, irreps in the group's order.
+
+    Raises:
+        TypeError: If ``x`` is not of floating numbers.
+    """
+    found = {}
+    for (name, block), irrep in zip(to_blocks(rep, x).items(), rep.multiplicities, strict=True):
+        data = rep.group.irrep_data(irrep)
+        q, s = data.size // data.endomorphism_dimension, data.endomorphism_dimension
+        copies = block.shape[-1] // s
+        split = jnp.swapaxes(block.reshape(*block.shape[:-2], q, copies, s), -3, -2)
+        split = split.reshape(*block.shape[:-2], copies, data.size)
+        found[name] = _rotate(rep, irrep, split, inverse=False)
+    return found
+
+
+def from_irreps(
+    rep: Representation, coordinates: Mapping[str, Float[Array, "*batch m d"]]
+) -> Float[Array, "*batch n"]:
+    """The inverse of `to_irreps`."""
+    blocks = {}
+    for name, irrep in zip(irrep_names(rep), rep.multiplicities, strict=True):
+        data = rep.group.irrep_data(irrep)
+        q, s = data.size // data.endomorphism_dimension, data.endomorphism_dimension
+        moved = _rotate(rep, irrep, coordinates[name], inverse=True)
+        split = jnp.swapaxes(moved.reshape(*moved.shape[:-1], q, s), -3, -2)
+        blocks[name] = split.reshape(*moved.shape[:-2], q, moved.shape[-2] * s)
+    return from_blocks(rep, blocks)
 
 
 def irrep_names(rep: Representation) -> tuple[str, ...]:

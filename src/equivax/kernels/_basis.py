@@ -16,7 +16,7 @@ from ..hom import at_least_float32
 from ..representations import Representation
 from ..spaces import GSpace
 from ._blocks import DEPENDENT
-from ._contraction import contract, project_coefficients
+from ._contraction import contract, prefers_factors, project_coefficients, sampled, unsampled
 from ._elements import Elements, Solved, attributes, enumerate_elements, names
 from ._parts import Part, Recipe
 from ._tables import dense, patterns
@@ -257,16 +257,18 @@ jax.tree_util.register_static(SteerableBasis)
 @functools.partial(jax.jit, static_argnums=0)
 def _expand(basis: SteerableBasis, coeffs: Array) -> Array:
     wide = coeffs.astype(at_least_float32(coeffs.dtype))
-    full = contract(basis, wide)
+    factored = prefers_factors(((basis, math.prod(coeffs.shape[:-1])),))
+    full = sampled(basis, contract(basis, wide, factored), factored)
     return full.reshape(*full.shape[:-1], *basis.kernel).astype(coeffs.dtype)
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _coefficients(basis: SteerableBasis, kernel: Array) -> Array:
     leading = kernel.shape[: kernel.ndim - 2 - len(basis.kernel)]
+    factored = prefers_factors(((basis, math.prod(leading)),))
     flat = kernel.reshape(*leading, basis.out_rep.size, basis.in_rep.size, basis.taps)
-    wide = flat.astype(at_least_float32(kernel.dtype))
-    return project_coefficients(basis, wide).astype(kernel.dtype)
+    wide = unsampled(basis, flat.astype(at_least_float32(kernel.dtype)), factored)
+    return project_coefficients(basis, wide, factored).astype(kernel.dtype)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -18,7 +18,7 @@ from ..representations import Representation, as_representation
 from ..spaces import GSpace
 from ._assembly import Fields, assemble, fields_of, take_apart
 from ._basis import BasisFilter, SteerableBasis, pair_basis
-from ._contraction import contract, project_coefficients
+from ._contraction import contract, prefers_factors, project_coefficients, sampled, unsampled
 from ._factory import check_group, check_space
 from ._options import FrequencyCutoff, Numbers, make_recipe
 from ._parts import Recipe
@@ -439,22 +439,29 @@ def _warn_unused(basis: TypeBasis, caller: str) -> None:
 @functools.partial(jax.jit, static_argnums=0)
 def _expand(basis: TypeBasis, coeffs: dict[str, Array]) -> Array:
     dtype = jnp.result_type(*coeffs.values())
-    wide = at_least_float32(dtype)
+    wide, one, factored = at_least_float32(dtype), basis.pairs[0].basis, _is_factored(basis)
     blocks = {
-        (pair.out_kind, pair.in_kind): contract(pair.basis, coeffs[pair.key].astype(wide))
+        (pair.out_kind, pair.in_kind): contract(pair.basis, coeffs[pair.key].astype(wide), factored)
         for pair in basis.pairs
     }
-    taps = basis.pairs[0].basis.taps
-    kernel = assemble(blocks, basis.out_fields, basis.in_fields, taps, wide)
+    kernel = assemble(blocks, basis.out_fields, basis.in_fields)
+    kernel = sampled(one, kernel, factored)
     return kernel.reshape(*kernel.shape[:2], *basis.kernel).astype(dtype)
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _coefficients(basis: TypeBasis, kernel: Array) -> dict[str, Array]:
+    factored = _is_factored(basis)
     wide = kernel.astype(at_least_float32(kernel.dtype)).reshape(*kernel.shape[:2], -1)
+    wide = unsampled(basis.pairs[0].basis, wide, factored)
     wanted = [(pair.out_kind, pair.in_kind) for pair in basis.pairs]
     blocks = take_apart(wide, basis.out_fields, basis.in_fields, wanted)
     return {
-        pair.key: project_coefficients(pair.basis, block).astype(kernel.dtype)
+        pair.key: project_coefficients(pair.basis, block, factored).astype(kernel.dtype)
         for pair, block in zip(basis.pairs, blocks, strict=True)
     }
+
+
+def _is_factored(basis: TypeBasis) -> bool:
+    pairs = [(p.basis, len(p.in_fields) * len(p.out_fields)) for p in basis.pairs]
+    return prefers_factors(tuple(pairs))

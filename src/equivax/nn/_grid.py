@@ -45,7 +45,7 @@ def as_tuple(value: Any, dim: int, caller: str, argument: str, minimum: int) -> 
     """
     takes = f"expected an integer >= {minimum}, or {dim} of them"
     several = isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, (str, bytes))
-    entries = list(value) if several else [value] * dim
+    entries: list[Any] = list(value) if several else [value] * dim
     if len(entries) != dim:
         raise ValueError(f"{caller}: {argument}: {takes}, got {value!r}")
     for entry in entries:

@@ -1,0 +1,14 @@
+"""Normalisation layers."""
+
+from ._batch import AbstractBatchNorm as AbstractBatchNorm
+from ._batch import BatchNormOptions as BatchNormOptions
+from ._field_norm import FieldNorm as FieldNorm
+from ._gnorm import GNormBatchNorm as GNormBatchNorm
+from ._layer import LayerNorm as LayerNorm
+from ._layer import RMSNorm as RMSNorm
+from ._pooled import IIDBatchNorm as IIDBatchNorm
+from ._pooled import InducedNormBatchNorm as InducedNormBatchNorm
+from ._pooled import InnerBatchNorm as InnerBatchNorm
+from ._pooled import NormBatchNorm as NormBatchNorm
+from ._running import Moments as Moments
+from ._running import RunningMoments as RunningMoments

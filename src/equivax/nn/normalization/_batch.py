@@ -1,0 +1,332 @@
+"""What all batch norms share: running statistics, options, the map at inference, its export.
+
+A batch norm says what it measures (`_statistics`) and how it divides by it (`_normalised`). When
+statistics are taken, from which axes, how they run and which of them are used is written here.
+"""
+
+from __future__ import annotations
+
+import abc
+import math
+from collections.abc import Hashable, Sequence
+from typing import Any, TypedDict, cast
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ...hom import at_least_float32
+from ...representations import Representation
+from .._module import AbstractStatefulModule, channel_axis, representation_of
+from ._layer import checked_eps
+from ._pointwise_map import plain_map
+
+MODES = ("batch", "ema")
+
+AxisName = Hashable | Sequence[Hashable] | None
+
+
+def mean_over(axis_name: AxisName, x: Array) -> Array:
+    """The mean over named axes of ``vmap`` or ``pmap``, if there are any."""
+    return x if axis_name is None else jax.lax.pmean(x, axis_name)  # pyright: ignore[reportArgumentType]
+
+
+class BatchNormOptions(TypedDict, total=False):
+    """What every batch norm takes by keyword.
+
+    Attributes:
+        eps: Added to the variance, positive; default 1e-5.
+        momentum: Weight of the **new** statistic in the running one, default 0.1 (Equinox's own
+            0.99 is the weight of the old one); None for the plain average over all batches.
+        affine: Whether to learn scales (1 at the start) and, where an invariant vector exists and
+            means are taken, biases (0 at the start); default True.
+        axis_name: Named axes of ``vmap``, ``pmap`` or ``shard_map`` to average over too.
+        mode: ``"batch"`` (default) divides in training by the statistics of the batch; ``"ema"`` by
+            the just updated running ones.
+        track_running_stats: With False there are no running statistics: those of the batch are used
+            in training and at inference, and no state is written. Default True.
+        inference: Whether to use running statistics; `equinox.nn.inference_mode` sets it.
+        dtype: Of the parameters; JAX's default float if None. Statistics have at least float32.
+    """
+
+    eps: float
+    momentum: float | None
+    affine: bool
+    axis_name: AxisName
+    mode: str
+    track_running_stats: bool
+    inference: bool
+    dtype: Any
+
+
+class AbstractBatchNorm(AbstractStatefulModule):
+    """Interface of batch norms, ``y = (x - mean) w / sqrt(variance + eps) + bias``.
+
+    Statistics are taken over all batch axes, all points and named axes, in at least float32 and in
+    two passes (the mean, then squared differences). Gradients flow through those of the batch.
+    ``running`` holds ``(means, variances, number of batches)``: 0, 1 and 0 at the start; variances
+    there are unbiased, with the factor ``N / (N - 1)`` (1 if ``N = 1``).
+
+    Law: ``f(rho(g) x) = rho(g) f(x)`` if the whole batch moves; at inference for every example.
+
+    Shapes: ``(..., C, *spatial)``, unchanged.
+
+    Attributes:
+        weight: One scale per variance, or None.
+        bias: Invariant biases, or None.
+        running: Where the running statistics live, or None.
+        in_type: Type of the input.
+        out_type: The same.
+        eps: Added to the variance.
+        momentum: Weight of the new statistic, or None.
+        axis_name: Named axes to average over.
+        mode: ``"batch"`` or ``"ema"``.
+        correction: 1 if training divides by unbiased variances too.
+        inference: Whether running statistics are used.
+    """
+
+    weight: Float[Array, " variances"] | None
+    bias: Float[Array, " biases"] | None
+    running: eqx.nn.StateIndex | None
+    in_type: Any = eqx.field(static=True)
+    out_type: Any = eqx.field(static=True)
+    eps: float = eqx.field(static=True)
+    momentum: float | None = eqx.field(static=True)
+    axis_name: AxisName = eqx.field(static=True)
+    mode: str = eqx.field(static=True)
+    correction: int = eqx.field(static=True)
+    inference: bool
+
+    # ---- what a batch norm is ----------------------------------------------------------------
+
+    @abc.abstractmethod
+    def _coordinates(self, x: Array) -> Any:
+        """What the statistics are taken of, from an array ``(..., C, *spatial)``."""
+
+    @abc.abstractmethod
+    def _statistics(self, values: Any) -> tuple[Array, Array]:
+        """Means and biased variances of `_coordinates`, over batch, points and named axes."""
+
+    @abc.abstractmethod
+    def _normalised(self, values: Any, mean: Array, variance: Array, x: Array) -> Array:
+        """The output from `_coordinates`, with the shape of ``x``."""
+
+    @abc.abstractmethod
+    def _applied(self, x: Array, mean: Array, variance: Array) -> Array:
+        """The affine map with given statistics, in the fewest steps."""
+
+    @abc.abstractmethod
+    def _affine_map(self, mean: Array, variance: Array) -> tuple[Array, Array]:
+        """Scale ``(C,)`` or matrix ``(C, C)``, and shift ``(C,)``, with given statistics."""
+
+    @property
+    def _multiplicity(self) -> Any:
+        """How many vectors of one point of one example a variance is the average of."""
+        return 1.0
+
+    # ---- construction ------------------------------------------------------------------------
+
+    def _start(
+        self,
+        in_type: Any,
+        *,
+        means: int,
+        variances: int,
+        biases: int,
+        correction: int,
+        options: BatchNormOptions,
+    ) -> None:
+        """Checks the options and sets all fields; called by ``__init__``."""
+        name = type(self).__name__
+        known = tuple(BatchNormOptions.__annotations__)
+        for option in options:
+            if option not in known:
+                raise TypeError(f"{name}: unknown option {option!r}; it takes {', '.join(known)}")
+        momentum = options.get("momentum", 0.1)
+        if momentum is not None and not 0 < momentum <= 1:
+            raise ValueError(
+                f"{name}: momentum: expected a weight of the new statistic in (0, 1] or None, got "
+                f"{momentum}"
+            )
+        mode = options.get("mode", "batch")
+        if mode not in MODES:
+            raise ValueError(f"{name}: mode: expected 'batch' or 'ema', got {mode!r}")
+        tracked = _flag(name, "track_running_stats", options.get("track_running_stats", True))
+        if mode == "ema" and not tracked:
+            raise ValueError(
+                f"{name}: mode: 'ema' divides by running statistics, got track_running_stats=False;"
+                " use mode='batch'"
+            )
+        axis_name = options.get("axis_name")
+        if isinstance(axis_name, list):
+            axis_name = tuple(axis_name)
+        try:
+            hash(axis_name)
+        except TypeError:
+            raise TypeError(
+                f"{name}: axis_name: expected a name or a tuple of names, got {axis_name!r}"
+            ) from None
+        dtype = jnp.dtype(options.get("dtype") or jnp.result_type(float))
+        if not jnp.issubdtype(dtype, jnp.floating):
+            raise ValueError(f"{name}: dtype: expected a floating dtype, got {dtype}")
+        affine = _flag(name, "affine", options.get("affine", True))
+        self.in_type = in_type
+        self.out_type = in_type
+        self.weight = jnp.ones((variances,), dtype) if affine else None
+        self.bias = jnp.zeros((biases,), dtype) if affine and biases else None
+        kind = at_least_float32(dtype)
+        start = (jnp.zeros((means,), kind), jnp.ones((variances,), kind), jnp.zeros((), jnp.int32))
+        self.running = eqx.nn.StateIndex(start) if tracked else None
+        self.eps = checked_eps(name, options.get("eps", 1e-5))
+        self.momentum = None if momentum is None else float(momentum)
+        self.axis_name = axis_name
+        self.mode = mode
+        self.correction = correction
+        self.inference = _flag(name, "inference", options.get("inference", False))
+
+    @property
+    def _rep(self) -> Representation:
+        return representation_of(self.in_type, type(self).__name__, "in_type")
+
+    # ---- the call ----------------------------------------------------------------------------
+
+    def _forward(
+        self, x: Float[Array, "..."], state: eqx.nn.State, key: Any = None
+    ) -> tuple[Float[Array, "..."], eqx.nn.State]:
+        wide = x.astype(at_least_float32(x.dtype))
+        if self.inference and self.running is not None:
+            mean, variance, _ = self._stored(state)
+            y = self._applied(wide, mean.astype(wide.dtype), variance.astype(wide.dtype))
+            return y.astype(x.dtype), state
+        bessel = self._bessel(x)
+        values = self._coordinates(wide)
+        mean, variance = self._statistics(values)
+        unbiased = variance * jnp.asarray(bessel, variance.dtype)
+        if self.correction:
+            variance = unbiased
+        if self.running is not None and not self.inference:
+            old_mean, old_variance, count = self._stored(state)
+            new = self._updated(old_mean, old_variance, count, mean, unbiased)
+            state = state.set(self.running, jax.lax.stop_gradient(new))
+            if self.mode == "ema":
+                mean, variance = (v.astype(wide.dtype) for v in new[:2])
+        return self._normalised(values, mean, variance, wide).astype(x.dtype), state
+
+    def _updated(
+        self, mean: Array, variance: Array, count: Array, new_mean: Array, new_variance: Array
+    ) -> tuple[Array, Array, Array]:
+        """Running statistics after one more batch."""
+        kind = mean.dtype
+        count = count + 1
+        rate = 1 / count.astype(kind) if self.momentum is None else jnp.asarray(self.momentum, kind)
+        return (
+            (1 - rate) * mean + rate * new_mean.astype(kind),
+            (1 - rate) * variance + rate * new_variance.astype(kind),
+            count,
+        )
+
+    def _bessel(self, x: Array) -> Any:
+        """``N / (N - 1)`` for each variance, 1 where ``N = 1``.
+
+        Raises:
+            ValueError: If there is nothing to average.
+        """
+        axis = x.ndim + channel_axis(self.in_type)
+        samples = math.prod(n for i, n in enumerate(x.shape) if i != axis)
+        if samples == 0:
+            raise ValueError(
+                f"{type(self).__name__}: x: expected at least one example and one point to take "
+                f"statistics of, got shape {x.shape}"
+            )
+        if self.axis_name is not None:
+            samples *= jax.lax.psum(1, cast(Any, self.axis_name))
+        count = samples * np.asarray(self._multiplicity, np.float64)
+        return count / np.maximum(count - 1, 1) if np.ndim(count) else count / max(count - 1, 1.0)
+
+    def _average(self, values: Array, axes: tuple[int, ...]) -> Array:
+        """The mean over some axes and the named ones."""
+        return mean_over(self.axis_name, jnp.mean(values, axis=axes))
+
+    def _stored(self, state: Any) -> tuple[Array, Array, Array]:
+        name = type(self).__name__
+        if self.running is None:
+            raise ValueError(
+                f"{name}: there are no running statistics, got track_running_stats=False; build it "
+                "with track_running_stats=True"
+            )
+        if not isinstance(state, eqx.nn.State):
+            raise TypeError(
+                f"{name}: state: expected the equinox.nn.State of the model, got "
+                f"{type(state).__name__}; equinox.nn.make_with_state makes both"
+            )
+        return state.get(self.running)
+
+    # ---- at inference ------------------------------------------------------------------------
+
+    def inference_map(self, state: eqx.nn.State) -> tuple[Array, Array]:
+        """The affine map of the layer at inference, to be folded into a linear layer before it.
+
+        Args:
+            state: Where the running statistics live.
+
+        Returns:
+            ``(scale, shift)`` with ``y = scale x + shift`` at every point: a scale ``(C,)`` for
+            each channel, or a matrix ``(C, C)`` where fields are turned; and a shift ``(C,)``.
+
+        Raises:
+            ValueError: If there are no running statistics.
+        """
+        mean, variance, _ = self._stored(state)
+        return self._affine_map(mean, variance)
+
+    def export(self, state: eqx.nn.State) -> eqx.nn.Linear | eqx.nn.Conv:
+        """The layer at inference: `equinox.nn.Linear` for vectors, else a 1 x 1 convolution.
+
+        The convolution has one group per channel, or the smallest blocks of channels that hold
+        whole fields.
+
+        Args:
+            state: Where the running statistics live.
+
+        Raises:
+            ValueError: If there are no running statistics.
+        """
+        scale, shift = self.inference_map(state)
+        return plain_map(scale, shift, -1 - channel_axis(self.in_type), self._rep)
+
+    def _factor(self, variance: Array) -> Array:
+        """``w / sqrt(v + eps)``, one number per variance."""
+        factor = 1 / jnp.sqrt(variance + self.eps)
+        return factor if self.weight is None else factor * self.weight.astype(variance.dtype)
+
+
+def check_fields(
+    caller: str, rep: Representation, admits: Any, complaint: str, instead: str
+) -> None:
+    """Refuses a type with a field that the layer does not take.
+
+    Args:
+        caller: Name of the layer.
+        rep: Its type.
+        admits: Whether a field is taken.
+        complaint: What is wrong with a field that is not.
+        instead: A layer that would do.
+
+    Raises:
+        ValueError: Naming the first such field.
+    """
+    index = 0
+    for field, count in rep.runs:
+        if not admits(field):
+            raise ValueError(
+                f"{caller}: in_type: field {index} ({field.name}) {complaint}; {instead}"
+            )
+        index += count
+
+
+def _flag(caller: str, argument: str, value: Any) -> bool:
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{caller}: {argument}: expected True or False, got {value!r}")
+    return bool(value)

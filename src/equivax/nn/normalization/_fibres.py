@@ -1,0 +1,140 @@
+"""Fields in the coordinates of their irreps, with the channels left where they are.
+
+Equal fields are one array ``(batch, fields, size, points)``, a view of ``(..., C, *spatial)``: a
+change of basis is then a batch of small products, and no activation is moved.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ...hom import HIGHEST
+from ...representations import Representation, trivial
+from ...representations._summand import Summand
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Fibre:
+    """Equal fields, adjacent after the gather.
+
+    Attributes:
+        summand: Their representation.
+        fields: Their numbers.
+        start: First channel after the gather.
+        channels: Where their channels are, ``(fields, size)``.
+        basis: The change of basis; None where the channels serve as coordinates.
+        trivial: Positions of the trivial coordinates.
+    """
+
+    summand: Summand
+    fields: np.ndarray
+    start: int
+    channels: np.ndarray
+    basis: np.ndarray | None
+    trivial: np.ndarray
+
+    @property
+    def stop(self) -> int:
+        """One past the last channel after the gather."""
+        return self.start + self.channels.size
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FibrePlan:
+    """All fields of a type.
+
+    Attributes:
+        fibres: One entry per distinct field.
+        gather: Channel order that makes equal fields adjacent, or None if they are.
+        scatter: Its inverse.
+    """
+
+    fibres: tuple[Fibre, ...]
+    gather: np.ndarray | None
+    scatter: np.ndarray | None
+
+    def split(self, x: Array, axis: int) -> list[Float[Array, "batch fields size points"]]:
+        """Views of the fields of ``x``, whose channel axis is the negative number ``axis``."""
+        if self.gather is not None:
+            x = jnp.take(x, self.gather, axis=axis)
+        place = x.ndim + axis
+        batch, points = math.prod(x.shape[:place]), math.prod(x.shape[place + 1 :])
+        flat = x.reshape(batch, x.shape[axis], points)
+        pieces = []
+        for fibre in self.fibres:
+            part = flat if len(self.fibres) == 1 else flat[:, fibre.start : fibre.stop]
+            pieces.append(part.reshape(batch, *fibre.channels.shape, points))
+        return pieces
+
+    def join(self, pieces: Sequence[Array], like: Array, axis: int) -> Array:
+        """The inverse of `split`."""
+        flat = [
+            piece.reshape(piece.shape[0], fibre.channels.size, piece.shape[-1])
+            for fibre, piece in zip(self.fibres, pieces, strict=True)
+        ]
+        x = flat[0] if len(flat) == 1 else jnp.concatenate(flat, axis=1)
+        x = x.reshape(like.shape)
+        return x if self.scatter is None else jnp.take(x, self.scatter, axis=axis)
+
+
+@functools.lru_cache(maxsize=512)
+def fibre_plan(rep: Representation) -> FibrePlan:
+    """The plan of a representation."""
+    sizes = np.array([summand.size for summand, _ in rep.data])
+    counts = np.array([count for _, count in rep.data])
+    first_field = np.concatenate([[0], np.cumsum(counts)])
+    first_channel = np.concatenate([[0], np.cumsum(counts * sizes)])
+    identity = trivial(rep.group).irreps[0]
+    distinct = tuple(dict.fromkeys(summand for summand, _ in rep.data))
+    fibres, start = [], 0
+    for summand in distinct:
+        runs = [i for i, (other, _) in enumerate(rep.data) if other == summand]
+        fields = np.concatenate([np.arange(first_field[i], first_field[i + 1]) for i in runs])
+        channels = np.concatenate(
+            [np.arange(first_channel[i], first_channel[i + 1]) for i in runs]
+        ).reshape(len(fields), summand.size)
+        plain = summand.is_diagonal_basis or (
+            len(summand.irreps) == 1 and summand.irreps[0] != identity
+        )
+        fibres.append(
+            Fibre(
+                summand=summand,
+                fields=fields.astype(np.int32),
+                start=start,
+                channels=channels.astype(np.int32),
+                basis=None if plain else summand.change_of_basis,
+                trivial=summand.columns_of(identity).reshape(-1).astype(np.int32),
+            )
+        )
+        start += channels.size
+    # int32: an int64 index that JAX meets under both settings of x64 in one process is an error.
+    gather = np.concatenate([f.channels.reshape(-1) for f in fibres]).astype(np.int32)
+    if len(rep.data) == len(distinct):
+        return FibrePlan(tuple(fibres), None, None)
+    return FibrePlan(tuple(fibres), gather, np.argsort(gather).astype(np.int32))
+
+
+def turned(
+    matrix: Float[Array, "*fields out size"] | np.ndarray,
+    z: Float[Array, "batch fields size points"],
+) -> Float[Array, "batch fields out points"]:
+    """A matrix, or one for each field, times every fibre; at the highest precision."""
+    matrix = jnp.asarray(matrix, z.dtype)
+    batch, fields, size, points = z.shape
+    if points >= size:
+        # Repeated over the batch the matrix is still small beside z, and the product then comes
+        # out in the order of its input.
+        repeated = jnp.broadcast_to(matrix, (batch, fields, *matrix.shape[-2:]))
+        dimensions = (((3,), (2,)), ((0, 1), (0, 1)))
+        return jax.lax.dot_general(repeated, z, dimensions, precision=HIGHEST)
+    rows = jnp.swapaxes(z, -1, -2)
+    spec = "bfps,cs->bfpc" if matrix.ndim == 2 else "bfps,fcs->bfpc"
+    return jnp.swapaxes(jnp.einsum(spec, rows, matrix, precision=HIGHEST), -1, -2)

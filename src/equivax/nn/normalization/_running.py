@@ -1,0 +1,225 @@
+"""`RunningMoments`: exponentially weighted means and covariances, as coefficients of Hom_G."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ...hom import HomBasis, hom_basis, invariant_vector, to_irreps, trivial_count
+from ...representations import Representation, check_same_group, trivial
+from ...stats import moment_coefficients
+from .._module import AbstractStatefulModule, representation_of
+from ._batch import AxisName, mean_over
+
+
+class Moments(eqx.Module):
+    """Invariant means and commuting covariances, kept as coefficients.
+
+    Attributes:
+        mean_coeffs: Trivial coordinates of the means of ``x`` and ``y``.
+        cov_coeffs: Coefficients of the covariances ``xx``, ``yy`` and ``yx``.
+        in_type: Type of ``x``.
+        out_type: Type of ``y``.
+    """
+
+    mean_coeffs: tuple[Array, Array]
+    cov_coeffs: tuple[dict[str, Array], dict[str, Array], dict[str, Array]]
+    in_type: Any = eqx.field(static=True)
+    out_type: Any = eqx.field(static=True)
+
+    @property
+    def mean_x(self) -> Float[Array, " n_in"]:
+        """``E X``."""
+        return _expand(representation_of(self.in_type, "Moments", "in_type"), self.mean_coeffs[0])
+
+    @property
+    def mean_y(self) -> Float[Array, " n_out"]:
+        """``E Y``."""
+        return _expand(representation_of(self.out_type, "Moments", "out_type"), self.mean_coeffs[1])
+
+    @property
+    def cov_xx(self) -> Float[Array, "n_in n_in"]:
+        """``Cov(X, X)``."""
+        return hom_basis(self.in_type, self.in_type).synthesize(self.cov_coeffs[0])
+
+    @property
+    def cov_yy(self) -> Float[Array, "n_out n_out"]:
+        """``Cov(Y, Y)``."""
+        return hom_basis(self.out_type, self.out_type).synthesize(self.cov_coeffs[1])
+
+    @property
+    def cov_yx(self) -> Float[Array, "n_out n_in"]:
+        """``Cov(Y, X)``."""
+        return hom_basis(self.in_type, self.out_type).synthesize(self.cov_coeffs[2])
+
+
+class RunningMoments(AbstractStatefulModule):
+    """Exponentially weighted moments of jointly invariant data, exact and without start-up bias.
+
+    With ``a_t = a / (1 - (1 - a)^t)``, ``delta`` the batch mean minus the running mean and
+    ``C_batch`` the maximum-likelihood covariance of the batch:
+    ``C <- (1 - a_t) C + a_t C_batch + a_t (1 - a_t) delta delta^T``,
+    ``mean <- mean + a_t delta``. This equals weighting every sample directly. Gradients flow
+    through the current batch only.
+
+    Call ``layer(x, state)``, or ``layer(x, state, y=y)`` with an output type.
+
+    Law: the moments do not change if the batch moves.
+
+    Shapes: ``x (..., n_in)``, ``y (..., n_out)``; all leading axes are samples.
+    """
+
+    running: eqx.nn.StateIndex
+    in_type: Any = eqx.field(static=True)
+    out_type: Any = eqx.field(static=True)
+    momentum: float = eqx.field(static=True)
+    axis_name: AxisName = eqx.field(static=True)
+    inference: bool
+
+    def __init__(
+        self,
+        in_type: Any,
+        out_type: Any = None,
+        *,
+        momentum: float = 0.1,
+        axis_name: AxisName = None,
+        inference: bool = False,
+        dtype: Any = None,
+    ) -> None:
+        """Starts without data.
+
+        Args:
+            in_type: Type of ``x``.
+            out_type: Type of ``y``; default that of ``x``.
+            momentum: Weight of the newest batch, in (0, 1].
+            axis_name: Named axes of ``vmap`` or ``pmap`` whose samples count as one batch.
+            inference: Whether to return the running moments without an update.
+            dtype: Of the statistics; JAX's default float if None.
+
+        Raises:
+            ValueError: If ``momentum`` is not in (0, 1] or the groups differ.
+            TypeError: If an argument is no type.
+        """
+        if not 0 < momentum <= 1:
+            raise ValueError(f"RunningMoments: momentum: expected in (0, 1], got {momentum}")
+        out_type = in_type if out_type is None else out_type
+        self.in_type = in_type
+        self.out_type = out_type
+        self.momentum = float(momentum)
+        self.axis_name = axis_name
+        self.inference = inference
+        dtype = jnp.result_type(float) if dtype is None else dtype
+        check_same_group("RunningMoments", *self._reps)
+        means = tuple(jnp.zeros((trivial_count(rep),), dtype) for rep in self._reps)
+        zeros = tuple(
+            {block.name: jnp.zeros(block.shape, dtype) for block in basis.blocks}
+            for basis in self._bases
+        )
+        self.running = eqx.nn.StateIndex((means, zeros, jnp.zeros((), jnp.int32)))
+
+    @property
+    def _reps(self) -> tuple[Representation, Representation]:
+        return (
+            representation_of(self.in_type, "RunningMoments", "in_type"),
+            representation_of(self.out_type, "RunningMoments", "out_type"),
+        )
+
+    @property
+    def _bases(self) -> tuple[HomBasis, HomBasis, HomBasis]:
+        x, y = self._reps
+        return hom_basis(x, x), hom_basis(y, y), hom_basis(x, y)
+
+    def _forward(
+        self, x: Float[Array, "..."], state: eqx.nn.State, key: Any = None, *, y: Any = None
+    ) -> tuple[Moments, eqx.nn.State]:
+        means, covariances, count = state.get(self.running)
+        if not self.inference:
+            means, covariances, count = self._updated(x, y, means, covariances, count)
+            state = state.set(self.running, jax.lax.stop_gradient((means, covariances, count)))
+        return Moments(means, covariances, self.in_type, self.out_type), state
+
+    def _updated(self, x: Array, y: Any, means: Any, covariances: Any, count: Array) -> Any:
+        source, target = self._reps
+        if y is None and self.in_type != self.out_type:
+            raise ValueError("RunningMoments: y: expected an array of the output type, got None")
+        y = x if y is None else jnp.asarray(y)
+        if not jnp.issubdtype(y.dtype, jnp.floating):
+            raise TypeError(f"RunningMoments: y: expected floating numbers, got dtype {y.dtype}")
+        if y.shape != (*x.shape[:-1], target.size):
+            raise ValueError(
+                f"RunningMoments: y: expected {(*x.shape[:-1], target.size)}, got {y.shape}"
+            )
+        dtype = means[0].dtype
+        xs = x.reshape(-1, source.size).astype(dtype)
+        ys = y.reshape(-1, target.size).astype(dtype)
+        if not len(xs):
+            raise ValueError("RunningMoments: x: expected at least one sample, got none")
+        share = jnp.full((len(xs),), 1 / len(xs), dtype)
+        count = count + 1
+        rate = self.momentum / (1 - (1 - self.momentum) ** count.astype(dtype))
+        rate = rate.astype(dtype)
+        batch_means = [
+            mean_over(self.axis_name, _trivial_mean(rep, data))
+            for rep, data in zip((source, target), (xs, ys), strict=True)
+        ]
+        # Centred here and not below, since the mean is that of all named axes.
+        xs = xs - _expand(source, batch_means[0])
+        ys = ys - _expand(target, batch_means[1])
+        kept_means = jax.lax.stop_gradient(means)
+        deltas = tuple(new - old for new, old in zip(batch_means, kept_means, strict=True))
+        new_means = tuple(old + rate * delta for old, delta in zip(kept_means, deltas, strict=True))
+        pairs = ((xs, xs, 0, 0), (ys, ys, 1, 1), (xs, ys, 0, 1))
+        identity = trivial(source.group).irreps[0]
+        new_covariances = []
+        for basis, old, (left, right, i, o) in zip(self._bases, covariances, pairs, strict=True):
+            batch = moment_coefficients(basis, left, right, share, estimator="ml", centered=False)
+            new = {}
+            for block in basis.blocks:
+                kept = jax.lax.stop_gradient(old[block.name])
+                value = (1 - rate) * kept + rate * mean_over(self.axis_name, batch[block.name])
+                if block.id == identity:
+                    cross = deltas[o][:, None] * deltas[i][None, :]
+                    value = value + rate * (1 - rate) * cross[..., None]
+                new[block.name] = value
+            new_covariances.append(new)
+        return new_means, tuple(new_covariances), count
+
+    def evaluate_output_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """Moments are not an array.
+
+        Raises:
+            TypeError: Always.
+        """
+        raise TypeError("RunningMoments: evaluate_output_shape: the output is Moments, no array")
+
+    def export(self, state: eqx.nn.State) -> Any:
+        """Statistics have no plain counterpart.
+
+        Args:
+            state: Where the statistics live.
+
+        Raises:
+            TypeError: Always; read the moments and use them instead.
+        """
+        raise TypeError(
+            "RunningMoments: export: running statistics are not a layer of Equinox; export the "
+            "layers that use them"
+        )
+
+
+def _trivial_mean(rep: Representation, samples: Float[Array, "N n"]) -> Float[Array, " m0"]:
+    if trivial_count(rep) == 0:
+        return jnp.zeros((0,), samples.dtype)
+    name = rep.group.irrep_data(trivial(rep.group).irreps[0]).name
+    return to_irreps(rep, samples)[name][..., 0].mean(axis=0)
+
+
+def _expand(rep: Representation, coeffs: Float[Array, " m0"]) -> Float[Array, " n"]:
+    if trivial_count(rep) == 0:
+        return jnp.zeros((rep.size,), coeffs.dtype)
+    return invariant_vector(rep, coeffs)

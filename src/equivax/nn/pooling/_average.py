@@ -1,0 +1,80 @@
+"""Means over sliding windows, for any field."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import equinox as eqx
+from jaxtyping import Array, Float
+
+from .._module import AbstractModule
+from .._plain import detached, plain_layer
+from ._sliding import slide_mean, slide_sum
+from ._windows import Windows, make_windows, spatial_type
+
+PLAIN_AVG_POOLS = (eqx.nn.AvgPool1d, eqx.nn.AvgPool2d, eqx.nn.AvgPool3d)
+
+
+class PointwiseAvgPool(AbstractModule):
+    """``y(p) = mean_q x(s p + q - padding)`` over a window, zeros of the padding counted.
+
+    The divisor is the number of positions of the window inside the padded array, so a window that
+    ``ceil_mode`` clips divides by fewer. Law: linear, hence for any field; commutes with the
+    elements that map the grid to itself if and only if ``(L + 2p - k) mod s == 0`` on every axis
+    (else see ``grid_check``).
+
+    Shapes: ``(..., C, *L) -> (..., C, *n)``, ``n = floor((L + 2p - k) / s) + 1``.
+    """
+
+    in_type: Any = eqx.field(static=True)
+    out_type: Any = eqx.field(static=True)
+    windows: Windows = eqx.field(static=True)
+
+    def __init__(
+        self,
+        in_type: Any,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        ceil_mode: bool = False,
+        *,
+        grid_check: str = "warn",
+    ) -> None:
+        """Checks the windows.
+
+        Args:
+            in_type: Any `FieldType`.
+            kernel_size: Taps of the window; an integer, or one per axis, like the next two.
+            stride: Cells from a window to the next; ``kernel_size`` if None.
+            padding: Zeros added on both sides, at most half the kernel.
+            ceil_mode: Whether a last window may reach over the end.
+            grid_check: What to do on a grid where it cannot be exact: "raise", "warn" or "off".
+
+        Raises:
+            ValueError: If a number does not fit.
+            TypeError: If ``in_type`` is no `FieldType`, or a number no integer.
+        """
+        name = "PointwiseAvgPool"
+        type_ = spatial_type(name, in_type, "InvariantPool")
+        self.windows = make_windows(
+            name, type_, kernel_size, stride, padding, 1, ceil_mode, grid_check
+        )
+        self.in_type = in_type
+        self.out_type = in_type
+
+    def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
+        w = self.windows
+        w.check("PointwiseAvgPool", self.in_type, x.shape)
+        return slide_mean(slide_sum, w.kernel_size, w.stride, w.padding, w.ceil_mode, x)
+
+    def export(self) -> eqx.nn.Pool | eqx.nn.Lambda:
+        """`equinox.nn.AvgPool2d` (1d, 3d); in ceil mode a plain function.
+
+        Equinox divides clipped windows by the full size.
+        """
+        w = self.windows
+        if w.ceil_mode:
+            return plain_layer(
+                slide_mean, detached(slide_sum), w.kernel_size, w.stride, w.padding, w.ceil_mode
+            )
+        return PLAIN_AVG_POOLS[len(w.kernel_size) - 1](w.kernel_size, w.stride, w.pairs)

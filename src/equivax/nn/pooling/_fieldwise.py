@@ -1,0 +1,243 @@
+"""Invariant maps on feature fields: one number per field, at every point.
+
+Each takes a plain vector type as well. The peers export only a maximum over fields of one size;
+here every one exports, for any mixture of sizes.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ...representations import Representation
+from .._module import AbstractModule, channel_axis, representation_of
+from .._plain import detached, plain_callable, plain_layer
+from ._per_field import (
+    Shapes,
+    check_permuted,
+    field_blocks,
+    invariant_type,
+    longest,
+    plain_blocks,
+    pool_fields,
+    reduced_channels,
+    single_channels,
+    summed,
+    weighted_sum,
+    whole_fields,
+)
+
+_VANISHES = 1e-9
+"""Weights of an invariant functional below which a field counts as having none."""
+
+
+class GroupPooling(AbstractModule):
+    """``y = max_c x_c`` over the channels ``c`` of every field.
+
+    Law: ``f(rho(g) x) = f(x)``, since ``rho`` permutes the channels of a field (Cohen and Welling
+    2016, section 6.3). With ``reduce=jnp.mean`` any field that has an invariant is taken: ``y`` is
+    the mean over the channels of the invariant part of ``x``, which for a permutation is the mean.
+
+    Shapes: ``(..., C, *spatial) -> (..., fields, *spatial)``, all trivial, in order.
+
+    Example:
+        >>> import equivax as evx
+        >>> space = evx.spaces.rot_on_r2(4)
+        >>> evx.nn.GroupPooling(evx.FieldType(space, 8 * space.regular)).out_type
+        C4 on R2: 8 x irrep(0)
+    """
+
+    in_type: Any = eqx.field(static=True)
+    out_type: Any = eqx.field(static=True)
+    reduce: Callable[..., Array] = eqx.field(static=True)
+
+    def __init__(self, in_type: Any, reduce: Callable[..., Array] = jnp.max) -> None:
+        """Checks that the type admits the reduction.
+
+        Args:
+            in_type: A type whose fields are permutation representations, of any sizes.
+            reduce: ``(array, axis=) -> array``, indifferent to the order along the axis (checked
+                on an example): `jax.numpy.max`, `jax.numpy.mean`, `jax.nn.logsumexp`.
+
+        Raises:
+            ValueError: If a field is not a permutation (for the mean: has no invariant), or
+                ``reduce`` depends on the order.
+            TypeError: If ``reduce`` is not callable or ``in_type`` is no type.
+        """
+        rep = representation_of(in_type, "GroupPooling", "in_type")
+        if not callable(reduce):
+            raise TypeError(
+                f"GroupPooling: reduce: expected a callable such as jnp.max, got {reduce!r}"
+            )
+        if reduce is jnp.mean:
+            _mean_weights(rep)
+        else:
+            _check_symmetric(reduce)
+            reason = "no function of single channels is invariant"
+            check_permuted("GroupPooling", rep, reason, "NormPool")
+        self.in_type = in_type
+        self.out_type = invariant_type(in_type, sum(n for _, n in rep.data))
+        self.reduce = reduce
+
+    def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
+        rep = representation_of(self.in_type, "GroupPooling", "in_type")
+        axis = channel_axis(self.in_type)
+        if self.reduce is jnp.mean and not rep.is_permutation:
+            plan = field_blocks(whole_fields(rep))
+            return weighted_sum(pool_fields, summed, _mean_weights(rep), *plan, axis, x)
+        reduce = functools.partial(reduced_channels, self.reduce)
+        return pool_fields(reduce, *field_blocks(single_channels(rep)), axis, x)
+
+    def export(self) -> eqx.nn.Lambda:
+        """A plain function, for fields of any sizes."""
+        rep = representation_of(self.in_type, "GroupPooling", "in_type")
+        axis = channel_axis(self.in_type)
+        if self.reduce is jnp.mean and not rep.is_permutation:
+            weights = jnp.asarray(_mean_weights(rep), jnp.result_type(float))
+            plan = plain_blocks(whole_fields(rep))
+            parts = (detached(pool_fields), detached(summed))
+            return plain_layer(weighted_sum, *parts, weights, *plan, axis)
+        reduce = jax.tree_util.Partial(detached(reduced_channels), plain_callable(self.reduce))
+        return plain_layer(pool_fields, reduce, *plain_blocks(single_channels(rep)), axis)
+
+
+class NormPool(AbstractModule):
+    """``y = |v|`` for every field ``v``; value and gradient 0 where the field is 0.
+
+    Law: ``f(rho(g) x) = f(x)`` for any orthogonal ``rho`` (Weiler and Cesa 2019, section 2.6).
+
+    Shapes: ``(..., C, *spatial) -> (..., fields, *spatial)``, all trivial, in order.
+    """
+
+    in_type: Any = eqx.field(static=True)
+    out_type: Any = eqx.field(static=True)
+
+    def __init__(self, in_type: Any) -> None:
+        """Plans the pooling.
+
+        Args:
+            in_type: Any type.
+
+        Raises:
+            TypeError: If ``in_type`` is no type.
+        """
+        rep = representation_of(in_type, "NormPool", "in_type")
+        self.in_type = in_type
+        self.out_type = invariant_type(in_type, sum(n for _, n in rep.data))
+
+    def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
+        shapes = whole_fields(representation_of(self.in_type, "NormPool", "in_type"))
+        return pool_fields(longest, *field_blocks(shapes), channel_axis(self.in_type), x)
+
+    def export(self) -> eqx.nn.Lambda:
+        """A plain function."""
+        shapes = whole_fields(representation_of(self.in_type, "NormPool", "in_type"))
+        plan = plain_blocks(shapes)
+        return plain_layer(pool_fields, detached(longest), *plan, channel_axis(self.in_type))
+
+
+class InducedNormPool(AbstractModule):
+    """``y = max_i |v_i|`` over the subfields ``v_i`` of every induced field.
+
+    Law: ``f(rho(g) x) = f(x)``: the group turns the subfields and permutes them (Weiler and Cesa
+    2019, section 2.6). Regular and quotient fields have subfields of one channel. Gradient 0 where
+    the field is 0.
+
+    Shapes: ``(..., C, *spatial) -> (..., fields, *spatial)``, all trivial, in order.
+    """
+
+    in_type: Any = eqx.field(static=True)
+    out_type: Any = eqx.field(static=True)
+    subfields: Shapes = eqx.field(static=True)
+
+    def __init__(self, in_type: Any) -> None:
+        """Finds the subfields.
+
+        Args:
+            in_type: A type whose fields are induced, or permutation representations.
+
+        Raises:
+            ValueError: If a field is neither.
+            TypeError: If ``in_type`` is no type.
+        """
+        rep = representation_of(in_type, "InducedNormPool", "in_type")
+        self.in_type = in_type
+        self.out_type = invariant_type(in_type, sum(n for _, n in rep.data))
+        self.subfields = _subfields(rep)
+
+    def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
+        plan = field_blocks(self.subfields)
+        return pool_fields(longest, *plan, channel_axis(self.in_type), x)
+
+    def export(self) -> eqx.nn.Lambda:
+        """A plain function."""
+        plan = plain_blocks(self.subfields)
+        return plain_layer(pool_fields, detached(longest), *plan, channel_axis(self.in_type))
+
+
+def _subfields(rep: Representation) -> Shapes:
+    """Number and size of the subfields of every field, in runs."""
+    runs, index = [], 0
+    for field, count in rep.runs:
+        if field.induced_from is not None:
+            size = field.induced_from[1].size
+            runs.append((field.size // size, size, count))
+        elif field.is_permutation:
+            runs.append((field.size, 1, count))
+        else:
+            raise ValueError(
+                f"InducedNormPool: in_type: field {index}, {field.name}, is neither induced from a "
+                "subgroup nor a permutation representation, so it has no subfields that "
+                f"{rep.group.name} permutes; use NormPool"
+            )
+        index += count
+    return tuple(runs)
+
+
+@functools.lru_cache(maxsize=512)
+def _mean_weights(rep: Representation) -> Float[np.ndarray, " size"]:
+    """Per channel, its weight in the mean over the channels of the invariant part of its field.
+
+    Raises:
+        ValueError: If the invariants of a field are absent, or of mean 0.
+    """
+    identity = rep.group.irrep_ids(0)[0]
+    weights, index = [], 0
+    for summand, count in rep.data:
+        chosen = summand.columns_of(identity).ravel()
+        invariants = summand.change_of_basis[:, chosen]
+        row = invariants @ invariants.sum(axis=0) / summand.size
+        if np.abs(row).max(initial=0.0) < _VANISHES:
+            raise ValueError(
+                f"GroupPooling: in_type: field {index}, {summand.name}, has no invariant of mean "
+                f"other than 0 under {rep.group.name}, so its mean over the group says nothing; "
+                "use NormPool"
+            )
+        weights.append(np.tile(row, count))
+        index += count
+    joined = np.concatenate(weights)
+    joined.setflags(write=False)
+    return joined
+
+
+def _check_symmetric(reduce: Callable[..., Array]) -> None:
+    """Refuses a reduction that depends on the order, or does not reduce."""
+    sample = np.random.default_rng(0).normal(size=(3, 5)).astype(np.float32)
+    with jax.ensure_compile_time_eval():  # layers are also built under `filter_eval_shape`
+        plain = np.asarray(reduce(jnp.asarray(sample), axis=-1))
+        others = [
+            np.asarray(reduce(jnp.asarray(sample[:, order]), axis=-1))
+            for order in ([1, 2, 3, 4, 0], [1, 0, 2, 3, 4])
+        ]
+    if plain.shape != (3,) or any(np.abs(plain - other).max() > 1e-5 for other in others):
+        raise ValueError(
+            "GroupPooling: reduce: expected a function that reduces one axis whatever the order "
+            f"along it, such as jnp.max, got {reduce!r}"
+        )

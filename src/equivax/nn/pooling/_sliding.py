@@ -1,0 +1,244 @@
+"""Maxima, sums and longest vectors over sliding windows, one axis after the other.
+
+All three are separable. Slices of the whole array, combined elementwise, leave XLA one fused loop
+where ``reduce_window``, its gradient ``select_and_scatter`` and depthwise convolutions are slow
+(``benchmarks/pooling.py``). A maximum over ``k`` taps is idempotent, so windows may overlap: it is
+built of maxima over 1, 2, 4, ... taps, and its gradient at ties is spread evenly and finite.
+
+Every function stands alone (`jax` and `jnp` only): layers call it, and `export` detaches it.
+Padding is a pair ``(before, after)`` per axis; ``ceil_mode`` is that of ``nn._grid``.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+
+def slide_max(kernel, stride, padding, dilation, ceil_mode, x):
+    """Largest entry of every window on the last ``len(kernel)`` axes; -inf outside.
+
+    Args:
+        kernel: Taps per axis.
+        stride: Cells from a window to the next, per axis.
+        padding: Pairs of cells before and after, per axis.
+        dilation: Cells from a tap to the next, per axis.
+        ceil_mode: Whether a last window may reach over the end.
+        x: Any array with these axes last.
+    """
+    for axis in range(-len(kernel), 0):
+        k, s, d = kernel[axis], stride[axis], dilation[axis]
+        before, after = padding[axis]
+        length = x.shape[axis]
+        room = length + before + after - d * (k - 1) - 1
+        count = (-(-room // s) if ceil_mode else room // s) + 1
+        if ceil_mode and (count - 1) * s >= length + before:
+            count -= 1
+        reach = (count - 1) * s + d * (k - 1) + 1
+        pads = [(0, 0, 0)] * x.ndim
+        pads[axis] = (before, max(reach - length - before, 0), 0)
+        x = jax.lax.pad(x, jnp.array(-jnp.inf, x.dtype), pads)
+        taps = 1
+        while 2 * taps < k:
+            end = x.shape[axis]
+            first = jax.lax.slice_in_dim(x, 0, end - taps * d, axis=axis)
+            x = jnp.maximum(first, jax.lax.slice_in_dim(x, taps * d, end, axis=axis))
+            taps *= 2
+        shift, last = (k - taps) * d, (count - 1) * s + 1
+        first = jax.lax.slice_in_dim(x, 0, last, s, axis=axis)
+        if shift:
+            first = jnp.maximum(first, jax.lax.slice_in_dim(x, shift, shift + last, s, axis=axis))
+        x = first
+    return x
+
+
+def slide_longest(kernel, stride, padding, dilation, ceil_mode, x, lengths):
+    """The entry of ``x`` where ``lengths`` is largest in the window, first in row-major order.
+
+    Args:
+        kernel: Taps per axis.
+        stride: Cells from a window to the next, per axis.
+        padding: Pairs of cells before and after, per axis.
+        dilation: Cells from a tap to the next, per axis.
+        ceil_mode: Whether a last window may reach over the end.
+        x: Any array with these axes last.
+        lengths: Non-negative numbers, of the shape of ``x``; no gradient flows through them.
+    """
+    lengths = jax.lax.stop_gradient(lengths)
+    for axis in range(-1, -len(kernel) - 1, -1):  # columns first: ties go to the first row
+        k, s, d = kernel[axis], stride[axis], dilation[axis]
+        before, after = padding[axis]
+        length = x.shape[axis]
+        room = length + before + after - d * (k - 1) - 1
+        count = (-(-room // s) if ceil_mode else room // s) + 1
+        if ceil_mode and (count - 1) * s >= length + before:
+            count -= 1
+        reach = (count - 1) * s + d * (k - 1) + 1
+        pads = [(0, 0, 0)] * x.ndim
+        pads[axis] = (before, max(reach - length - before, 0), 0)
+        x = jax.lax.pad(x, jnp.array(0, x.dtype), pads)
+        lengths = jax.lax.pad(lengths, jnp.array(-1, lengths.dtype), pads)
+        taps = 1
+        while taps < k:
+            shift = min(taps, k - taps) * d
+            taps += shift // d
+            step = s if taps == k else 1
+            last = (count - 1) * s + 1 if taps == k else x.shape[axis] - shift
+            x, x_late, lengths, lengths_late = (
+                jax.lax.slice_in_dim(array, start, start + last, step, axis=axis)
+                for array in (x, lengths)
+                for start in (0, shift)
+            )
+            late = (lengths_late > lengths) | (lengths_late != lengths_late)
+            x = jnp.where(late, x_late, x)
+            lengths = jnp.where(late, lengths_late, lengths)
+        if k == 1:
+            x = jax.lax.slice_in_dim(x, 0, (count - 1) * s + 1, s, axis=axis)
+            lengths = jax.lax.slice_in_dim(lengths, 0, (count - 1) * s + 1, s, axis=axis)
+    return x
+
+
+def slide_sum(weights, stride, padding, edge, x):
+    """``y_i = sum_q w_q x_(i s - p + q)`` along each of the last ``len(weights)`` axes.
+
+    Args:
+        weights: The numbers ``w_q``, per axis.
+        stride: Cells from a window to the next, per axis.
+        padding: Pairs of cells before and after, per axis.
+        edge: Whether the padding repeats the outermost cells; else it is zero.
+        x: Any array with these axes last.
+    """
+    dtype = x.dtype
+    x = x.astype(jnp.promote_types(dtype, jnp.float32))  # sums of 16-bit numbers lose digits
+    for axis in range(-len(weights), 0):
+        w, s = weights[axis], stride[axis]
+        pads = [(0, 0)] * x.ndim
+        pads[axis] = padding[axis]
+        x = jnp.pad(x, pads, mode="edge" if edge else "constant")
+        last = (x.shape[axis] - len(w)) // s * s + 1
+        taps = [jax.lax.slice_in_dim(x, q, q + last, s, axis=axis) for q in range(len(w))]
+        x = taps[0] * w[0]
+        for tap, v in zip(taps[1:], w[1:], strict=True):
+            x = x + (tap if v == 1.0 else tap * v)
+    return x.astype(dtype)
+
+
+def slide_mean(slide_sum, kernel, stride, padding, ceil_mode, x):
+    """Mean over every window; zeros of the padding count, what lies beyond it does not.
+
+    Args:
+        slide_sum: The function of this name.
+        kernel: Taps per axis.
+        stride: Cells from a window to the next, per axis.
+        padding: Cells added on both sides, per axis.
+        ceil_mode: Whether a last window may reach over the end; it has fewer cells then.
+        x: Any array with these axes last.
+    """
+    dtype = x.dtype
+    x = x.astype(jnp.promote_types(dtype, jnp.float32))
+    pads, cells = [], []
+    for axis in range(-len(kernel), 0):
+        k, s, p = kernel[axis], stride[axis], padding[axis]
+        end = x.shape[axis] + 2 * p
+        count = (-((k - end) // s) if ceil_mode else (end - k) // s) + 1
+        if ceil_mode and (count - 1) * s >= end - p:
+            count -= 1
+        pads.append((p, p + max((count - 1) * s + k - end, 0)))
+        shape = [1] * len(kernel)
+        shape[axis] = count
+        cells.append(jnp.array([min(k, end - i * s) for i in range(count)], x.dtype).reshape(shape))
+    total = slide_sum([[1.0] * k for k in kernel], stride, pads, False, x)
+    for number in cells:
+        total = total / number
+    return total.astype(dtype)
+
+
+def slide_dense_max(slide_max, kernel, stride, padding, ceil_mode, x):
+    """Maxima at every cell, such that windows with ``stride`` start at the first of them.
+
+    Args:
+        slide_max: The function of this name.
+        kernel: Taps per axis.
+        stride: Of what follows, per axis; matters in ``ceil_mode`` only.
+        padding: Cells added on both sides, per axis.
+        ceil_mode: Whether to go on to the start of a last window that reaches over the end.
+        x: Any array with these axes last.
+    """
+    pads = []
+    for axis in range(-len(kernel), 0):
+        s, p = stride[axis], padding[axis]
+        length = x.shape[axis]
+        room = length + 2 * p - kernel[axis]
+        last = -(-room // s) * s
+        if last >= length + p:
+            last -= s
+        pads.append((p, p + (max(last - room, 0) if ceil_mode else 0)))
+    return slide_max(kernel, [1] * len(kernel), pads, [1] * len(kernel), False, x)
+
+
+def longest_field(slide_longest, pool_fields, square, blocks, order, index, axis, windows, x):
+    """Per field, the vector with the largest norm in every window.
+
+    Args:
+        slide_longest: The function of this name.
+        pool_fields: The function of this name.
+        square: ``squared_length``.
+        blocks: As for ``pool_fields``.
+        order: As for ``pool_fields``.
+        index: Field of every channel, or None if every channel is a field.
+        axis: Of the channels.
+        windows: Kernel, stride, padding (pairs), dilation and ceil_mode.
+        x: The array.
+    """
+    lengths = pool_fields(square, blocks, order, axis, x)
+    if index is not None:
+        lengths = jnp.take(lengths, index, axis=axis, mode="clip")
+    return slide_longest(*windows, x, lengths)
+
+
+def cell_max(output_size, x):
+    """Largest entry of cells ``floor(i L / o) .. ceil((i + 1) L / o) - 1`` on the last axes.
+
+    Args:
+        output_size: Number of cells ``o``, per axis.
+        x: Any array with these axes last.
+    """
+    for axis in range(-len(output_size), 0):
+        o, length = output_size[axis], x.shape[axis]
+        start = [i * length // o for i in range(o)]
+        stop = [-(-(i + 1) * length // o) for i in range(o)]
+        narrow = min(b - a for a, b in zip(start, stop, strict=True))
+        taps = 1
+        while 2 * taps <= narrow:  # cells differ by at most one in width, so two windows cover one
+            end = x.shape[axis]
+            first = jax.lax.slice_in_dim(x, 0, end - taps, axis=axis)
+            x = jnp.maximum(first, jax.lax.slice_in_dim(x, taps, end, axis=axis))
+            taps *= 2
+        left = jnp.take(x, jnp.array(start), axis=axis, mode="clip")
+        x = jnp.maximum(left, jnp.take(x, jnp.array(stop) - taps, axis=axis, mode="clip"))
+    return x
+
+
+def cell_mean(output_size, x):
+    """Mean of cells ``floor(i L / o) .. ceil((i + 1) L / o) - 1`` on the last axes.
+
+    Args:
+        output_size: Number of cells ``o``, per axis.
+        x: Any array with these axes last.
+    """
+    dtype = x.dtype
+    x = x.astype(jnp.promote_types(dtype, jnp.float32))
+    for axis in range(-len(output_size), 0):
+        o, length = output_size[axis], x.shape[axis]
+        if length % o == 0:
+            at = x.ndim + axis
+            x = x.reshape(*x.shape[:at], o, length // o, *x.shape[at + 1 :]).mean(axis=at + 1)
+            continue
+        i = jnp.arange(o)[:, None]
+        cells = jnp.arange(length)
+        members = (cells >= i * length // o) & (cells < -(-(i + 1) * length // o))
+        members = members.astype(x.dtype)
+        mean = members / members.sum(axis=1, keepdims=True)
+        moved = jnp.matmul(jnp.moveaxis(x, axis, -1), mean.T, precision="highest")
+        x = jnp.moveaxis(moved, -1, axis)
+    return x.astype(dtype)
