@@ -7,5 +7,5 @@ from ._parts import HarmonicRecipe as HarmonicRecipe
 from ._parts import Part as Part
 from ._parts import Recipe as Recipe
 from ._policy import CUTOFFS as CUTOFFS
-from ._type_basis import Pair as Pair
 from ._type_basis import TypeBasis as TypeBasis
+from ._type_elements import Pair as Pair

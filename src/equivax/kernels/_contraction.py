@@ -61,19 +61,19 @@ def _on_device(tables: list[np.ndarray], dtype: Any) -> tuple[Array, ...]:
         return tuple(jnp.asarray(table.astype(dtype)) for table in tables)
 
 
-@functools.lru_cache(maxsize=512)
+@functools.lru_cache(maxsize=256)
 def _element_tables(basis: Any, dtype: Any, factored: bool) -> tuple[Array, ...]:
     if not factored:
         return _on_device([dense(basis).reshape(basis.dim, -1)], dtype)
     return _on_device([h.reshape(len(h), h[:1].size) for h in angular(basis) if len(h)], dtype)
 
 
-@functools.lru_cache(maxsize=512)
+@functools.lru_cache(maxsize=64)
 def _gram_table(basis: Any, dtype: Any) -> tuple[Array, ...]:
     return _on_device([inverse_gram(basis)], dtype)
 
 
-@functools.lru_cache(maxsize=128)
+@functools.lru_cache(maxsize=64)
 def _sample_table(space: Any, recipe: Any, dtype: Any) -> tuple[Array, ...]:
     return _on_device([samples(recipe.parts(space))], dtype)
 

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped
 
 from ..fields import FieldType
 from ..representations import Representation
@@ -153,17 +153,12 @@ def take_channels(x: Array, channels: Sequence[int] | np.ndarray, axis: int = -1
     return jnp.take(x, index, axis=axis, mode="clip")
 
 
-def along(values: Float[Array, " n"], axis: int) -> Float[Array, "..."]:
+def along(values: Shaped[Array, " n"], axis: int) -> Shaped[Array, "..."]:
     """A vector with one entry per channel, shaped to broadcast along a negative axis."""
     return values.reshape(-1, *[1] * (-1 - axis))
 
 
 # ---- numbers -------------------------------------------------------------------------------------
-
-
-def field_sums(rep: Representation, x: Float[Array, "..."], axis: int = -1) -> Float[Array, "..."]:
-    """Sum over the channels of each field, on the axis of the channels (negative)."""
-    return block_sums(tuple(field_sizes(rep)), x, axis)
 
 
 def spread(rep: Representation, values: Float[Array, "..."], axis: int = -1) -> Float[Array, "..."]:
@@ -179,4 +174,4 @@ def safe_norms(squares: Float[Array, "..."], threshold: float = 0.0) -> Float[Ar
 
 def at_least_float32(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """Half-precision numbers in single precision, where a sum of squares would overflow."""
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    return x.astype(jnp.float32) if jnp.finfo(x.dtype).bits < 32 else x

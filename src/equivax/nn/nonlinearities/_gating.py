@@ -210,7 +210,7 @@ def plain_gates(
 
 def _plain_one(function, bias, gate_channels, gated_channels, opened_by, order, axis, x):
     v = jnp.moveaxis(x, axis, -1)
-    shut = v[..., gate_channels].astype(jnp.promote_types(v.dtype, jnp.float32))
+    shut = v[..., gate_channels].astype(jnp.float32 if jnp.finfo(v.dtype).bits < 32 else v.dtype)
     opened = function(shut - bias.astype(shut.dtype)).astype(v.dtype)
     y = v[..., gated_channels] * opened[..., opened_by]
     if order is not None:
@@ -220,7 +220,7 @@ def _plain_one(function, bias, gate_channels, gated_channels, opened_by, order, 
 
 def _plain_two(function, bias, gate_channels, gated_channels, opened_by, order, axis, gates, x):
     s, v = jnp.moveaxis(gates, axis, -1), jnp.moveaxis(x, axis, -1)
-    shut = s[..., gate_channels].astype(jnp.promote_types(s.dtype, jnp.float32))
+    shut = s[..., gate_channels].astype(jnp.float32 if jnp.finfo(s.dtype).bits < 32 else s.dtype)
     opened = function(shut - bias.astype(shut.dtype)).astype(v.dtype)
     y = v[..., gated_channels] * opened[..., opened_by]
     if order is not None:

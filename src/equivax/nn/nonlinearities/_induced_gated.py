@@ -102,11 +102,12 @@ class InducedGatedNonlinearity(AbstractModule):
         rep = representation_of(self.in_type, _NAME, "in_type")
         found = _structures(rep.summands, self.gates)
         opening = [structure for structure, m in zip(found, self.gates, strict=True) if m == GATE]
-        channels: list[Any] = []
+        channels: list[Sequence[int]] = []
         for structure, mark in zip(found, self.gates, strict=True):
             # Coset by coset: where the subfield stands, and where its gate does.
             blocks = np.argsort(structure.starts)
-            channels.append(() if mark == GATE else np.asarray(opening[mark].starts)[blocks])
+            places = () if mark == GATE else np.asarray(opening[mark].starts)[blocks].tolist()
+            channels.append(places)
         sizes, keep = field_sizes(rep), not self.drop_gates
         return make_plan(self.gates, sizes, self.subfield_sizes, channels, keep=keep, split=False)
 

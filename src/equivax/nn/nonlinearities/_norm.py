@@ -224,7 +224,7 @@ def _plain_by_length(
 
 
 def _plain_norms(function, bias, members, axis, threshold, x):
-    v = jnp.moveaxis(x, axis, -1).astype(jnp.promote_types(x.dtype, jnp.float32))
+    v = jnp.moveaxis(x, axis, -1).astype(jnp.float32 if jnp.finfo(x.dtype).bits < 32 else x.dtype)
     squares = jnp.matmul(v * v, members.T.astype(v.dtype), precision="highest")
     positive = squares > threshold
     norms = jnp.where(positive, jnp.sqrt(jnp.where(positive, squares, 1.0)), 0.0)
