@@ -116,7 +116,8 @@ def over_orbit(module: Any, state: Any, inputs: Any, options: Any) -> tuple[Any,
     return jax.vmap(lambda v: call(module, state, v, options))(inputs)
 
 
-jitted_orbit = eqx.filter_jit(over_orbit)
+jitted = functools.partial(eqx.filter_jit, compiler_options=laws.UNOPTIMISED)
+jitted_orbit = jitted(over_orbit)
 
 
 def example(case: FieldCase, module: Any, *leading: int, seed: int = 1) -> jax.Array:
