@@ -5,6 +5,7 @@ from ._affine import Affine as Affine
 from ._constraints import CommutingConstraint as CommutingConstraint
 from ._constraints import InvariantConstraint as InvariantConstraint
 from ._constraints import impose_equivariance as impose_equivariance
+from ._container import AbstractContainer as AbstractContainer
 from ._containers import Sequential as Sequential
 from ._conv import Conv as Conv
 from ._conv_transpose import ConvTranspose as ConvTranspose
