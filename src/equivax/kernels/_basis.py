@@ -205,7 +205,7 @@ class SteerableBasis:
 
     def expand(
         self, coeffs: Shaped[Any, "*leading dim"]
-    ) -> Float[Array, "*leading out in *kernel"]:
+    ) -> Float[Array, "..."]:
         """``sum_n coeffs[n] K_n``, in the dtype of the coefficients.
 
         Args:
@@ -223,7 +223,7 @@ class SteerableBasis:
         return _expand(self, coeffs)
 
     def coefficients(
-        self, kernel: Shaped[Any, "*leading out in *kernel"]
+        self, kernel: Shaped[Any, "..."]
     ) -> Float[Array, "*leading dim"]:
         """Coefficients of the orthogonal projection; the inverse of `expand` on the span.
 
@@ -245,8 +245,8 @@ class SteerableBasis:
         return _coefficients(self, kernel)
 
     def project(
-        self, kernel: Shaped[Any, "*leading out in *kernel"]
-    ) -> Float[Array, "*leading out in *kernel"]:
+        self, kernel: Shaped[Any, "..."]
+    ) -> Float[Array, "..."]:
         """The nearest kernel of the span, in the Frobenius norm."""
         return self.expand(self.coefficients(kernel))
 

@@ -79,7 +79,7 @@ def block_sums(
         )  # one run per size
         return take_channels(grouped, np.argsort(by_size), axis)
     pieces = []
-    for (size, count), start in zip(runs, _starts(runs, True), strict=True):
+    for (size, count), start in zip(runs, _starts(runs), strict=True):
         piece = x if len(runs) == 1 else _slice(x, start, size * count, axis)
         if size > 1:
             piece = split_axis(piece, count, size, axis).sum(axis=axis)
@@ -101,27 +101,12 @@ def scale_blocks(
     Returns:
         ``(..., channels, *spatial)``.
     """
-    if max(sizes) == 1:
-        return x * factors
-    runs = _runs(sizes)
-    if len(runs) > MOST_SLICES:
-        return x * take_channels(factors, block_index(sizes), axis)
-    pieces = []
-    places = zip(runs, _starts(runs, True), _starts(runs, False), strict=True)
-    for (size, count), start, first in places:
-        piece = x if len(runs) == 1 else _slice(x, start, size * count, axis)
-        factor = factors if len(runs) == 1 else _slice(factors, first, count, axis)
-        if size > 1:
-            product = split_axis(piece, count, size, axis) * jnp.expand_dims(factor, axis)
-            piece = merge_axis(product, axis)
-        else:
-            piece = piece * factor
-        pieces.append(piece)
-    return pieces[0] if len(pieces) == 1 else jnp.concatenate(pieces, axis=axis)
+    # One gather that fuses with the product; broadcasting over a short inner axis is slower.
+    return x * take_channels(factors, block_index(sizes), axis)
 
 
-def _starts(runs: tuple[tuple[int, int], ...], channels: bool) -> list[int]:
-    lengths = [size * count if channels else count for size, count in runs]
+def _starts(runs: tuple[tuple[int, int], ...]) -> list[int]:
+    lengths = [size * count for size, count in runs]
     return [0, *itertools.accumulate(lengths)][:-1]
 
 

@@ -138,7 +138,7 @@ def make_plan(
     gated_channels = np.flatnonzero(~is_gate[field])
     gates, gated = np.flatnonzero(is_gate), np.flatnonzero(~is_gate)
     first = np.concatenate([[0], np.cumsum(size[gates])])
-    opened_by = [first[mark[i]] + np.asarray(channels[i]) for i in gated.tolist()]
+    opened_by = [first[mark[i]] + np.asarray(channels[int(i)]) for i in gated]
     order = None
     if keep and split:
         order = np.arange(len(field))
