@@ -8,7 +8,9 @@ from field_recipe import FieldRecipe
 
 def _sizes(*modules):
     """Parameters by the layers' own counts: leaves, which the laws check layer by layer."""
-    return sum(leaf.size for module in modules for leaf in jax.tree.leaves(module) if _is_array(leaf))
+    return sum(
+        leaf.size for module in modules for leaf in jax.tree.leaves(module) if _is_array(leaf)
+    )
 
 
 def _is_array(leaf):

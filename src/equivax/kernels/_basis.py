@@ -203,9 +203,7 @@ class SteerableBasis:
         """The dense basis in float64. For inspection and small cases."""
         return dense(self).reshape(self.dim, self.out_rep.size, self.in_rep.size, *self.kernel)
 
-    def expand(
-        self, coeffs: Shaped[Any, "*leading dim"]
-    ) -> Float[Array, "..."]:
+    def expand(self, coeffs: Shaped[Any, "*leading dim"]) -> Float[Array, "..."]:
         """``sum_n coeffs[n] K_n``, in the dtype of the coefficients.
 
         Args:
@@ -222,9 +220,7 @@ class SteerableBasis:
             raise TypeError(f"coeffs: expected a floating dtype, got {coeffs.dtype}")
         return _expand(self, coeffs)
 
-    def coefficients(
-        self, kernel: Shaped[Any, "..."]
-    ) -> Float[Array, "*leading dim"]:
+    def coefficients(self, kernel: Shaped[Any, "..."]) -> Float[Array, "*leading dim"]:
         """Coefficients of the orthogonal projection; the inverse of `expand` on the span.
 
         Args:
@@ -244,9 +240,7 @@ class SteerableBasis:
             raise TypeError(f"kernel: expected a floating dtype, got {kernel.dtype}")
         return _coefficients(self, kernel)
 
-    def project(
-        self, kernel: Shaped[Any, "..."]
-    ) -> Float[Array, "..."]:
+    def project(self, kernel: Shaped[Any, "..."]) -> Float[Array, "..."]:
         """The nearest kernel of the span, in the Frobenius norm."""
         return self.expand(self.coefficients(kernel))
 
