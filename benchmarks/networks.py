@@ -7,6 +7,8 @@ Every measurement is one new process, so that nothing is warm:
 """
 
 import argparse
+import functools
+import itertools
 import json
 import subprocess
 import sys
@@ -33,10 +35,10 @@ class PlainBlock(eqx.Module):
 
     def __init__(self, a: int, b: int, stride: int, key):
         first, second, third = jax.random.split(key, 3)
-        norm = lambda n: eqx.nn.BatchNorm(n, "batch", momentum=0.9, mode="batch")
-        conv = lambda i, s, k: eqx.nn.Conv2d(i, b, 3, s, 1, use_bias=False, key=k)
+        norm = functools.partial(eqx.nn.BatchNorm, axis_name="batch", momentum=0.9, mode="batch")
+        conv = functools.partial(eqx.nn.Conv2d, padding=1, use_bias=False)
         self.norms = [norm(a), norm(b)]
-        self.convs = [conv(a, stride, first), conv(b, 1, second)]
+        self.convs = [conv(a, b, 3, stride, key=first), conv(b, b, 3, key=second)]
         self.shortcut = None
         if a != b or stride != 1:
             self.shortcut = eqx.nn.Conv2d(a, b, 1, stride, use_bias=False, key=third)
@@ -63,7 +65,7 @@ class PlainWideResNet(eqx.Module):
         self.first = eqx.nn.Conv2d(3, 16, 3, padding=1, use_bias=False, key=next(keys))
         self.blocks = [
             PlainBlock(a, b, 2 if n in (2, 4) else 1, next(keys))
-            for n, (a, b) in enumerate(zip(widths, widths[1:], strict=False))
+            for n, (a, b) in enumerate(itertools.pairwise(widths))
         ]
         self.norm = eqx.nn.BatchNorm(512, "batch", momentum=0.9, mode="batch")
         self.readout = eqx.nn.Linear(512, CLASSES, key=next(keys))
