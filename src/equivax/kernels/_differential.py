@@ -334,7 +334,7 @@ def differential_basis(
         ...     space, space.trivial, space.irrep(1, 1), maximum_order=1, accuracy=2
         ... )
         >>> gradient.names()
-        ('(irrep(0,0)[0] -> irrep(1,1)[0]) order=1 f=1 #0',)
+        ('(trivial[0] -> irrep(1,1)[0]) order=1 f=1 #0',)
     """
     caller = "differential_basis"
     check_space(caller, space)
