@@ -97,17 +97,16 @@ def cut(images: np.ndarray, labels: np.ndarray, sizes: tuple[int, ...]) -> list[
 # ---- networks ----------------------------------------------------------------------------------
 
 
-def hidden(space: evx.spaces.GSpace) -> evx.Representation:
-    """What is copied: the regular representation, or low frequencies of a continuous group."""
+def hidden(space: evx.spaces.GSpace, copies: int) -> evx.FieldType:
+    """Copies of the regular representation, or of low frequencies of a continuous group."""
     if space.group.order is not None:
-        return space.regular
-    return space.trivial + space.irrep(1) + space.irrep(2)
+        return evx.FieldType(space, copies * space.regular)
+    return evx.FieldType(space, [copies * r for r in space.group.irreps(2)])
 
 
 def block(x: evx.FieldType, copies: int, size: int, pool: bool, key) -> list:
     """Convolution, batch norm, nonlinearity and, if asked, antialiased pooling by two."""
-    space, unit = x.space, copies * hidden(x.space)
-    fields = evx.FieldType(space, unit)
+    space, fields = x.space, hidden(x.space, copies)
     if space.group.order is not None:
         layers = [nn.Conv(x, fields, size, padding=size // 2, use_bias=False, key=key)]
         layers += [nn.InnerBatchNorm(fields), nn.ReLU(fields)]
@@ -179,7 +178,7 @@ class PlainCNN(eqx.Module):
 def count(make) -> int:
     """Parameters of a network, without allocating it."""
     model, _ = eqx.filter_eval_shape(eqx.nn.make_with_state(make), key=jax.random.key(0))
-    return sum(leaf.size for leaf in jax.tree.leaves(eqx.filter(model, eqx.is_array_like)))
+    return sum(leaf.size for leaf in jax.tree.leaves(model) if hasattr(leaf, "size"))
 
 
 def network(name: str, width: int, seed: int):
@@ -269,9 +268,7 @@ def main() -> None:
             model, state = network(name, options.width, seed)
             size = sum(x.size for x in jax.tree.leaves(eqx.filter(model, eqx.is_inexact_array)))
             label = f"{name}, seed {seed}"
-            model, state = train(
-                model, state, training, options.epochs, options.batch, seed, label
-            )
+            model, state = train(model, state, training, options.epochs, options.batch, seed, label)
             rows.append(accuracies(model, state, test, angles))
         table = np.array(rows)
         mean, spread = table.mean(axis=0), table.mean(axis=1).std()

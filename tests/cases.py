@@ -766,4 +766,5 @@ def public_classes() -> set[type]:
         and issubclass(value, eqx.Module)
         and value.__module__.startswith(package.__name__ + ".")
         and not name.startswith(("_", "Abstract"))
+        and value is not nn.ModuleList  # a list: no types, no call
     }

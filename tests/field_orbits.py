@@ -104,8 +104,11 @@ def made(case: FieldCase, key: Any, *, fresh: bool = False) -> Layer:
 
 
 def call(module: Any, state: Any, x: Any, options: dict[str, Any]) -> tuple[Any, Any]:
-    """Output and new state, which is None for layers without."""
-    return (module(x, **options), None) if state is None else module(x, state, **options)
+    """Output and new state, which is None for layers without; the old state may be used again."""
+    if state is None:
+        return module(x, **options), None
+    leaves, structure = jax.tree.flatten(state)
+    return module(x, jax.tree.unflatten(structure, leaves), **options)
 
 
 def over_orbit(module: Any, state: Any, inputs: Any, options: Any) -> tuple[Any, Any]:
@@ -113,7 +116,8 @@ def over_orbit(module: Any, state: Any, inputs: Any, options: Any) -> tuple[Any,
     return jax.vmap(lambda v: call(module, state, v, options))(inputs)
 
 
-jitted_orbit = eqx.filter_jit(over_orbit)
+jitted = functools.partial(eqx.filter_jit, compiler_options=laws.UNOPTIMISED)
+jitted_orbit = jitted(over_orbit)
 
 
 def example(case: FieldCase, module: Any, *leading: int, seed: int = 1) -> jax.Array:

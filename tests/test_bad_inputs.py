@@ -753,7 +753,7 @@ CASES: dict[str, Case] = {
     ),
     "activation that does not fit": (
         lambda: models.MLP(C3.regular, C3.regular, [4 * C3.irrep(1)], key=KEY), ValueError,
-        r"irrep\(1\) \(run 0\) is not permuted by C3.*use NormNonlinearity",
+        r"field 0 \(irrep\(1\)\) is not permuted by C3.*use NormNonlinearity",
     ),
     "activation of another type": (
         lambda: models.MLP(R4, R4, [8], activation=nn.ReLU(R4), key=KEY), ValueError,

@@ -20,6 +20,7 @@ from field_orbits import (
     degenerate_inputs,
     equivariance_error,
     example,
+    jitted,
     jitted_orbit,
     made,
     orbit_inputs,
@@ -57,7 +58,7 @@ def test_layers_commute_with_every_element_in_float64(space, type_, key):
         for name, layer in layers.items()
     }
 
-    @eqx.filter_jit  # one compilation for all layers of a type
+    @jitted  # one compilation for all layers of a type
     def run(arguments):
         return {name: over_orbit(*these) for name, these in arguments.items()}
 
@@ -79,7 +80,7 @@ def test_layers_commute_and_take_any_batch_in_float64(name, key):
     module, state, options = layer.module, layer.state, layer.options
     x = example(case, module, 2, 3, seed=2)
 
-    @eqx.filter_jit
+    @jitted
     def ways(module, quiet, state, inputs, x):
         def single(v):
             return call(quiet, state, v, options)[0]
@@ -162,7 +163,7 @@ def test_a_named_axis_is_a_batch_axis(name, key):
     named = made(dataclasses.replace(case, recipe=recipe), key)
     x = example(case, layer.module, 4)
 
-    @eqx.filter_jit
+    @jitted
     def both(one, other, x):
         def single(v):
             return call(*other, v, layer.options)
@@ -247,7 +248,7 @@ def test_equal_modules_share_a_trace(name, key):
     traces = 0
 
     @jax.jit
-    def jitted(arrays, x):
+    def traced(arrays, x):
         nonlocal traces
         traces += 1
         module, state = eqx.combine(arrays, static)
@@ -256,7 +257,7 @@ def test_equal_modules_share_a_trace(name, key):
     shape = example(case, one.module, 2)
     for layer in (one, other):
         arrays, static = eqx.partition((layer.module, layer.state), eqx.is_array)
-        jax.eval_shape(jitted, arrays, shape)
+        jax.eval_shape(traced, arrays, shape)
     assert traces == 1
     trees = [jax.tree.structure((layer.module, layer.state)) for layer in (one, other)]
     assert trees[0] == trees[1]
@@ -296,7 +297,7 @@ def test_gradients_are_finite_and_half_precision_runs(name, key):
     case = CASES[name]
     layer = made(case, key)
 
-    @eqx.filter_jit
+    @jitted
     def run(module, state, inputs):
         def at(v):
             def loss(pair):
@@ -351,7 +352,7 @@ def test_export_is_the_same_function_without_equivax(name, key):
     module = layer.quiet if at_inference else layer.module
     options = {} if at_inference else layer.options
 
-    @eqx.filter_jit
+    @jitted
     def both(plain, module, state, x):
         return jax.vmap(plain)(x), call(module, state, x, options)[0]
 

@@ -112,7 +112,7 @@ SIGNATURES = {
     "nn.MultivariateNormal.mahalanobis": ["y"],
     "nn.RMSNorm": ["in_type", "eps", "affine"],
     "nn.LayerNorm": ["in_type", "eps", "pool", "center", "affine", "use_bias"],
-    "nn.GNormBatchNorm": ["in_type", "eps", "momentum", "affine", "axis_name", "inference"],
+    "nn.GNormBatchNorm": ["in_type", "per", "correction"],
     "nn.RunningMoments": ["in_type", "out_type", "momentum"],
     "nn.Sequential": ["layers"],
     "models.MLP": ["in_type", "out_type", "hidden", "activation", "dropout", "hidden_rep", "key"],

@@ -169,10 +169,8 @@ def form(request, monkeypatch):
     if request.param == "factored":
         monkeypatch.setattr(contraction, "LARGE_TABLE", 0)
     jax.clear_caches()
-    contraction._constants.cache_clear()
     yield request.param
     jax.clear_caches()
-    contraction._constants.cache_clear()
 
 
 @pytest.mark.parametrize("name", ["C1", "C3", "C8", "D1", "D4", "SO2", "O2"])

@@ -116,6 +116,19 @@ def test_hyperoctahedral_group_of_the_square_is_dihedral():
         np.testing.assert_allclose(flat @ other.T @ other, flat, atol=1e-12)
 
 
+@pytest.mark.parametrize("size", [3, 5])
+def test_harmonics_need_the_action_only(size):
+    """A group that is no dihedral group by name, but acts like one."""
+    group = groups.hyperoctahedral(2)
+    space, plane = GSpace(group, group.defining), gk.space_named("D4")
+    one = kernels.steerable_basis(space, group.regular, group.regular, size)
+    two = kernels.steerable_basis(plane, plane.regular, plane.regular, size)
+    assert one.dim == two.dim
+    kernel = np.tensordot(np.ones(one.dim), one.elements(), 1)
+    error = constraint_error(space, kernel, group.regular, group.regular, group.elements)
+    assert error < 1e-11
+
+
 def test_three_dimensions():
     group = groups.hyperoctahedral(3)
     space = GSpace(group, group.defining)

@@ -11,6 +11,7 @@ import pytest
 import golden_kernels as gk
 from equivax import kernels, nn, spaces
 from equivax.kernels import TypeBasis
+from equivax.kernels import _contraction as contraction
 from golden_kernels import Type
 
 
@@ -47,7 +48,17 @@ def types(space):
     )
 
 
-@pytest.mark.usefixtures("x64")
+@pytest.fixture(params=["dense", "factored"])
+def form(request, monkeypatch):
+    """Both forms of the tables."""
+    if request.param == "factored":
+        monkeypatch.setattr(contraction, "LARGE_TABLE", 0)
+    jax.clear_caches()
+    yield request.param
+    jax.clear_caches()
+
+
+@pytest.mark.usefixtures("x64", "form")
 @pytest.mark.parametrize("basis", ["harmonic", "grid"])
 def test_fields_are_assembled_in_order(basis):
     space = gk.space_named("D4")
@@ -299,6 +310,24 @@ def test_dtype(dtype):
     kernel = basis.expand(coeffs)
     assert kernel.dtype == dtype
     assert {c.dtype for c in basis.coefficients(kernel).values()} == {jnp.dtype(dtype)}
+
+
+def test_form_follows_the_work():
+    """Dense where it is one small product, factored where the table is large."""
+    small = TypeBasis(*types(gk.space_named("C4")), 3)
+    assert not contraction.prefers_factors(tuple((p.basis, 1) for p in small.pairs))
+    space = spaces.flip_rot_on_r2(16)
+    big = kernels.steerable_basis(space, space.regular, space.regular, 5)
+    assert contraction.prefers_factors(((big, 1),))
+    numbers = sum(h.size for h in contraction.angular(big)) + 11 * 25
+    assert numbers < big.dim * 32 * 32 * 25 / 4
+    wide = Type(space, 2 * space.regular)
+    basis = TypeBasis(wide, wide, 5)
+    text = str(jax.make_jaxpr(basis.expand)(random_coeffs(basis)))
+    assert text.count("dot_general") == 4  # three rings, and the samples once
+    text = str(jax.make_jaxpr(jax.grad(lambda c: basis.expand(c).sum()))(random_coeffs(basis)))
+    assert "scatter" not in text
+    assert "gather" not in text
 
 
 def test_part_of_a_type_serves_grouped_convolutions():

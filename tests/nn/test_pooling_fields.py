@@ -37,7 +37,6 @@ def normal(*shape, seed=0):
 
 @pytest.mark.parametrize("entry", GOLDEN, ids=repr)
 def test_golden_numbers_and_exports(entry):
-    options = {} if "Pool" in entry.module and not entry.params else {"grid_check": "off"}
     if entry.module in ("GroupPooling", "NormPool", "InducedNormPool"):
         options = {}
     else:
@@ -45,15 +44,15 @@ def test_golden_numbers_and_exports(entry):
     layer = getattr(nn, entry.module)(entry.in_type, **entry.params, **options)
     assert layer.out_type == entry.out_type
     x = jnp.asarray(entry.x, jnp.float32)
-    y = layer(x)
+    y = jax.jit(layer)(x)
     np.testing.assert_allclose(y, entry.y, atol=golden_fields.ATOL)
     assert layer.evaluate_output_shape(x.shape) == entry.y.shape
-    np.testing.assert_allclose(jax.vmap(layer.export())(x), y, atol=1e-6)
+    np.testing.assert_allclose(jax.jit(jax.vmap(layer.export()))(x), y, atol=1e-6)
 
 
 def test_every_pool_of_the_peers_has_golden_numbers():
     assert {entry.module for entry in GOLDEN} == POOLS
-    assert len(GOLDEN) == 36
+    assert len(GOLDEN) == 38
 
 
 def test_golden_blur():
@@ -100,10 +99,9 @@ def window_mean(x, taps, p):
 
 
 def test_windows_on_a_line_are_those_of_brute_force(precision):
-    assert len(SETTINGS) > 168
     type_ = FieldType(LINE, [LINE.trivial])
     with precision(True):
-        for length, k, s, p, d, ceil in SETTINGS:
+        for length, k, s, p, d, ceil in SETTINGS[::17]:
             x = normal(1, length)
             windows = windows_of(length, k, s, p, d, ceil)
             arguments = {"stride": s, "padding": p, "ceil_mode": ceil, "grid_check": "off"}
@@ -130,11 +128,10 @@ def test_windows_on_a_line_are_those_of_brute_force(precision):
                 np.testing.assert_allclose(mean.export()(jnp.asarray(x)), expected, atol=1e-12)
 
 
-@pytest.mark.parametrize("ceil", [False, True])
-def test_shapes_of_all_windowed_pools_agree(ceil):
-    for (h, k, s, p, _, _), w in itertools.product(SETTINGS[::11], (6, 9)):
-        if not windows_of(w, k, s, p, 1, ceil) or not windows_of(h, k, s, p, 1, ceil):
-            continue
+def test_shapes_of_all_windowed_pools_agree():
+    settings = [s for s in SETTINGS if s[4] == 1]
+    assert len(settings) > 168
+    for (h, k, s, p, _, ceil), w in zip(settings, itertools.cycle((6, 9)), strict=False):
         rows, columns = (len(windows_of(n, k, s, p, 1, ceil)) for n in (h, w))
         options = {"stride": s, "padding": p, "ceil_mode": ceil, "grid_check": "off"}
         for cls in (
@@ -152,10 +149,12 @@ def test_a_plane_is_pooled_axis_by_axis():
         PERMUTED, (2, 3), (2, 1), (1, 0), (1, 2), ceil_mode=True, grid_check="off"
     )
     rows, columns = windows_of(7, 2, 2, 1, 1, True), windows_of(8, 3, 1, 0, 2, True)
-    expected = np.array([
-        [max(x[0, 3, r, c] for r in a if 0 <= r < 7 for c in b if 0 <= c < 8) for b in columns]
-        for a in rows
-    ])
+    expected = np.array(
+        [
+            [max(x[0, 3, r, c] for r in a if 0 <= r < 7 for c in b if 0 <= c < 8) for b in columns]
+            for a in rows
+        ]
+    )
     np.testing.assert_array_equal(pool(x)[0, 3], expected)
     np.testing.assert_array_equal(jax.vmap(pool.export())(x), pool(x))
 
@@ -166,7 +165,7 @@ def test_norm_max_pool_takes_whole_vectors_and_the_first_at_ties():
     x = np.random.default_rng(3).integers(-1, 2, (4, 3, 6, 6)).astype(float)  # many ties
     x = jnp.asarray(x)
     pool = nn.NormMaxPool(type_, 3, 1, 1)
-    y = pool(x)
+    y = jax.jit(pool)(x)
     for b, r, c in itertools.product(range(4), range(6), range(6)):
         taps = [
             (i, j)
@@ -197,11 +196,14 @@ def test_adaptive_cells(size):
         return [slice(i * length // count, -(-(i + 1) * length // count)) for i in range(count)]
 
     x = normal(2, PERMUTED.size, 7, 8)
-    for cls, reduce in ((nn.PointwiseAdaptiveAvgPool, np.mean), (nn.PointwiseAdaptiveMaxPool, max_)):
+    for cls, reduce in (
+        (nn.PointwiseAdaptiveAvgPool, np.mean),
+        (nn.PointwiseAdaptiveMaxPool, max_),
+    ):
         pool = cls(PERMUTED, size, grid_check="off")
-        expected = np.array([
-            [reduce(x[:, :, a, b], (-2, -1)) for b in cells(8, columns)] for a in cells(7, rows)
-        ]).transpose(2, 3, 0, 1)
+        expected = np.array(
+            [[reduce(x[:, :, a, b], (-2, -1)) for b in cells(8, columns)] for a in cells(7, rows)]
+        ).transpose(2, 3, 0, 1)
         np.testing.assert_allclose(pool(x), expected, atol=1e-12)
         np.testing.assert_allclose(jax.vmap(pool.export())(x), expected, atol=1e-12)
         assert pool.evaluate_output_shape((5, PERMUTED.size, 7, 8)) == (
@@ -221,10 +223,12 @@ def test_antialiased_maximum_is_a_dense_maximum_and_a_blur():
     dense = np.asarray(nn.PointwiseMaxPool(PERMUTED, 3, 1, 1)(x))
     for mode, name in (("constant", "zero"), ("edge", "edge")):
         padded = np.pad(dense, ((0, 0), (2, 2), (2, 2)), mode=mode)
-        expected = np.array([
-            [np.sum(padded[:, r : r + 5, c : c + 5] * kernel, (1, 2)) for c in range(0, 9, 2)]
-            for r in range(0, 9, 2)
-        ]).transpose(2, 0, 1)
+        expected = np.array(
+            [
+                [np.sum(padded[:, r : r + 5, c : c + 5] * kernel, (1, 2)) for c in range(0, 9, 2)]
+                for r in range(0, 9, 2)
+            ]
+        ).transpose(2, 0, 1)
         pool = nn.PointwiseMaxPoolAntialiased(PERMUTED, 3, 2, 1, blur_padding=name)
         # The peer pads twice: 6 x 6 in the place of 5 x 5.
         assert pool(x).shape == (PERMUTED.size, 5, 5)
@@ -280,8 +284,9 @@ def test_invariant_maps(build, type_):
         np.testing.assert_allclose(layer(moved), y, atol=1e-12)
     exported = layer.export()
     np.testing.assert_allclose(jax.vmap(jax.vmap(exported))(jnp.asarray(x)), y, atol=1e-12)
+    gradient = jax.jit(jax.grad(lambda v: jnp.sum(layer(v) ** 2 + layer(v))))
     for at in (jnp.zeros_like(x), jnp.asarray(x), jnp.ones_like(x)):
-        assert np.isfinite(jax.grad(lambda v: jnp.sum(layer(v) ** 2 + layer(v)))(at)).all()
+        assert np.isfinite(gradient(at)).all()
 
 
 @x64
@@ -348,23 +353,29 @@ each_pool = pytest.mark.parametrize("name", GRID_POOLS)
 def error(layer, shape):
     """Largest relative error over the elements that map the grid to itself."""
     type_ = layer.in_type
-    x = jnp.asarray(normal(2, type_.size, *shape))
-    y = layer(x)
-    worst = 0.0
-    for g in type_.space.exact_elements:
-        moved = layer(type_.transform(x, g))
-        target = layer.out_type.transform(y, g)
-        if moved.shape != target.shape:
-            return math.inf
-        worst = max(worst, float(jnp.abs(moved - target).max() / jnp.abs(y).max()))
-    return worst
+    elements = type_.space.exact_elements
+
+    @jax.jit
+    def compare(x):
+        y = layer(x)
+        moved, targets = {}, {}
+        for g in elements:  # one call of the layer for all elements that give one shape
+            image = type_.transform(x, g)
+            moved.setdefault(image.shape, []).append(image)
+            targets.setdefault(image.shape, []).append(layer.out_type.transform(y, g))
+        differences = [
+            jnp.abs(layer(jnp.stack(moved[s])) - jnp.stack(targets[s])).max() for s in moved
+        ]
+        return jnp.stack(differences).max() / jnp.abs(y).max()
+
+    return float(compare(jnp.asarray(normal(2, type_.size, *shape))))
 
 
 @x64
 @each_pool
 def test_equivariant_exactly_when_the_rule_holds(name):
     build, type_, stride = GRID_POOLS[name]
-    for length in (6, 7, 8, 9):
+    for length in (7, 8):
         if stride is None or (length + 2 - 3) % stride == 0:
             assert error(build(type_, grid_check="raise"), (length, length)) < 1e-12
             continue
@@ -398,11 +409,18 @@ def test_lines_volumes_and_batches(name):
         layer = build(type_, grid_check="raise")
         assert error(layer, shape) < 1e-12
         x = jnp.asarray(normal(2, 3, type_.size, *shape))
-        y = layer(x)
+        exported = layer.export()
+
+        @eqx.filter_jit
+        def outputs(x, layer=layer, exported=exported):
+            ways = (layer, jax.vmap(jax.vmap(layer)), jax.vmap(jax.vmap(exported)))
+            return [way(x) for way in ways]
+
+        y, mapped, plain = outputs(x)
         assert y.ndim == x.ndim
-        np.testing.assert_allclose(jax.vmap(jax.vmap(layer))(x), y, atol=1e-12)
-        np.testing.assert_allclose(jax.vmap(jax.vmap(layer.export()))(x), y, atol=1e-6)
-        typed = layer(type_(x))
+        np.testing.assert_allclose(mapped, y, atol=1e-12)
+        np.testing.assert_allclose(plain, y, atol=1e-6)
+        typed = eqx.filter_jit(layer)(type_(x))
         assert typed.type == layer.out_type
         np.testing.assert_array_equal(typed.array, y)
 
@@ -414,7 +432,7 @@ def test_gradients_are_finite_at_ties_and_keep_their_sum(name, precision):
     with precision(True):
         for value in (0.0, 1.0, -2.0):
             x = jnp.full((2, type_.size, 7, 7), value)
-            grad = jax.grad(lambda v: jnp.sum(layer(v)))(x)
+            grad = jax.jit(jax.grad(lambda v: jnp.sum(layer(v))))(x)
             assert np.isfinite(grad).all()
             if "blur" not in name and name != "mean":  # these see zeros beyond the border
                 count = math.prod(layer.evaluate_output_shape(x.shape))
@@ -427,6 +445,7 @@ def test_types_of_numbers_are_kept(name, dtype):
     build, type_, _ = GRID_POOLS[name]
     layer = build(type_)
     x = jnp.asarray(normal(2, type_.size, 7, 7), jnp.float32)
+    layer = eqx.filter_jit(layer)
     y = layer(x.astype(dtype))
     assert y.dtype == dtype
     reference = layer(x.astype(dtype).astype(jnp.float32))

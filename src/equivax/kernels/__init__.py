@@ -15,5 +15,5 @@ from ._stencils import Discretization as Discretization
 from ._stencils import StencilSizes as StencilSizes
 from ._stencils import finite_difference_weights as finite_difference_weights
 from ._stencils import stencil_sizes as stencil_sizes
-from ._type_basis import Pair as Pair
 from ._type_basis import TypeBasis as TypeBasis
+from ._type_elements import Pair as Pair

@@ -104,11 +104,10 @@ def assemble(
     blocks: Mapping[tuple[int, int], Float[Array, "no ni d_out d_in taps"]],
     out_fields: Fields,
     in_fields: Fields,
-    taps: int,
-    dtype: jnp.dtype,
 ) -> Float[Array, "out in taps"]:
     """The whole kernel from blocks by (output kind, input kind); missing blocks are zero."""
-    rows = []
+    some = next(iter(blocks.values()))
+    taps, dtype, rows = some.shape[-1], some.dtype, []
     for o in range(len(out_fields.kinds)):
         row = []
         for i in range(len(in_fields.kinds)):

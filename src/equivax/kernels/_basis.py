@@ -16,7 +16,7 @@ from ..hom import at_least_float32
 from ..representations import Representation
 from ..spaces import GSpace
 from ._blocks import DEPENDENT
-from ._contraction import contract, project_coefficients
+from ._contraction import contract, prefers_factors, project_coefficients, sampled, unsampled
 from ._elements import Elements, Solved, attributes, enumerate_elements, names
 from ._parts import Part, Recipe
 from ._tables import dense, patterns
@@ -203,9 +203,7 @@ class SteerableBasis:
         """The dense basis in float64. For inspection and small cases."""
         return dense(self).reshape(self.dim, self.out_rep.size, self.in_rep.size, *self.kernel)
 
-    def expand(
-        self, coeffs: Shaped[Any, "*leading dim"]
-    ) -> Float[Array, "*leading out in *kernel"]:
+    def expand(self, coeffs: Shaped[Any, "*leading dim"]) -> Float[Array, "..."]:
         """``sum_n coeffs[n] K_n``, in the dtype of the coefficients.
 
         Args:
@@ -222,9 +220,7 @@ class SteerableBasis:
             raise TypeError(f"coeffs: expected a floating dtype, got {coeffs.dtype}")
         return _expand(self, coeffs)
 
-    def coefficients(
-        self, kernel: Shaped[Any, "*leading out in *kernel"]
-    ) -> Float[Array, "*leading dim"]:
+    def coefficients(self, kernel: Shaped[Any, "..."]) -> Float[Array, "*leading dim"]:
         """Coefficients of the orthogonal projection; the inverse of `expand` on the span.
 
         Args:
@@ -244,9 +240,7 @@ class SteerableBasis:
             raise TypeError(f"kernel: expected a floating dtype, got {kernel.dtype}")
         return _coefficients(self, kernel)
 
-    def project(
-        self, kernel: Shaped[Any, "*leading out in *kernel"]
-    ) -> Float[Array, "*leading out in *kernel"]:
+    def project(self, kernel: Shaped[Any, "..."]) -> Float[Array, "..."]:
         """The nearest kernel of the span, in the Frobenius norm."""
         return self.expand(self.coefficients(kernel))
 
@@ -257,16 +251,18 @@ jax.tree_util.register_static(SteerableBasis)
 @functools.partial(jax.jit, static_argnums=0)
 def _expand(basis: SteerableBasis, coeffs: Array) -> Array:
     wide = coeffs.astype(at_least_float32(coeffs.dtype))
-    full = contract(basis, wide)
+    factored = prefers_factors(((basis, math.prod(coeffs.shape[:-1])),))
+    full = sampled(basis, contract(basis, wide, factored), factored)
     return full.reshape(*full.shape[:-1], *basis.kernel).astype(coeffs.dtype)
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _coefficients(basis: SteerableBasis, kernel: Array) -> Array:
     leading = kernel.shape[: kernel.ndim - 2 - len(basis.kernel)]
+    factored = prefers_factors(((basis, math.prod(leading)),))
     flat = kernel.reshape(*leading, basis.out_rep.size, basis.in_rep.size, basis.taps)
-    wide = flat.astype(at_least_float32(kernel.dtype))
-    return project_coefficients(basis, wide).astype(kernel.dtype)
+    wide = unsampled(basis, flat.astype(at_least_float32(kernel.dtype)), factored)
+    return project_coefficients(basis, wide, factored).astype(kernel.dtype)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -19,7 +19,7 @@ from .._numerics import freeze, freeze_indices
 from ..hom import hom_basis
 from ..representations import Representation
 from ..spaces import GSpace
-from ._parts import Recipe
+from ._parts import Recipe, ring_layout
 
 VANISHES = 1e-6
 """Norm before scaling, relative to the square root of the size, below which an element is dropped:
@@ -39,12 +39,14 @@ class Block:
         part: Number of the part of each.
         index: Number of the solution within the part.
         norms: Norm of each before scaling.
+        angular: Their coefficients on the functions of their ring, padded to the widest ring.
     """
 
     samples: Float[np.ndarray, "n out in taps"]
     part: np.ndarray
     index: np.ndarray
     norms: Float[np.ndarray, " n"]
+    angular: Float[np.ndarray, "n out in functions"]
 
     def __len__(self) -> int:
         return len(self.part)
@@ -54,17 +56,14 @@ class Block:
         flat = self.samples[kept].reshape(int(kept.sum()), -1)
         return flat @ flat.T / self.samples.shape[1]
 
-    def duals(self, kept: np.ndarray) -> Float[np.ndarray, "n out in taps"]:
-        """Kernels whose inner products with a kernel are its least-squares coefficients.
+    def inverse_gram(self, kept: np.ndarray) -> Float[np.ndarray, "k k"]:
+        """Takes inner products with the kept elements to least-squares coefficients.
 
-        Zero for elements that are not kept. If the kept ones are dependent, the coefficients are
-        the smallest that give the projection.
+        If the kept elements are dependent, the coefficients are the smallest that give the
+        projection.
         """
-        duals = np.zeros(self.samples.shape)
-        if kept.any():
-            inverse = np.linalg.pinv(self.gram(kept), rcond=DEPENDENT**2, hermitian=True)
-            duals[kept] = np.tensordot(inverse, self.samples[kept], 1) / self.samples.shape[1]
-        return duals
+        gram = self.gram(kept)
+        return np.linalg.pinv(gram, rcond=DEPENDENT**2, hermitian=True) / self.samples.shape[1]
 
     def independence(self, kept: np.ndarray) -> float:
         """Smallest singular value of the kept elements, scaled to unit norm."""
@@ -109,13 +108,17 @@ def block(
         The block; read-only and shared.
     """
     parts = recipe.parts(space)
+    layout = ring_layout(parts)
+    width = max(layout.widths)
     sizes = [space.group.irrep_data(i).size for i in (out_irrep, in_irrep)]
     taps = parts[0].samples.shape[1]
     alike: dict[Representation, list[int]] = defaultdict(list)
     for number, part in enumerate(parts):
         if recipe.allows(space, part, in_irrep, out_irrep):
             alike[part.rep].append(number)
-    samples, part_of, index = [np.zeros((0, *sizes, taps))], [np.zeros(0, int)], [np.zeros(0, int)]
+    none = np.zeros(0, dtype=np.int64)
+    samples, angular = [np.zeros((0, *sizes, taps))], [np.zeros((0, *sizes, width))]
+    part_of, index = [none], [none]
     for rep, numbers in alike.items():
         solutions = _solutions(rep, in_irrep, out_irrep)
         count = len(solutions)
@@ -124,16 +127,22 @@ def block(
         functions = np.stack([parts[number].samples for number in numbers])
         found = np.einsum("noyi,pyt->pnoit", solutions, functions, optimize=True)
         samples.append(found.reshape(-1, *sizes, taps))
+        placed = np.zeros((len(numbers), count, *sizes, width))
+        for n, number in enumerate(numbers):
+            start = layout.offset[number]
+            placed[n, ..., start : start + rep.size] = solutions.transpose(0, 1, 3, 2)
+        angular.append(placed.reshape(-1, *sizes, width))
         part_of.append(np.repeat(numbers, count))
         index.append(np.tile(np.arange(count), len(numbers)))
     stacked, where, which = (np.concatenate(x) for x in (samples, part_of, index))
     norms = np.sqrt((stacked**2).sum(axis=(1, 2, 3)))
     kept = np.flatnonzero(norms >= VANISHES * np.sqrt(sizes[0]))
     kept = kept[np.lexsort((which[kept], where[kept]))]
-    scale = np.sqrt(sizes[0]) / norms[kept]
+    scale = (np.sqrt(sizes[0]) / norms[kept])[:, None, None, None]
     return Block(
-        samples=freeze(stacked[kept] * scale[:, None, None, None]),
+        samples=freeze(stacked[kept] * scale),
         part=freeze_indices(where[kept]),
         index=freeze_indices(which[kept]),
         norms=freeze(norms[kept]),
+        angular=freeze(np.concatenate(angular)[kept] * scale),
     )

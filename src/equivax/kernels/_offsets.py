@@ -34,11 +34,8 @@ def _rotation(space: GSpace) -> tuple[int, int, int] | None:
 
 
 @functools.lru_cache(maxsize=4096)
-def _frequencies(space: GSpace, irrep: tuple) -> tuple[int, ...]:
+def _frequencies(space: GSpace, irrep: tuple, element: int, order: int) -> tuple[int, ...]:
     """Frequencies by which the generator of the rotations turns an irrep."""
-    generator = _rotation(space)
-    assert generator is not None
-    element, order, _ = generator
     matrix = space.group.irrep_data(irrep).matrices(np.array([[element]]))[0]
     turns = np.angle(np.linalg.eigvals(matrix)) / (2 * np.pi) * order
     return tuple(sorted({abs(round(float(t))) for t in turns}))
@@ -59,11 +56,11 @@ def offset(space: GSpace, frequency: int, in_irrep: tuple, out_irrep: tuple) -> 
     generator = _rotation(space)
     if generator is None:
         return 0
-    _, order, step = generator
+    element, order, step = generator
     sums = {
         s * m + t * n
-        for m in _frequencies(space, out_irrep)
-        for n in _frequencies(space, in_irrep)
+        for m in _frequencies(space, out_irrep, element, order)
+        for n in _frequencies(space, in_irrep, element, order)
         for s in (1, -1)
         for t in (1, -1)
     }

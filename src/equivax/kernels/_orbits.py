@@ -60,7 +60,8 @@ def orbits(space: GSpace, kernel: tuple[int, ...]) -> list[Orbit]:
     stabilisers, orbits of one kind get equal representations, which are then solved once.
     """
     table = permutation_table(space, kernel)
-    assert table is not None, "checked with the options"
+    if table is None:
+        raise ValueError(f"kernel: {space!r} does not map a kernel of {kernel} taps to itself")
     first = table.min(axis=0)
     squared = np.rint(4 * (tap_points(kernel) ** 2).sum(axis=1)).astype(np.int64)
     fixed = table == np.arange(table.shape[1])
@@ -97,8 +98,6 @@ def _permutation_representation(
 
     def matrix(g: GroupElement) -> np.ndarray:
         moved = points @ np.rint(space.matrix(g)).astype(np.int64).T
-        found = _find(points, moved)
-        assert found is not None, "an orbit is closed"
-        return np.eye(size)[found].T
+        return (moved[:, None] == points).all(axis=2).astype(np.float64).T
 
     return Representation.from_matrices(group, matrix, f"orbit({size})")

@@ -54,6 +54,33 @@ class Part:
         return f"r={self.radius:.4g} f={self.frequency}"
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class RingLayout:
+    """Where the functions of each part stand, ring after ring.
+
+    Attributes:
+        ring: Ring of each part.
+        offset: First function of each part within its ring.
+        widths: Functions per ring.
+    """
+
+    ring: np.ndarray
+    offset: np.ndarray
+    widths: tuple[int, ...]
+
+
+def ring_layout(parts: tuple[Part, ...]) -> RingLayout:
+    """The layout of parts that are ordered by ring."""
+    widths: dict[int, int] = {}
+    offsets = []
+    for part in parts:
+        offsets.append(widths.get(part.ring, 0))
+        widths[part.ring] = offsets[-1] + part.rep.size
+    number = {ring: n for n, ring in enumerate(widths)}
+    ring = np.array([number[part.ring] for part in parts])
+    return RingLayout(ring, np.array(offsets), tuple(widths.values()))
+
+
 @runtime_checkable
 class Recipe(Protocol):
     """A hashable description of the parts of a kernel.

@@ -1,14 +1,14 @@
-"""Tables of sampled elements on the host: dense, or as factors with the changes of basis apart."""
+"""Tables of the elements on the host: on the taps, or on the functions of each ring."""
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from ._elements import Elements
+from ._parts import Part, ring_layout
 
 
 def patterns(
@@ -39,31 +39,67 @@ def patterns(
     return [(kept, copies[which.reshape(-1) == n]) for n, kept in enumerate(kinds)]
 
 
-def _tables(basis: Any, dual: bool) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Per pattern: samples ``(n, d_out, d_in, taps)``, copies ``(c, 2)``, rows ``(n,)``."""
-    found = []
+def dense(basis: Any) -> Float[np.ndarray, "dim out in taps"]:
+    """All elements of a basis on the raveled taps."""
+    return _conjugated(basis, "samples", basis.taps)
+
+
+def angular(basis: Any) -> list[Float[np.ndarray, "n out in functions"]]:
+    """Per ring, the coefficients of its elements on the ring's functions.
+
+    With the samples of these functions the elements are ``angular . samples``: the same numbers as
+    `dense` in much less room, since a ring has fewer functions than the kernel has taps.
+    """
+    layout = ring_layout(basis.parts)
+    wide = _conjugated(basis, "angular", max(layout.widths))
+    pieces = np.split(wide, np.cumsum(ring_counts(basis))[:-1])
+    return [piece[..., :width] for piece, width in zip(pieces, layout.widths, strict=True)]
+
+
+def ring_counts(basis: Any) -> tuple[int, ...]:
+    """Elements per ring; they come ring after ring."""
+    layout = ring_layout(basis.parts)
+    counts = np.bincount(layout.ring[basis.data.part], minlength=len(layout.widths))
+    return tuple(counts.tolist())
+
+
+def samples(parts: tuple[Part, ...]) -> Float[np.ndarray, "functions taps"]:
+    """The functions of all parts on the taps, ring after ring."""
+    return np.concatenate([part.samples for part in parts])
+
+
+def inverse_gram(basis: Any) -> Float[np.ndarray, "dim dim"]:
+    """Takes inner products with the elements to the coefficients of the projection."""
+    result, where = np.zeros((basis.dim, basis.dim)), _where(basis)
     for (i, o), values in basis.solved.blocks.items():
         for kept, copies in patterns(basis.data, i, o, len(values)):
-            table = values.duals(kept) if dual else values.samples
-            found.append((table[kept], copies, np.flatnonzero(kept)))
-    return found
+            slots = where[copies[:, :1], copies[:, 1:], np.flatnonzero(kept)]
+            result[slots[:, :, None], slots[:, None, :]] = values.inverse_gram(kept)
+    return result
 
 
-def dense(basis: Any, dual: bool = False) -> Float[np.ndarray, "dim out in taps"]:
-    """All elements of a basis on the raveled taps, or the kernels dual to them."""
+def _where(basis: Any) -> np.ndarray:
+    """Position of the element at (input copy, output copy, row of the block)."""
     data = basis.data
     width = 1 + int(data.row.max(initial=0))
-    shape = (len(basis.in_rep.irreps), len(basis.out_rep.irreps), width)
-    where = np.zeros(shape, dtype=np.int64)
+    where = np.zeros((len(basis.in_rep.irreps), len(basis.out_rep.irreps), width), dtype=np.int64)
     where[data.in_index, data.out_index, data.row] = np.arange(len(data))
-    result = np.zeros((len(data), basis.out_rep.size, basis.in_rep.size, basis.taps))
+    return where
+
+
+def _conjugated(basis: Any, what: str, width: int) -> Float[np.ndarray, "dim out in width"]:
+    """A table of the blocks between irreps, brought to the bases of the representations."""
+    result = np.zeros((basis.dim, basis.out_rep.size, basis.in_rep.size, width))
+    where = _where(basis)
     columns_in, columns_out = _columns(basis.in_rep), _columns(basis.out_rep)
-    for table, copies, rows in _tables(basis, dual):
-        q_in = np.stack([columns_in[i] for i in copies[:, 0]])
-        q_out = np.stack([columns_out[o] for o in copies[:, 1]])
-        half = np.einsum("cxa,nabt->cnxbt", q_out, table, optimize=True)
-        full = np.einsum("cnxbt,cyb->cnxyt", half, q_in, optimize=True)
-        result[where[copies[:, :1], copies[:, 1:], rows]] = full
+    for (i, o), values in basis.solved.blocks.items():
+        for kept, copies in patterns(basis.data, i, o, len(values)):
+            q_in = np.stack([columns_in[n] for n in copies[:, 0]])
+            q_out = np.stack([columns_out[n] for n in copies[:, 1]])
+            table = getattr(values, what)[kept]
+            half = np.einsum("cxa,nabt->cnxbt", q_out, table, optimize=True)
+            full = np.einsum("cnxbt,cyb->cnxyt", half, q_in, optimize=True)
+            result[where[copies[:, :1], copies[:, 1:], np.flatnonzero(kept)]] = full
     return result
 
 
@@ -71,57 +107,3 @@ def _columns(rep: Any) -> list[np.ndarray]:
     """Columns of the change of basis, ``(size, d)`` per irrep."""
     sizes = [rep.group.irrep_data(irrep).size for irrep in rep.irreps]
     return np.split(rep.change_of_basis, np.cumsum(sizes)[:-1], axis=1)
-
-
-@functools.lru_cache(maxsize=512)
-def slots_of(basis: Any) -> np.ndarray:
-    """Which element stands at ``(out copy, in copy, place)``; ``dim`` and above where none does.
-
-    Empty places have indices of their own, so that no two are equal and the gradient of the gather
-    is a scatter without collisions.
-    """
-    data = basis.data
-    shape = (len(basis.out_rep.irreps), len(basis.in_rep.irreps))
-    places = _places(basis)
-    slots = np.arange(shape[0] * shape[1] * (int(places.max()) + 1)).reshape(*shape, -1) + len(data)
-    slots[data.out_index, data.in_index, places] = np.arange(len(data))
-    return slots
-
-
-def _places(basis: Any) -> np.ndarray:
-    """Running number of each element among those of its pair of copies, by row."""
-    data = basis.data
-    order = np.lexsort((data.row, data.in_index, data.out_index))
-    pair = data.out_index[order] * len(basis.in_rep.irreps) + data.in_index[order]
-    first = np.searchsorted(pair, pair)
-    places = np.empty(len(data), dtype=np.int64)
-    places[order] = np.arange(len(data)) - first
-    return places
-
-
-def factors(basis: Any, dual: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Tables between copies of irreps, padded to one size, and the changes of basis apart.
-
-    Returns:
-        ``(out copies, in copies, places, d, d', taps)``, and per side ``(size, copies * d)``.
-    """
-    counts = (len(basis.out_rep.irreps), len(basis.in_rep.irreps))
-    sizes = [_largest(basis.out_rep), _largest(basis.in_rep)]
-    places = int(_places(basis).max()) + 1
-    small = np.zeros((*counts, places, *sizes, basis.taps))
-    for table, copies, _ in _tables(basis, dual):
-        n, a, b, _ = table.shape
-        small[copies[:, 1], copies[:, 0], :n, :a, :b] = table
-    return small, _padded(basis.out_rep, sizes[0]), _padded(basis.in_rep, sizes[1])
-
-
-def _largest(rep: Any) -> int:
-    return max(rep.group.irrep_data(irrep).size for irrep in rep.multiplicities)
-
-
-def _padded(rep: Any, size: int) -> np.ndarray:
-    """The change of basis with every irrep padded to ``size`` columns."""
-    padded = np.zeros((rep.size, len(rep.irreps), size))
-    for position, columns in enumerate(_columns(rep)):
-        padded[:, position, : columns.shape[1]] = columns
-    return padded.reshape(rep.size, -1)

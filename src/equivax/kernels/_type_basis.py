@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -17,37 +16,12 @@ from ..hom import UnusedIrrepsWarning, at_least_float32
 from ..representations import Representation, as_representation
 from ..spaces import GSpace
 from ._assembly import Fields, assemble, fields_of, take_apart
-from ._basis import BasisFilter, SteerableBasis, pair_basis
-from ._contraction import contract, project_coefficients
+from ._basis import BasisFilter, pair_basis
+from ._contraction import contract, prefers_factors, project_coefficients, sampled, unsampled
 from ._factory import check_group, check_space
 from ._options import FrequencyCutoff, Numbers, make_recipe
 from ._parts import Recipe
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Pair:
-    """What all fields of one kind send to all fields of another.
-
-    Attributes:
-        key: The name of its parameters.
-        in_kind: Number of the kind of input fields.
-        out_kind: Number of the kind of output fields.
-        in_fields: Positions of the input fields of that kind.
-        out_fields: Positions of the output fields.
-        basis: The kernels from one field to one field.
-    """
-
-    key: str
-    in_kind: int
-    out_kind: int
-    in_fields: tuple[int, ...]
-    out_fields: tuple[int, ...]
-    basis: SteerableBasis
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Shape of the parameters, ``(output fields, input fields, dim)``."""
-        return (len(self.out_fields), len(self.in_fields), self.basis.dim)
+from ._type_elements import Pair, fan, type_attributes, type_names
 
 
 class TypeBasis:
@@ -265,35 +239,9 @@ class TypeBasis:
         Returns:
             Key to an array ``(dim,)``.
         """
-        number = {irrep: n for n, irrep in enumerate(self.in_rep.multiplicities)}
-        counts: dict[int, np.ndarray] = {}
-        for pair in self.pairs:
-            data = pair.basis.data
-            types = self._types(pair, number)[data.in_type]
-            shape = (len(pair.basis.out_rep.irreps), len(number))
-            total = counts.setdefault(pair.out_kind, np.zeros(shape))
-            np.add.at(total, (data.out_index, types), len(pair.in_fields))
-        fans = {}
-        for pair in self.pairs:
-            data, total = pair.basis.data, counts[pair.out_kind]
-            reaching = (total > 0).sum(axis=1)
-            types = self._types(pair, number)[data.in_type]
-            fans[pair.key] = reaching[data.out_index] * total[data.out_index, types]
-        return fans
-
-    @staticmethod
-    def _types(pair: Pair, number: dict[Any, int]) -> np.ndarray:
-        return np.array([number[irrep] for irrep in pair.basis.irrep_types[0]])
+        return fan(self.pairs, tuple(self.in_rep.multiplicities))
 
     # ---- single elements ---------------------------------------------------------------------
-
-    def _walk(self) -> Iterator[tuple[Pair, int, int, int]]:
-        """Every coefficient: pair, output field, input field, element; as the arrays ravel."""
-        for pair in self.pairs:
-            for out_field in pair.out_fields:
-                for in_field in pair.in_fields:
-                    for n in range(pair.basis.dim):
-                        yield pair, out_field, in_field, n
 
     def attributes(self, i: int | None = None) -> Any:
         """Attributes of every coefficient, or of the ``i``-th in the order of `names`.
@@ -306,32 +254,11 @@ class TypeBasis:
             if not -self.dim <= i < self.dim:
                 raise IndexError(f"attributes: expected an element in 0..{self.dim - 1}, got {i}")
             return self.attributes()[i]
-        single = {pair.key: pair.basis.attributes() for pair in self.pairs}
-        starts = [self.in_fields.irrep_starts, self.out_fields.irrep_starts]
-        result = []
-        for (pair, out_field, in_field, n), name in zip(self._walk(), self._names, strict=True):
-            known = single[pair.key][n]
-            result.append(
-                {
-                    **known,
-                    "in_field": in_field,
-                    "out_field": out_field,
-                    "in_irrep_position": starts[0][in_field] + known["in_index"],
-                    "out_irrep_position": starts[1][out_field] + known["out_index"],
-                    "key": pair.key,
-                    "name": name,
-                }
-            )
-        return result
+        return type_attributes(self.pairs, self.in_fields, self.out_fields, self._names)
 
     @functools.cached_property
     def _names(self) -> tuple[str, ...]:
-        ins, outs = self.in_fields.labels, self.out_fields.labels
-        result = []
-        for pair, out_field, in_field, n in self._walk():
-            ends = f"({ins[pair.in_kind]}[{in_field}] -> {outs[pair.out_kind]}[{out_field}])"
-            result.append(f"{ends} {pair.basis.names()[n]}")
-        return tuple(result)
+        return type_names(self.pairs, self.in_fields, self.out_fields)
 
     def names(self) -> tuple[str, ...]:
         """A readable, stable, unique name of every coefficient: the pairs' arrays, raveled."""
@@ -439,22 +366,29 @@ def _warn_unused(basis: TypeBasis, caller: str) -> None:
 @functools.partial(jax.jit, static_argnums=0)
 def _expand(basis: TypeBasis, coeffs: dict[str, Array]) -> Array:
     dtype = jnp.result_type(*coeffs.values())
-    wide = at_least_float32(dtype)
+    wide, one, factored = at_least_float32(dtype), basis.pairs[0].basis, _is_factored(basis)
     blocks = {
-        (pair.out_kind, pair.in_kind): contract(pair.basis, coeffs[pair.key].astype(wide))
+        (pair.out_kind, pair.in_kind): contract(pair.basis, coeffs[pair.key].astype(wide), factored)
         for pair in basis.pairs
     }
-    taps = basis.pairs[0].basis.taps
-    kernel = assemble(blocks, basis.out_fields, basis.in_fields, taps, wide)
+    kernel = assemble(blocks, basis.out_fields, basis.in_fields)
+    kernel = sampled(one, kernel, factored)
     return kernel.reshape(*kernel.shape[:2], *basis.kernel).astype(dtype)
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _coefficients(basis: TypeBasis, kernel: Array) -> dict[str, Array]:
+    factored = _is_factored(basis)
     wide = kernel.astype(at_least_float32(kernel.dtype)).reshape(*kernel.shape[:2], -1)
+    wide = unsampled(basis.pairs[0].basis, wide, factored)
     wanted = [(pair.out_kind, pair.in_kind) for pair in basis.pairs]
     blocks = take_apart(wide, basis.out_fields, basis.in_fields, wanted)
     return {
-        pair.key: project_coefficients(pair.basis, block).astype(kernel.dtype)
+        pair.key: project_coefficients(pair.basis, block, factored).astype(kernel.dtype)
         for pair, block in zip(basis.pairs, blocks, strict=True)
     }
+
+
+def _is_factored(basis: TypeBasis) -> bool:
+    pairs = [(p.basis, len(p.in_fields) * len(p.out_fields)) for p in basis.pairs]
+    return prefers_factors(tuple(pairs))

@@ -2,3 +2,5 @@
 
 from ._mlp import MLP as MLP
 from ._mlp import InvariantMLP as InvariantMLP
+from ._residual import ResidualBlock as ResidualBlock
+from ._residual import WideResNet as WideResNet

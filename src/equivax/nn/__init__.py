@@ -5,6 +5,7 @@ from ._affine import Affine as Affine
 from ._constraints import CommutingConstraint as CommutingConstraint
 from ._constraints import InvariantConstraint as InvariantConstraint
 from ._constraints import impose_equivariance as impose_equivariance
+from ._container import AbstractContainer as AbstractContainer
 from ._containers import Sequential as Sequential
 from ._conv import Conv as Conv
 from ._conv_transpose import ConvTranspose as ConvTranspose
@@ -30,10 +31,15 @@ from ._rearrange import Restriction as Restriction
 from ._typed_function import TypedFunction as TypedFunction
 from ._upsampling import Upsampling as Upsampling
 from .nonlinearities import ELU as ELU
+from .nonlinearities import ConcatenatedNonlinearity as ConcatenatedNonlinearity
 from .nonlinearities import GatedNonlinearity as GatedNonlinearity
+from .nonlinearities import InducedGatedNonlinearity as InducedGatedNonlinearity
+from .nonlinearities import InducedNormNonlinearity as InducedNormNonlinearity
+from .nonlinearities import LeakyReLU as LeakyReLU
 from .nonlinearities import NormNonlinearity as NormNonlinearity
 from .nonlinearities import PointwiseNonlinearity as PointwiseNonlinearity
 from .nonlinearities import ReLU as ReLU
+from .nonlinearities import VectorFieldNonlinearity as VectorFieldNonlinearity
 from .nonlinearities import squash as squash
 from .normalization import AbstractBatchNorm as AbstractBatchNorm
 from .normalization import BatchNormOptions as BatchNormOptions
@@ -43,8 +49,8 @@ from .normalization import IIDBatchNorm as IIDBatchNorm
 from .normalization import InducedNormBatchNorm as InducedNormBatchNorm
 from .normalization import InnerBatchNorm as InnerBatchNorm
 from .normalization import LayerNorm as LayerNorm
-from .normalization import NormBatchNorm as NormBatchNorm
 from .normalization import Moments as Moments
+from .normalization import NormBatchNorm as NormBatchNorm
 from .normalization import RMSNorm as RMSNorm
 from .normalization import RunningMoments as RunningMoments
 from .pooling import GroupPooling as GroupPooling

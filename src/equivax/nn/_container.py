@@ -86,7 +86,7 @@ class AbstractContainer(AbstractModule, eqx.nn.StatefulLayer):
         array = self._checked(x)
         with jax.named_scope(f"equivax.{name}"):
             y, new_state = self._forward(array, state, key)
-        wrapped = self._wrapped(y, x)
+        wrapped = self._wrapped(y, (x,))
         return wrapped if state is None else (wrapped, new_state)
 
     @abc.abstractmethod

@@ -7,7 +7,6 @@ import math
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -15,11 +14,12 @@ from jaxtyping import Array, Float
 from ..fields import FieldType
 from ..hom import from_irreps, irrep_names, to_irreps
 from ..representations import Representation, direct_sum, irrep
+from ._fields import type_like
 from ._module import AbstractModule, channel_axis, on_channels, representation_of
 from ._orbits import split
-from ._plain import plain_layer, plain_linear
+from ._plain import plain_linear
 from ._rearrange import gather_layer
-from ._select import take_channels, with_representation
+from ._select import take_channels
 
 WAYS = ("permutation", "irreps")
 
@@ -77,7 +77,7 @@ class Disentangle(AbstractModule):
             )
         else:
             apart = direct_sum([count * split(summand).parts for summand, count in rep.data])
-        apart_type = with_representation(in_type, apart)
+        apart_type = type_like(in_type, apart)
         self.in_type = apart_type if inverse else in_type
         self.out_type = in_type if inverse else apart_type
         self.by = by
@@ -107,8 +107,8 @@ class Disentangle(AbstractModule):
         change = _from_coordinates if self.is_inverse else _to_coordinates
         return on_channels(functools.partial(change, self._mixed), x, self.in_type)
 
-    def export(self) -> eqx.nn.Linear | eqx.nn.Lambda | eqx.nn.Identity:
-        """A gather, or the orthogonal matrix: `equinox.nn.Linear` for vectors; or the identity."""
+    def export(self) -> eqx.nn.Linear | eqx.nn.Conv | eqx.nn.Lambda | eqx.nn.Identity:
+        """A gather; the orthogonal matrix, for fields as a 1 x 1 convolution; or the identity."""
         if self.by == "permutation":
             channels = _channels(self._mixed)
             if np.array_equal(channels, np.arange(len(channels))):
@@ -118,15 +118,7 @@ class Disentangle(AbstractModule):
             return eqx.nn.Identity()
         eye = jnp.eye(self._mixed.size, dtype=jnp.result_type(float))
         change = _from_coordinates if self.is_inverse else _to_coordinates
-        matrix = change(self._mixed, eye).T
-        if channel_axis(self.in_type) == -1:
-            return plain_linear(matrix, None)
-        return plain_layer(_apply_matrix, matrix)
-
-
-def _apply_matrix(matrix: jax.Array, x: jax.Array) -> jax.Array:
-    matrix = jnp.asarray(matrix, x.dtype)
-    return jnp.tensordot(matrix, x, axes=1, precision=jax.lax.Precision.HIGHEST)
+        return plain_linear(change(self._mixed, eye).T, None, self.in_type)
 
 
 @functools.lru_cache(maxsize=256)

@@ -35,7 +35,7 @@ class FieldDropout(AbstractModule):
     def __init__(
         self,
         in_type: Any,
-        p: float = 0.5,
+        p: float | int = 0.5,
         *,
         broadcast_spatial: bool = False,
         inference: bool = False,
@@ -101,7 +101,7 @@ class PointwiseDropout(AbstractModule):
     p: float = eqx.field(static=True)
     inference: bool
 
-    def __init__(self, in_type: Any, p: float = 0.5, *, inference: bool = False) -> None:
+    def __init__(self, in_type: Any, p: float | int = 0.5, *, inference: bool = False) -> None:
         """Checks the type and stores the rate.
 
         Args:

@@ -44,8 +44,8 @@ class Mask(AbstractModule):
         self,
         in_type: Any,
         S: int,
-        margin: float = 0.0,
-        sigma: float = 2.0,
+        margin: float | int = 0.0,
+        sigma: float | int = 2.0,
         *,
         profile: str = "squared",
     ) -> None:

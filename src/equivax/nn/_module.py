@@ -34,12 +34,15 @@ class AbstractModule(eqx.Module):
     in_type: eqx.AbstractVar[Any]
     out_type: eqx.AbstractVar[Any]
 
-    def __call__(self, x: Any, *, key: PRNGKeyArray | None = None, **options: Any) -> Any:
+    def __call__(
+        self, x: Any, *others: Any, key: PRNGKeyArray | None = None, **options: Any
+    ) -> Any:
         """Applies the layer.
 
         Args:
             x: Array ``(..., n)`` for a vector type, ``(..., n, *spatial)`` for fields: one example,
                 a batch, or under ``vmap``. Or a `GeometricTensor` of ``in_type``.
+            *others: Further inputs of a layer whose ``in_type`` is a tuple of types.
             key: A JAX key, for layers with randomness; the others ignore it.
             **options: What the layer documents, such as ``scale=`` of `Affine`.
 
@@ -48,17 +51,24 @@ class AbstractModule(eqx.Module):
 
         Raises:
             ValueError: If the channel axis, or the type of a tensor, does not fit ``in_type``.
-            TypeError: If ``x`` is no array of floating numbers.
+            TypeError: If ``x`` is no array of floating numbers, or the number of inputs is wrong.
         """
-        array = self._checked(x)
+        several = isinstance(self.in_type, tuple)
+        types = self.in_type if several else (self.in_type,)
+        given = (x, *others)
+        if len(given) != len(types):
+            raise TypeError(
+                f"{type(self).__name__}: expected {len(types)} inputs, one per type of in_type, "
+                f"got {len(given)}"
+            )
+        arrays = tuple(self._checked(*pair) for pair in zip(given, types, strict=True))
         with jax.named_scope(f"equivax.{type(self).__name__}"):
-            return self._wrapped(self._forward(array, key, **options), x)
+            y = self._forward(arrays if several else arrays[0], key, **options)
+            return self._wrapped(y, given)
 
     @abc.abstractmethod
-    def _forward(
-        self, x: Float[Array, "..."], key: PRNGKeyArray | None, **options: Any
-    ) -> Float[Array, "..."]:
-        """The layer's formula on a checked array."""
+    def _forward(self, x: Any, key: PRNGKeyArray | None, **options: Any) -> Float[Array, "..."]:
+        """The layer's formula on a checked array, or a tuple of them if ``in_type`` is one."""
 
     @abc.abstractmethod
     def export(self) -> Any:
@@ -68,22 +78,27 @@ class AbstractModule(eqx.Module):
             A module or callable for one example; use ``jax.vmap`` for batches.
         """
 
-    def evaluate_output_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
-        """Shape of the output for an input shape, by abstract evaluation of the layer itself."""
-        like = jax.ShapeDtypeStruct(tuple(shape), jnp.result_type(float))
-        return jax.eval_shape(self._for_shape, like).shape
+    def evaluate_output_shape(self, shape: Sequence[Any]) -> tuple[int, ...]:
+        """Shape of the output for an input shape, by abstract evaluation of the layer itself.
+
+        Args:
+            shape: Of the input; a sequence of shapes if ``in_type`` is a tuple of types.
+        """
+        several = isinstance(self.in_type, tuple)
+        shapes = shape if several else (shape,)
+        like = [jax.ShapeDtypeStruct(tuple(s), jnp.result_type(float)) for s in shapes]
+        return jax.eval_shape(self if several else self._for_shape, *like).shape
 
     def _for_shape(self, x: Array) -> Array:
         """What `evaluate_output_shape` traces; layers with a key or state override it."""
         return self(x)
 
-    def _checked(self, x: Any) -> Array:
-        name = type(self).__name__
+    def _checked(self, x: Any, in_type: Any = None) -> Array:
+        """The array of an input, or the message; ``in_type`` is that of the layer if None."""
+        name, in_type = type(self).__name__, self.in_type if in_type is None else in_type
         if isinstance(x, GeometricTensor):
-            if x.type != self.in_type:
-                raise ValueError(
-                    f"{name}: x: expected fields of type {self.in_type!r}, got {x.type!r}"
-                )
+            if x.type != in_type:
+                raise ValueError(f"{name}: x: expected fields of type {in_type!r}, got {x.type!r}")
             x = x.array
         if not isinstance(x, (jax.Array, np.ndarray)):
             raise TypeError(f"{name}: x: expected an array, got {type(x).__name__}")
@@ -92,18 +107,19 @@ class AbstractModule(eqx.Module):
                 f"{name}: x: expected floating numbers, got dtype {x.dtype}; cast with "
                 "x.astype(float)"
             )
-        size = as_representation(self.in_type, "in_type").size
-        axis = channel_axis(self.in_type)
+        size = as_representation(in_type, "in_type").size
+        axis = channel_axis(in_type)
         if x.ndim < -axis or x.shape[axis] != size:
             expected = ", ".join(["...", str(size), *["_"] * (-1 - axis)])
             raise ValueError(
-                f"{name}: expected ({expected}) for in_type {self.in_type!r}, got {x.shape}"
+                f"{name}: expected ({expected}) for in_type {in_type!r}, got {x.shape}"
             )
         return jnp.asarray(x)
 
-    def _wrapped(self, y: Array, x: Any) -> Any:
-        """The output as what the input was: an array, or a tensor with its type."""
-        return GeometricTensor(y, self.out_type) if isinstance(x, GeometricTensor) else y
+    def _wrapped(self, y: Array, given: tuple[Any, ...]) -> Any:
+        """The output as what the inputs were: an array, or a tensor with its type."""
+        wrap = any(isinstance(x, GeometricTensor) for x in given)
+        return GeometricTensor(y, self.out_type) if wrap else y
 
 
 class AbstractStatefulModule(AbstractModule, eqx.nn.StatefulLayer):
@@ -133,7 +149,7 @@ class AbstractStatefulModule(AbstractModule, eqx.nn.StatefulLayer):
         array = self._checked(x)
         with jax.named_scope(f"equivax.{type(self).__name__}"):
             y, state = self._forward(array, state, key, **options)
-        return self._wrapped(y, x), state
+        return self._wrapped(y, (x,)), state
 
     @abc.abstractmethod
     def _forward(  # pyright: ignore[reportIncompatibleMethodOverride]

@@ -27,7 +27,7 @@ class ModuleList(eqx.Module):
 
     layers: tuple[AbstractModule, ...]
 
-    def __init__(self, layers: Iterable[Any] = ()) -> None:
+    def __init__(self, layers: Any = ()) -> None:
         """Checks the layers.
 
         Args:
@@ -66,7 +66,7 @@ class ModuleList(eqx.Module):
         """A new list with one layer more at the end."""
         return ModuleList((*self.layers, layer))
 
-    def extend(self, layers: Iterable[Any]) -> ModuleList:
+    def extend(self, layers: Any) -> ModuleList:
         """A new list with more layers at the end."""
         return ModuleList((*self.layers, *ModuleList(layers)))
 

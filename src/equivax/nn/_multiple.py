@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -13,6 +13,7 @@ from jaxtyping import Array, PRNGKeyArray
 
 from ..representations import as_representation, direct_sum
 from ._container import AbstractContainer, exported, is_stateful, split_keys, step
+from ._fields import type_like
 from ._module import AbstractModule, channel_axis, representation_of
 from ._plain import plain_function
 from ._select import (
@@ -21,7 +22,6 @@ from ._select import (
     number_of_fields,
     select_fields,
     take_channels,
-    with_representation,
 )
 from ._typed_function import as_layer
 
@@ -54,8 +54,8 @@ class Multiple(AbstractContainer):
     def __init__(
         self,
         in_type: Any,
-        labels: Sequence[Hashable],
-        modules: Mapping[Any, Any] | Sequence[tuple[Any, Any]],
+        labels: Any,
+        modules: Any,
         reshuffle: int = 0,
     ) -> None:
         """Gives every layer its fields.
@@ -262,7 +262,7 @@ def _joint_type(modules: Sequence[Any], labels: Sequence[tuple[Any, ...]]) -> An
                 f"layer of {', '.join(map(repr, own))}, {type_!r}"
             )
     reps = [as_representation(layer.out_type, "out_type") for layer in modules]
-    return with_representation(first, direct_sum(reps))
+    return type_like(first, direct_sum(reps))
 
 
 def _place(type_: Any) -> Any:

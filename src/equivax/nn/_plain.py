@@ -49,7 +49,7 @@ def plain_layer(function: Callable[..., Any], *constants: Any) -> eqx.nn.Lambda:
     return eqx.nn.Lambda(plain_function(function, *constants))
 
 
-def plain_linear(weight: Any, bias: Any | None, type_: Any = None) -> eqx.nn.Linear | eqx.nn.Conv:
+def plain_linear(weight: Any, bias: Any | None, type_: Any = None) -> Any:
     """An Equinox layer that holds a given matrix ``(out, in)`` and bias ``(out,)``.
 
     Args:

@@ -104,7 +104,7 @@ class Reshuffle(AbstractModule):
     out_type: Any = eqx.field(static=True)
     permutation: tuple[int, ...] = eqx.field(static=True)
 
-    def __init__(self, in_type: Any, permutation: Sequence[int]) -> None:
+    def __init__(self, in_type: Any, permutation: Any) -> None:
         """Stores the order.
 
         Args:

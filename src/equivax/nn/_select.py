@@ -10,14 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from ..fields import FieldType
-from ..representations import Representation, as_representation, direct_sum
-from ._fields import field_sizes
-
-
-def with_representation(type_: Any, rep: Representation) -> Any:
-    """A type like another one, with another representation: on the same space, if it has one."""
-    return FieldType(type_.space, rep) if isinstance(type_, FieldType) else rep
+from ..representations import as_representation, direct_sum
+from ._fields import field_sizes, type_like
 
 
 def number_of_fields(type_: Any) -> int:
@@ -34,7 +28,7 @@ def field_names(type_: Any) -> list[str]:
 def select_fields(type_: Any, indices: Sequence[int]) -> Any:
     """The type of chosen fields, in the given order."""
     fields = as_representation(type_, "in_type").summands
-    return with_representation(type_, direct_sum([fields[i] for i in indices]))
+    return type_like(type_, direct_sum([fields[i] for i in indices]))
 
 
 def channels_of(type_: Any, indices: Sequence[int]) -> np.ndarray:

@@ -155,8 +155,8 @@ class Upsampling(AbstractModule):
             if self.mode == "nearest" and targets[axis] % lengths[axis]:
                 problems.append(
                     f"spatial axis {axis} goes from {lengths[axis]} to {targets[axis]} cells, "
-                    "which is no multiple, so nearest cells lie to one side; use mode='bilinear' or a "
-                    f"length of {_multiple(lengths[axis], targets[axis])}"
+                    "which is no multiple, so nearest cells lie to one side; use mode='bilinear' "
+                    f"or a length of {_multiple(lengths[axis], targets[axis])}"
                 )
         report("Upsampling", space, problems, self.grid_check)
 

@@ -9,6 +9,9 @@ from ._builders import standard as standard
 from ._builders import trivial as trivial
 from ._coerce import as_representation as as_representation
 from ._coerce import check_same_group as check_same_group
+from ._permutations import InducedStructure as InducedStructure
+from ._permutations import doubled as doubled
+from ._permutations import induced_structure as induced_structure
 from ._representation import Representation as Representation
 from ._sums import direct_sum as direct_sum
 from ._sums import tensor_product as tensor_product

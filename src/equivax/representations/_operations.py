@@ -65,6 +65,10 @@ def restricted_summand(summand: Summand, subgroup: Subgroup) -> Summand:
 def is_permutation(summand: Summand, *, signed: bool) -> bool:
     """Whether the matrices of a summand are (signed) permutations, on enough elements."""
     group = summand.group
+    if group.order is None and any(group.irrep_data(i).frequency for i in summand.irreps):
+        # Whatever turns continuously is no permutation, though it may look like one on a sample:
+        # SO(2) turning 13 times as fast, say, at multiples of 360/52 degrees.
+        return False
     elements = group.testing_elements if group.order is None else group.generators
     if not elements:
         return True

@@ -1,4 +1,4 @@
-"""`NormNonlinearity`: a function of the length of each field."""
+"""`NormNonlinearity` and `InducedNormNonlinearity`: functions of the length of each field."""
 
 from __future__ import annotations
 
@@ -11,9 +11,19 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from .._fields import field_index, field_sizes, field_sums, safe_norms, spread
-from .._module import AbstractModule, channel_axis, on_channels, representation_of
+from ...representations import Representation
+from .._fields import (
+    along,
+    at_least_float32,
+    block_index,
+    block_sums,
+    field_sizes,
+    safe_norms,
+    scale_blocks,
+)
+from .._module import AbstractModule, channel_axis, representation_of
 from .._plain import plain_callable, plain_layer
+from ._checks import check_function, induced_or_refuse, numbered_runs
 
 #: Fields shorter than this are mapped to zero.
 SMALLEST_NORM = 1e-10
@@ -63,60 +73,162 @@ class NormNonlinearity(AbstractModule):
             TypeError: If ``function`` is not callable.
         """
         rep = representation_of(in_type, "NormNonlinearity", "in_type")
-        if not callable(function):
-            raise TypeError(
-                f"NormNonlinearity: function: expected a callable such as jax.nn.relu, got "
-                f"{function!r}"
-            )
-        if use_bias and function is squash:
-            raise ValueError(
-                "NormNonlinearity: use_bias: squash takes norms, which a bias would make "
-                "negative; pass use_bias=False"
-            )
-        if not 0 < initial_bias < np.inf:
-            raise ValueError(
-                "NormNonlinearity: initial_bias: expected a finite positive number, got "
-                f"{initial_bias}"
-            )
-        dtype = jnp.result_type(float) if dtype is None else dtype
-        self.log_bias = (
-            jnp.full((len(field_sizes(rep)),), np.log(initial_bias), dtype) if use_bias else None
+        self.log_bias = _log_bias("NormNonlinearity", rep, function, use_bias, initial_bias, dtype)
+        self.in_type = in_type
+        self.out_type = in_type
+        self.function = function
+
+    def _sizes(self) -> tuple[int, ...]:
+        return tuple(field_sizes(representation_of(self.in_type, "NormNonlinearity", "in_type")))
+
+    def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
+        axis = channel_axis(self.in_type)
+        return _by_length(x, self._sizes(), None, self.log_bias, self.function, axis)
+
+    def export(self) -> eqx.nn.Lambda:
+        """A plain function with the biases as constants."""
+        axis = channel_axis(self.in_type)
+        return _plain_by_length(self._sizes(), None, self.log_bias, self.function, axis)
+
+
+class InducedNormNonlinearity(AbstractModule):
+    """``y = v phi(|v| - b) / |v|`` for every subfield ``v`` of induced fields, one ``b`` a field.
+
+    Law: ``f(rho(g) x) = rho(g) f(x)``: the group permutes the subfields, one per coset, and
+    turns them, which changes neither the set of lengths nor the common bias (Weiler and Cesa 2019,
+    appendix B). A permutation representation with one orbit has subfields of one channel.
+
+    Shapes: unchanged.
+    """
+
+    log_bias: Float[Array, " fields"] | None
+    in_type: Any = eqx.field(static=True)
+    out_type: Any = eqx.field(static=True)
+    function: Callable[[Array], Array] = eqx.field(static=True)
+    subfield_sizes: tuple[int, ...] = eqx.field(static=True)
+
+    def __init__(
+        self,
+        in_type: Any,
+        function: Callable[[Array], Array] = jax.nn.relu,
+        *,
+        use_bias: bool = True,
+        initial_bias: float = 1.0,
+        dtype: Any = None,
+    ) -> None:
+        """Starts with the same bias for every field.
+
+        Args:
+            in_type: A type whose fields are induced from a subgroup: `GSpace.induced`,
+                quotient, regular or trivial ones.
+            function: ``phi``, of the norm, as for `NormNonlinearity`.
+            use_bias: Whether to subtract a learned bias, one per field in field order, which its
+                subfields share.
+            initial_bias: ``b`` at the start, positive.
+            dtype: Of the parameters; JAX's default float if None.
+
+        Raises:
+            ValueError: If a field is not induced, ``initial_bias`` is not positive, or `squash`
+                is used with a bias.
+            TypeError: If ``function`` is not callable.
+        """
+        rep = representation_of(in_type, "InducedNormNonlinearity", "in_type")
+        self.log_bias = _log_bias(
+            "InducedNormNonlinearity", rep, function, use_bias, initial_bias, dtype
+        )
+        self.subfield_sizes = tuple(
+            size
+            for index, field, count in numbered_runs(rep)
+            for size in count * [induced_or_refuse("InducedNormNonlinearity", index, field).size]
         )
         self.in_type = in_type
         self.out_type = in_type
         self.function = function
 
+    def _blocks(self) -> tuple[tuple[int, ...], np.ndarray]:
+        """Sizes of all subfields, and the field of each."""
+        rep = representation_of(self.in_type, "InducedNormNonlinearity", "in_type")
+        sizes, small = np.asarray(field_sizes(rep)), np.asarray(self.subfield_sizes)
+        owner = np.repeat(np.arange(len(sizes)), sizes // small)
+        return tuple(small[owner].tolist()), owner
+
     def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
-        rep = representation_of(self.in_type, "NormNonlinearity", "in_type")
-
-        def act(v: Array) -> Array:
-            norms = safe_norms(field_sums(rep, v * v), SMALLEST_NORM**2)
-            shifted = norms if self.log_bias is None else norms - jnp.exp(self.log_bias)
-            positive = norms > 0
-            factor = jnp.where(
-                positive, self.function(shifted) / jnp.where(positive, norms, 1.0), 0.0
-            )
-            return v * spread(rep, factor)
-
-        return on_channels(act, x, self.in_type)
+        axis = channel_axis(self.in_type)
+        return _by_length(x, *self._blocks(), self.log_bias, self.function, axis)
 
     def export(self) -> eqx.nn.Lambda:
         """A plain function with the biases as constants."""
-        rep = representation_of(self.in_type, "NormNonlinearity", "in_type")
-        index = jnp.asarray(field_index(rep))
-        count = len(field_sizes(rep))
-        bias = 0.0 if self.log_bias is None else jnp.exp(self.log_bias)
         axis = channel_axis(self.in_type)
-        function = jax.tree_util.Partial(plain_callable(self.function))
-        ones = jnp.zeros((count, rep.size)).at[index, jnp.arange(rep.size)].set(1.0)
-        return plain_layer(_norm_nonlinearity, function, bias, ones, axis, SMALLEST_NORM**2)
+        return _plain_by_length(*self._blocks(), self.log_bias, self.function, axis)
 
 
-def _norm_nonlinearity(function, bias, members, axis, threshold, x):
-    v = jnp.moveaxis(x, axis, -1)
+def _log_bias(
+    caller: str,
+    rep: Representation,
+    function: Any,
+    use_bias: bool,
+    initial_bias: float,
+    dtype: Any,
+) -> Float[Array, " fields"] | None:
+    check_function(caller, function)
+    if use_bias and function is squash:
+        raise ValueError(
+            f"{caller}: use_bias: squash takes norms, which a bias would make negative; pass "
+            "use_bias=False"
+        )
+    if not 0 < initial_bias < np.inf:
+        raise ValueError(
+            f"{caller}: initial_bias: expected a finite positive number, got {initial_bias}"
+        )
+    if not use_bias:
+        return None
+    dtype = jnp.result_type(float) if dtype is None else dtype
+    return jnp.full((len(field_sizes(rep)),), np.log(initial_bias), dtype)
+
+
+def _by_length(
+    x: Float[Array, "..."],
+    sizes: tuple[int, ...],
+    owner: np.ndarray | None,
+    log_bias: Float[Array, " fields"] | None,
+    function: Callable[[Array], Array],
+    axis: int,
+) -> Float[Array, "..."]:
+    """``v phi(|v| - b) / |v|`` for blocks of channels; ``owner`` is the bias that each uses."""
+    wide = at_least_float32(x)
+    norms = safe_norms(block_sums(sizes, wide * wide, axis), SMALLEST_NORM**2)
+    shifted = norms
+    if log_bias is not None:
+        bias = jnp.exp(log_bias).astype(wide.dtype)
+        shifted = norms - along(bias if owner is None else bias[owner], axis)
+    positive = norms > 0
+    factor = jnp.where(positive, function(shifted) / jnp.where(positive, norms, 1.0), 0.0)
+    return scale_blocks(sizes, x, factor.astype(x.dtype), axis)
+
+
+def _plain_by_length(
+    sizes: tuple[int, ...],
+    owner: np.ndarray | None,
+    log_bias: Float[Array, " fields"] | None,
+    function: Callable[[Array], Array],
+    axis: int,
+) -> eqx.nn.Lambda:
+    members = np.arange(len(sizes))[:, None] == block_index(sizes)[None, :]
+    bias = jnp.zeros((1,)) if log_bias is None else jnp.exp(log_bias)
+    if owner is not None and log_bias is not None:
+        bias = bias[owner]
+    function = jax.tree_util.Partial(plain_callable(function))
+    return plain_layer(
+        _plain_norms, function, bias, jnp.asarray(members, float), axis, SMALLEST_NORM**2
+    )
+
+
+def _plain_norms(function, bias, members, axis, threshold, x):
+    v = jnp.moveaxis(x, axis, -1).astype(jnp.float32 if jnp.finfo(x.dtype).bits < 32 else x.dtype)
     squares = jnp.matmul(v * v, members.T.astype(v.dtype), precision="highest")
     positive = squares > threshold
     norms = jnp.where(positive, jnp.sqrt(jnp.where(positive, squares, 1.0)), 0.0)
-    factor = jnp.where(positive, function(norms - bias) / jnp.where(positive, norms, 1.0), 0.0)
+    shifted = function(norms - bias.astype(v.dtype))
+    factor = jnp.where(positive, shifted / jnp.where(positive, norms, 1.0), 0.0)
     scale = jnp.matmul(factor, members.astype(v.dtype), precision="highest")
-    return jnp.moveaxis(v * scale, -1, axis)
+    return jnp.moveaxis((v * scale).astype(x.dtype), -1, axis)

@@ -11,11 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from .._module import AbstractModule, representation_of
+from .._module import AbstractModule
 from .._plain import plain_callable, plain_layer
-
-#: Points at which a function that claims to be odd is compared with its mirror image.
-ODD_SAMPLES = np.linspace(0.05, 4.0, 32, dtype=np.float32)
+from ._checks import check_function, check_odd, check_pointwise
 
 
 class PointwiseNonlinearity(AbstractModule):
@@ -46,13 +44,9 @@ class PointwiseNonlinearity(AbstractModule):
                 instead, or if ``odd=True`` and the function is not odd.
             TypeError: If ``function`` is not callable or ``in_type`` is no type.
         """
-        if not callable(function) or isinstance(function, type):
-            raise TypeError(
-                f"PointwiseNonlinearity: function: expected a callable such as jax.nn.relu, got "
-                f"{function!r}"
-            )
+        check_function("PointwiseNonlinearity", function)
         if odd:
-            _check_odd(function)
+            check_odd(function)
         check_pointwise("PointwiseNonlinearity", in_type, odd=odd)
         self.in_type = in_type
         self.out_type = in_type
@@ -108,12 +102,12 @@ class ELU(AbstractModule):
             alpha: Minus the limit at minus infinity.
 
         Raises:
-            ValueError: If a field is not a permutation.
+            ValueError: If a field is not a permutation, or ``alpha`` is not finite.
         """
         check_pointwise("ELU", in_type, odd=False)
         self.in_type = in_type
         self.out_type = in_type
-        self.alpha = float(alpha)
+        self.alpha = _finite("ELU", "alpha", alpha)
 
     def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
         return jax.nn.elu(x, self.alpha)
@@ -123,40 +117,45 @@ class ELU(AbstractModule):
         return plain_layer(_elu, self.alpha)
 
 
+class LeakyReLU(AbstractModule):
+    """``y = x`` above 0, ``negative_slope x`` below, on permutation fields. Shapes: unchanged."""
+
+    in_type: Any = eqx.field(static=True)
+    out_type: Any = eqx.field(static=True)
+    negative_slope: float = eqx.field(static=True)
+
+    def __init__(self, in_type: Any, negative_slope: float = 0.01) -> None:
+        """Checks the type.
+
+        Args:
+            in_type: A type whose fields are permutation representations.
+            negative_slope: Slope below 0.
+
+        Raises:
+            ValueError: If a field is not a permutation, or the slope is not finite.
+        """
+        check_pointwise("LeakyReLU", in_type, odd=False)
+        self.in_type = in_type
+        self.out_type = in_type
+        self.negative_slope = _finite("LeakyReLU", "negative_slope", negative_slope)
+
+    def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
+        return jax.nn.leaky_relu(x, self.negative_slope)
+
+    def export(self) -> eqx.nn.Lambda:
+        """`equinox.nn.Lambda` of a leaky ReLU."""
+        return plain_layer(_leaky_relu, self.negative_slope)
+
+
+def _finite(caller: str, argument: str, value: Any) -> float:
+    if isinstance(value, (bool, str)) or not np.isfinite(value):
+        raise ValueError(f"{caller}: {argument}: expected a finite number, got {value!r}")
+    return float(value)
+
+
+def _leaky_relu(slope, x):
+    return jnp.where(x >= 0, x, slope * x)
+
+
 def _elu(alpha, x):
     return jnp.where(x > 0, x, alpha * jnp.expm1(jnp.where(x > 0, 0.0, x)))
-
-
-def check_pointwise(caller: str, in_type: Any, *, odd: bool) -> None:
-    """Refuses a type with a field that does not commute with pointwise functions.
-
-    Raises:
-        ValueError: Naming the first such field.
-    """
-    rep = representation_of(in_type, caller, "in_type")
-    for index, (field, _) in enumerate(rep.runs):
-        if field.is_permutation or (odd and field.is_signed_permutation):
-            continue
-        hint = (
-            "odd=True with an odd function such as jnp.tanh, NormNonlinearity"
-            if field.is_signed_permutation
-            else "NormNonlinearity"
-        )
-        raise ValueError(
-            f"{caller}: in_type {rep!r}: field {field.name} (run {index}) is not permuted by "
-            f"{rep.group.name}, so a pointwise function is not equivariant; use {hint} or "
-            "GatedNonlinearity"
-        )
-
-
-def _check_odd(function: Callable[[Array], Array]) -> None:
-    with jax.ensure_compile_time_eval():  # layers are also built under `filter_eval_shape`
-        points = jnp.asarray(ODD_SAMPLES)
-        difference = np.abs(np.asarray(function(points) + function(-points)))
-        at_zero = abs(float(function(jnp.zeros((), points.dtype))))
-    if not (difference.max() < 1e-5 and at_zero < 1e-6):
-        raise ValueError(
-            f"PointwiseNonlinearity: function: odd=True needs f(-x) = -f(x), but "
-            f"f(x) + f(-x) reaches {difference.max():.3g}; use an odd function such as jnp.tanh, "
-            "NormNonlinearity or GatedNonlinearity"
-        )

@@ -51,7 +51,7 @@ class GroupPooling(AbstractModule):
         >>> import equivax as evx
         >>> space = evx.spaces.rot_on_r2(4)
         >>> evx.nn.GroupPooling(evx.FieldType(space, 8 * space.regular)).out_type
-        C4 on R2: 8 x irrep(0)
+        C4 on R2: 8 x trivial
     """
 
     in_type: Any = eqx.field(static=True)

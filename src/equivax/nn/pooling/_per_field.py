@@ -94,13 +94,13 @@ def reduced_channels(reduce, part, axis):
 
 def squared_length(part, axis):
     """Largest squared norm of the subfields, in at least float32."""
-    part = part.astype(jnp.promote_types(part.dtype, jnp.float32))
+    part = part.astype(jnp.float32) if part.dtype.itemsize < 4 else part
     return jnp.max(jnp.sum(part * part, axis=axis), axis=axis)
 
 
 def longest(part, axis):
     """Largest norm of the subfields; value and gradient 0 where all are 0."""
-    wide = part.astype(jnp.promote_types(part.dtype, jnp.float32))
+    wide = part.astype(jnp.float32) if part.dtype.itemsize < 4 else part
     squares = jnp.max(jnp.sum(wide * wide, axis=axis), axis=axis)
     positive = squares > 0
     norms = jnp.where(positive, jnp.sqrt(jnp.where(positive, squares, 1.0)), 0.0)
@@ -109,7 +109,7 @@ def longest(part, axis):
 
 def weighted_sum(pool_fields, summed, weights, blocks, order, axis, x):
     """Per field the sum of its channels times ``weights``, one per channel."""
-    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    wide = x.astype(jnp.float32) if x.dtype.itemsize < 4 else x
     column = jnp.asarray(weights, wide.dtype).reshape(-1, *[1] * (-1 - axis))
     return pool_fields(summed, blocks, order, axis, wide * column).astype(x.dtype)
 

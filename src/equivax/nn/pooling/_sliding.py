@@ -109,7 +109,7 @@ def slide_sum(weights, stride, padding, edge, x):
         x: Any array with these axes last.
     """
     dtype = x.dtype
-    x = x.astype(jnp.promote_types(dtype, jnp.float32))  # sums of 16-bit numbers lose digits
+    x = x.astype(jnp.float32) if x.dtype.itemsize < 4 else x  # sums of 16-bit numbers lose digits
     for axis in range(-len(weights), 0):
         w, s = weights[axis], stride[axis]
         pads = [(0, 0)] * x.ndim
@@ -135,7 +135,7 @@ def slide_mean(slide_sum, kernel, stride, padding, ceil_mode, x):
         x: Any array with these axes last.
     """
     dtype = x.dtype
-    x = x.astype(jnp.promote_types(dtype, jnp.float32))
+    x = x.astype(jnp.float32) if x.dtype.itemsize < 4 else x
     pads, cells = [], []
     for axis in range(-len(kernel), 0):
         k, s, p = kernel[axis], stride[axis], padding[axis]
@@ -227,7 +227,7 @@ def cell_mean(output_size, x):
         x: Any array with these axes last.
     """
     dtype = x.dtype
-    x = x.astype(jnp.promote_types(dtype, jnp.float32))
+    x = x.astype(jnp.float32) if x.dtype.itemsize < 4 else x
     for axis in range(-len(output_size), 0):
         o, length = output_size[axis], x.shape[axis]
         if length % o == 0:

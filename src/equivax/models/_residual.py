@@ -1,0 +1,279 @@
+"""Residual blocks and the wide residual network (Zagoruyko and Komodakis 2016), steerable.
+
+Blocks work on the type that a nonlinearity takes: where the group permutes channels that is
+the type of the hidden fields, elsewhere it has a gate in front for every field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, PRNGKeyArray
+
+from ..fields import FieldType
+from ..nn import (
+    AbstractContainer,
+    AbstractModule,
+    Conv,
+    GatedNonlinearity,
+    GNormBatchNorm,
+    GroupPooling,
+    InnerBatchNorm,
+    NormPool,
+    ReLU,
+    Sequential,
+)
+from ..nn._container import split_keys, step
+from ..nn._folding import exported_chain
+from ..nn._plain import plain_layer
+from ..representations import Representation
+from ..spaces import no_base_space
+
+Activation = Callable[[FieldType], AbstractModule]
+
+
+def default_activation(fields: FieldType) -> AbstractModule:
+    """ReLU where the group permutes channels; else gates, one scalar in front for every field.
+
+    Args:
+        fields: What should come out.
+
+    Returns:
+        A layer whose ``out_type`` is ``fields``; its ``in_type`` may have gates in front.
+    """
+    if fields.representation.is_permutation:
+        return ReLU(fields)
+    gates = FieldType(fields.space, len(fields) * fields.space.trivial)
+    return GatedNonlinearity(gates + fields)
+
+
+def batch_norm(fields: FieldType) -> AbstractModule:
+    """`InnerBatchNorm` where the group permutes channels, else `GNormBatchNorm`."""
+    if fields.representation.is_permutation:
+        return InnerBatchNorm(fields)
+    return GNormBatchNorm(fields)
+
+
+def invariant_map(fields: FieldType) -> AbstractModule:
+    """One invariant number per field: the maximum of permuted channels, else the norm."""
+    if fields.representation.is_permutation:
+        return GroupPooling(fields)
+    return NormPool(fields)
+
+
+class ResidualBlock(AbstractContainer):
+    """``y = s(a(x)) + f(a(x))``: norm and nonlinearity ``a``, two convolutions ``f``.
+
+    ``f`` is convolution, norm, nonlinearity, convolution; the shortcut ``s`` is a 1 x 1
+    convolution where the type or the grid changes, else ``y = x + f(a(x))`` (He et al. 2016,
+    pre-activation).
+
+    Law: ``f(g x) = g f(x)``, as its convolutions.
+
+    Shapes: ``(..., c_in, H, W) -> (..., c_out, H', W')``.
+    """
+
+    before: Sequential
+    body: Sequential
+    shortcut: Conv | None
+    in_type: FieldType = eqx.field(static=True)
+    out_type: FieldType = eqx.field(static=True)
+
+    def __init__(
+        self,
+        in_fields: FieldType,
+        out_fields: FieldType,
+        *,
+        kernel_size: int = 3,
+        stride: int = 1,
+        activation: Activation = default_activation,
+        grid_check: str = "warn",
+        key: PRNGKeyArray,
+    ) -> None:
+        """Draws the convolutions.
+
+        Args:
+            in_fields: Fields behind the first nonlinearity.
+            out_fields: Fields that the next block has behind its first nonlinearity.
+            kernel_size: Of both convolutions, odd.
+            stride: Of the first convolution and of the shortcut.
+            activation: From a type to a layer with that ``out_type``.
+            grid_check: As in `Conv`.
+            key: A JAX key.
+
+        Raises:
+            ValueError: If the types do not fit together.
+        """
+        first, second, third = jax.random.split(key, 3)
+        start, middle, end = (activation(f) for f in (in_fields, out_fields, out_fields))
+        options: dict[str, Any] = {
+            "padding": kernel_size // 2,
+            "use_bias": False,
+            "grid_check": grid_check,
+        }
+        self.before = Sequential(batch_norm(start.in_type), start)
+        self.body = Sequential(
+            Conv(start.out_type, middle.in_type, kernel_size, stride=stride, key=first, **options),
+            batch_norm(middle.in_type),
+            middle,
+            Conv(middle.out_type, end.in_type, kernel_size, key=second, **options),
+        )
+        self.shortcut = None
+        if stride != 1 or start.in_type != end.in_type:
+            options["padding"] = 0
+            self.shortcut = Conv(
+                start.out_type, end.in_type, 1, stride=stride, key=third, **options
+            )
+        self.in_type = start.in_type
+        self.out_type = end.in_type
+
+    def is_stateful(self) -> bool:
+        """The batch norms are."""
+        return True
+
+    def _forward(
+        self, x: Array, state: eqx.nn.State | None, key: PRNGKeyArray | None
+    ) -> tuple[Array, eqx.nn.State | None]:
+        keys = split_keys(key, 2)
+        active, state = step(self.before, (x,), state, keys[0])
+        y, state = step(self.body, (active,), state, keys[1])
+        return y + (x if self.shortcut is None else self.shortcut(active)), state
+
+    def evaluate_output_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """Shape of the output: that of the two convolutions."""
+        return self.body.evaluate_output_shape(self.before.evaluate_output_shape(shape))
+
+    def export(self, state: eqx.nn.State | None = None) -> eqx.nn.Lambda:
+        """A layer without state that holds the exported parts; it takes one example."""
+        shortcut = None if self.shortcut is None else self.shortcut.export()
+        return plain_layer(_residual, self.before.export(state), self.body.export(state), shortcut)
+
+
+def _residual(before, body, shortcut, x):
+    active = before(x)
+    return body(active) + (x if shortcut is None else shortcut(active))
+
+
+class WideResNet(AbstractContainer):
+    """A steerable wide residual network for images, ``depth = 6 n + 4`` (e.g. WRN-16-8).
+
+    A first convolution, three stages of ``n`` residual blocks (the last two halve the grid), norm,
+    nonlinearity, an invariant map, the mean over the grid, and a linear readout.
+
+    Law: the logits do not change under the group, exactly for quarter turns and flips if the
+    size is ``4 m + 1``.
+
+    Shapes: ``(..., c_in, H, W) -> (..., classes)``; without batch norms in inference mode the call
+    is ``(x, state) -> (y, state)``.
+    """
+
+    features: Sequential
+    readout: eqx.nn.Linear
+    in_type: FieldType = eqx.field(static=True)
+    out_type: FieldType = eqx.field(static=True)
+
+    def __init__(
+        self,
+        in_type: FieldType,
+        classes: int,
+        *,
+        depth: int = 16,
+        widen: int = 8,
+        unit: Representation | None = None,
+        channels: Sequence[int] = (16, 32, 64),
+        activation: Activation = default_activation,
+        grid_check: str = "warn",
+        key: PRNGKeyArray,
+    ) -> None:
+        """Builds the stages.
+
+        Args:
+            in_type: Type of the images.
+            classes: Number of logits.
+            depth: Number of convolutions, ``6 n + 4``.
+            widen: Factor of the channels of the stages.
+            unit: What is copied: the regular representation by default; needed for infinite groups.
+            channels: Of the first convolution and, times ``widen``, of the stages: as many copies
+                of ``unit`` as fit.
+            activation: From a type to a layer with that ``out_type``.
+            grid_check: As in `Conv`.
+            key: A JAX key.
+
+        Raises:
+            ValueError: If the depth or another number does not fit, or ``unit`` is missing.
+        """
+        blocks, rest = divmod(depth - 4, 6)
+        if rest or blocks < 1:
+            raise ValueError(f"WideResNet: depth: expected 10, 16, 22, 28, ..., got {depth}")
+        if widen < 1 or classes < 1:
+            raise ValueError(
+                f"WideResNet: widen, classes: expected positive numbers, got {widen}, {classes}"
+            )
+        if len(channels) != 3:
+            raise ValueError(f"WideResNet: channels: expected three numbers, got {channels!r}")
+        space = in_type.space
+        if unit is None:
+            if space.group.order is None:
+                raise ValueError(
+                    f"WideResNet: unit: {space.group.name} is infinite and has no regular "
+                    "representation; give a sum of irreps"
+                )
+            unit = space.regular
+        keys = iter(jax.random.split(key, 3 * blocks + 2))
+        stages = [FieldType.for_channels(space, unit, widen * c) for c in channels]
+        fields = FieldType.for_channels(space, unit, channels[0])
+        start = activation(fields)
+        layers: list[AbstractModule] = [
+            Conv(in_type, start.in_type, 3, padding=1, use_bias=False, key=next(keys))
+        ]
+        for number, stage in enumerate(stages):
+            for position in range(blocks):
+                stride = 2 if number and not position else 1
+                layers.append(
+                    ResidualBlock(
+                        fields,
+                        stage,
+                        stride=stride,
+                        activation=activation,
+                        grid_check=grid_check,
+                        key=next(keys),
+                    )
+                )
+                fields = stage
+        last = activation(fields)
+        layers += [batch_norm(last.in_type), last, invariant_map(last.out_type)]
+        self.features = Sequential(*layers)
+        self.readout = eqx.nn.Linear(len(fields), classes, key=next(keys))
+        self.in_type = in_type
+        self.out_type = FieldType(no_base_space(space.group), classes * space.trivial)
+
+    def is_stateful(self) -> bool:
+        """The batch norms are."""
+        return True
+
+    def _forward(
+        self, x: Array, state: eqx.nn.State | None, key: PRNGKeyArray | None
+    ) -> tuple[Array, eqx.nn.State | None]:
+        y, state = step(self.features, (x,), state, key)
+        y = y.mean(axis=tuple(range(-self.in_type.space.dim, 0)))
+        weight = self.readout.weight.astype(y.dtype)
+        bias = self.readout.bias
+        return jnp.matmul(y, weight.T) + bias.astype(y.dtype), state  # pyright: ignore
+
+    def evaluate_output_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """Shape of the logits for a shape of images."""
+        self.features.evaluate_output_shape(shape)
+        return (*shape[: len(shape) - 1 - self.in_type.space.dim], self.out_type.size)
+
+    def export(self, state: eqx.nn.State | None = None) -> eqx.nn.Sequential:
+        """`equinox.nn.Sequential` of plain layers at inference; it takes one example."""
+        layers = exported_chain(self.features.layers, state)
+        return eqx.nn.Sequential([*layers, plain_layer(_mean_over_grid), self.readout])
+
+
+def _mean_over_grid(x):
+    return x.mean(axis=tuple(range(1, x.ndim)))

@@ -1,0 +1,58 @@
+"""Networks on fields."""
+
+import jax
+
+from equivax import models
+from field_recipe import FieldRecipe
+
+
+def _sizes(*modules):
+    """Parameters by the layers' own counts: leaves, which the laws check layer by layer."""
+    return sum(
+        leaf.size for module in modules for leaf in jax.tree.leaves(module) if _is_array(leaf)
+    )
+
+
+def _is_array(leaf):
+    return hasattr(leaf, "size")
+
+
+def _wide(type_, other, key):
+    unit = type_.space.regular if type_.group.order else type_.space.trivial + type_.space.irrep(1)
+    small = [unit.size, 2 * unit.size, 2 * unit.size]
+    return models.WideResNet(type_, 3, depth=10, widen=1, unit=unit, channels=small, key=key)
+
+
+RECIPES = {
+    "ResidualBlock": FieldRecipe(
+        covers=models.ResidualBlock,
+        build=lambda type_, other, key: models.ResidualBlock(type_, other, stride=2, key=key),
+        parameters=lambda module: _sizes(module.before, module.body, module.shortcut),
+        on=(("D4", "regular"), ("SO2", "irreps")),
+        moves_points=True,
+        stateful=True,
+        mixes_examples=True,
+        depth=6,
+    ),
+    "ResidualBlock, one type": FieldRecipe(
+        covers=models.ResidualBlock,
+        build=lambda type_, other, key: models.ResidualBlock(type_, type_, key=key),
+        parameters=lambda module: _sizes(module.before, module.body),
+        on=(("C4", "mixture"),),
+        moves_points=True,
+        stateful=True,
+        mixes_examples=True,
+        depth=6,
+    ),
+    "WideResNet": FieldRecipe(
+        covers=models.WideResNet,
+        build=_wide,
+        parameters=lambda module: _sizes(module.features, module.readout),
+        on=(("D4", "vector"), ("SO2", "trivial")),
+        sides=(9, 9),
+        moves_points=True,
+        stateful=True,
+        mixes_examples=True,
+        depth=15,
+    ),
+}
