@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 import golden_fields
+from equivax import Representation, spaces
 
 space_named, rep_named = golden_fields.space, golden_fields.representation
 

@@ -131,8 +131,9 @@ class SteerableBasis:
         """What `basis_filter` sees: a list of dicts in order, or the dict of element ``i``.
 
         Keys: ``in_irrep, out_irrep`` (ids), ``in_index, out_index`` (positions in the lists of
-        irreps), ``radius, sigma, frequency, offset`` (None where undefined), ``part`` (number of
-        ring and frequency, or of the orbit), ``index`` (among solutions that agree in all others).
+        irreps), ``radius, sigma, frequency, offset``, ``order`` (of derivatives; None where
+        undefined), ``part`` (number of ring and frequency, of order and frequency, or of the
+        orbit), ``index`` (among solutions that agree in all others).
         """
         if i is None:
             return attributes(self.solved, self.data)
@@ -191,10 +192,9 @@ class SteerableBasis:
                 if values.independence(kept) < DEPENDENT:
                     ids = self.irrep_types[0][i], self.irrep_types[1][o]
                     raise ValueError(
-                        f"rings: the elements from irrep {ids[0]} to irrep {ids[1]} are linearly "
-                        f"dependent with {self.recipe}; use fewer rings, narrower widths or lower "
-                        "frequencies, drop elements by basis_filter, or accept it by "
-                        "allow_dependent=True"
+                        f"the elements from irrep {ids[0]} to irrep {ids[1]} are linearly "
+                        f"dependent with {self.recipe}; use {self.recipe.remedy}, drop elements "
+                        "by basis_filter, or accept it by allow_dependent=True"
                     )
 
     # ---- kernels -----------------------------------------------------------------------------

@@ -27,7 +27,7 @@ class Elements:
         part: Number of the part, see `SteerableBasis.parts`.
         index: Number of the solution among those of one part and pair of irreps.
         row: Row in the block of the pair of irrep ids.
-        radius: Of the ring or orbit.
+        radius: Of the ring or orbit; NaN where there is none.
         frequency: Angular frequency; -1 in a grid basis.
     """
 
@@ -105,7 +105,7 @@ def enumerate_elements(solved: Solved) -> Elements:
     at_in, at_out, in_type, out_type, part, index, row = np.concatenate(pieces, axis=1)
     parts = solved.recipe.parts(solved.space)
     ring = np.array([p.ring for p in parts])[part]
-    radius = np.array([p.radius for p in parts])[part]
+    radius = np.array([np.nan if p.radius is None else p.radius for p in parts])[part]
     frequency = np.array([-1 if p.frequency is None else p.frequency for p in parts])[part]
     order = np.lexsort((index, part, frequency, at_out, at_in, ring))
     found = Elements(at_in, at_out, in_type, out_type, part, index, row, radius, frequency)
@@ -130,6 +130,7 @@ def attributes(solved: Solved, data: Elements) -> list[dict[str, Any]]:
             "sigma": parts[p].sigma,
             "frequency": parts[p].frequency,
             "offset": offset(i, o, p),
+            "order": parts[p].order,
             "part": p,
             "index": k,
         }

@@ -33,8 +33,10 @@ def sample_harmonics(
     return np.where(at_origin, 0.0, np.stack([power.real, power.imag]))
 
 
-def _matrices(frequency: int, action: Float[np.ndarray, "N 2 2"]) -> Float[np.ndarray, "N 2 2"]:
-    """``D_f`` from the matrices that move the points."""
+def _matrices(frequency: int, action: Float[np.ndarray, "N d d"]) -> Float[np.ndarray, "N y y"]:
+    """``D_f`` from the matrices that move the points; on a line ``h_1(x) = x``."""
+    if action.shape[-1] == 1:
+        return action**frequency
     power = (action[:, 0, 0] + 1j * action[:, 1, 0]) ** frequency
     sign = np.sign(np.linalg.det(action))
     rows = [[power.real, -power.imag * sign], [power.imag, power.real * sign]]

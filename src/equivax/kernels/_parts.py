@@ -27,24 +27,28 @@ class Part:
     """One family of functions on the taps.
 
     Attributes:
-        ring: Number of the ring or orbit, by which elements are ordered first.
-        radius: Distance from the centre, in taps.
+        ring: Number of the ring, orbit or order, by which elements are ordered first.
+        radius: Distance from the centre, in taps; None for derivatives, 0 for those of order 0.
         sigma: Width of the ring, or None.
         frequency: Angular frequency, or None.
         rep: How the group mixes the functions.
         samples: The functions on the raveled taps.
+        order: Of a derivative, or None.
     """
 
     ring: int
-    radius: float
+    radius: float | None
     sigma: float | None
     frequency: int | None
     rep: Representation
     samples: Float[np.ndarray, "y taps"]
+    order: int | None = None
 
     @property
     def label(self) -> str:
         """How names of elements mention the part."""
+        if self.order is not None:
+            return f"order={self.order} f={self.frequency}"
         if self.frequency is None:
             return f"r={self.radius:.4g} orbit={self.ring}"
         return f"r={self.radius:.4g} f={self.frequency}"
@@ -84,6 +88,7 @@ class Recipe(Protocol):
     Attributes:
         kernel: Taps per spatial axis.
         checks_rank: Whether elements may be linearly dependent, so that someone must look.
+        remedy: What to change if they are.
     """
 
     @property
@@ -91,6 +96,9 @@ class Recipe(Protocol):
 
     @property
     def checks_rank(self) -> bool: ...
+
+    @property
+    def remedy(self) -> str: ...
 
     def parts(self, space: GSpace) -> tuple[Part, ...]:
         """All parts, ordered by ring, then frequency."""
@@ -128,6 +136,11 @@ class HarmonicRecipe:
     cutoffs: tuple[int, ...]
     maximum_offset: int | None = None
     checks_rank: bool = False
+
+    @property
+    def remedy(self) -> str:
+        """What to change if elements are dependent."""
+        return "fewer rings, narrower widths or lower frequencies"
 
     def parts(self, space: GSpace) -> tuple[Part, ...]:
         """Every ring with every frequency up to its cut-off."""
@@ -168,6 +181,11 @@ class GridRecipe:
     def checks_rank(self) -> bool:
         """Never: orbits are disjoint."""
         return False
+
+    @property
+    def remedy(self) -> str:
+        """Nothing to mend."""
+        return "another kernel_size"
 
     def parts(self, space: GSpace) -> tuple[Part, ...]:
         """One part per orbit."""

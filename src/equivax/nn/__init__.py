@@ -9,6 +9,7 @@ from ._container import AbstractContainer as AbstractContainer
 from ._containers import Sequential as Sequential
 from ._conv import Conv as Conv
 from ._conv_transpose import ConvTranspose as ConvTranspose
+from ._diffop import Diffop as Diffop
 from ._disentangle import Disentangle as Disentangle
 from ._distribution import EquivariantMultivariateNormal as EquivariantMultivariateNormal
 from ._dropout import FieldDropout as FieldDropout

@@ -5,33 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import equinox as eqx
 import jax
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
 from ..fields import FieldType
 from ..kernels import TypeBasis
-from ._convolution import (
-    Padding,
-    Weights,
-    biased,
-    checked_padding,
-    checked_types,
-    convolve,
-    expanded,
-    initial_conv_bias,
-    initial_weights,
-    plus_bias,
-    types_of_one_group,
-    weights_of,
-)
-from ._grid import as_grid_check, as_tuple, check_grid, output_lengths
-from ._invariant_bias import invariant_bias
-from ._module import AbstractModule
-from ._plain import plain_conv
+from ._convolution import Weights, checked_types, types_of_one_group
+from ._correlation import AbstractCorrelation
+from ._grid import as_tuple
 
 
-class Conv(AbstractModule):
+class Conv(AbstractCorrelation):
     """Cross-correlation with a steerable kernel, ``y(p) = sum_q K(q) x(p + q) + b``.
 
     ``K(A(g) q) = rho_out(g) K(q) rho_in(g)^-1`` for all ``g``: the kernel is a learned combination
@@ -45,18 +29,6 @@ class Conv(AbstractModule):
     Shapes: ``(..., c_in, *spatial) -> (..., c_out, *spatial)``; each axis of length L becomes
     ``floor((L + padding - dilation (k - 1) - 1) / stride) + 1`` long.
     """
-
-    weights: Weights
-    bias_coeffs: Float[Array, " m0"] | None
-    in_type: FieldType = eqx.field(static=True)
-    out_type: FieldType = eqx.field(static=True)
-    basis: TypeBasis = eqx.field(static=True)
-    stride: tuple[int, ...] = eqx.field(static=True)
-    padding: Padding = eqx.field(static=True)
-    dilation: tuple[int, ...] = eqx.field(static=True)
-    groups: int = eqx.field(static=True)
-    precision: Any = eqx.field(static=True)
-    grid_check: str = eqx.field(static=True)
 
     def __init__(
         self,
@@ -117,11 +89,10 @@ class Conv(AbstractModule):
         """
         checked_types("Conv", in_type, out_type)
         in_part, out_part = types_of_one_group("Conv", in_type, out_type, groups)
-        dim = in_type.space.dim
-        self.basis = TypeBasis(
+        found = TypeBasis(
             in_part,
             out_part,
-            as_tuple(kernel_size, dim, "Conv", "kernel_size", 1),
+            as_tuple(kernel_size, in_type.space.dim, "Conv", "kernel_size", 1),
             basis=basis,
             rings=rings,
             sigma=sigma,
@@ -130,76 +101,19 @@ class Conv(AbstractModule):
             basis_filter=basis_filter,
             caller="Conv",
         )
-        self.stride = as_tuple(stride, dim, "Conv", "stride", 1)
-        self.dilation = as_tuple(dilation, dim, "Conv", "dilation", 1)
-        self.padding = checked_padding(
-            "Conv", padding, padding_mode, self.basis.kernel, self.dilation
-        )
-        self.weights = initial_weights("Conv", self.basis, init, groups, dtype, key)
-        self.bias_coeffs = initial_conv_bias(out_type, use_bias, dtype, key)
-        self.in_type = in_type
-        self.out_type = out_type
-        self.groups = groups
-        self.precision = precision
-        self.grid_check = as_grid_check(grid_check, "Conv")
-
-    @property
-    def kernel(self) -> Float[Array, "out in *kernel"]:
-        """The dense kernel ``(c_out, c_in / groups, *kernel)``, expanded at every access."""
-        return expanded(self.basis, self.weights, self.groups)
-
-    @property
-    def bias(self) -> Float[Array, " out"] | None:
-        """The invariant bias, or None."""
-        if self.bias_coeffs is None:
-            return None
-        return invariant_bias(self.out_type.representation, self.bias_coeffs)
-
-    def with_kernel(self, kernel: Any) -> Conv:
-        """This layer with the orthogonal projection of a dense kernel as its kernel.
-
-        Args:
-            kernel: ``(c_out, c_in / groups, *kernel)``, steerable or not.
-
-        Raises:
-            ValueError: If the shape does not fit.
-        """
-        new = weights_of("Conv", self.basis, kernel, self.weights, self.groups)
-        return eqx.tree_at(lambda tree: tree.weights, self, new)
-
-    def with_bias(self, vector: Any) -> Conv:
-        """This layer with the projection of a dense vector on the invariants as its bias.
-
-        Raises:
-            ValueError: If the layer has no bias, or the shape does not fit.
-        """
-        return biased("Conv", self, vector)
-
-    def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
-        sides = x.shape[x.ndim - self.in_type.space.dim :]
-        windows = (sides, self.basis.kernel, self.stride, self.padding.pairs, self.dilation)
-        output_lengths("Conv", *windows)
-        check_grid("Conv", self.in_type.space, *windows, self.grid_check)
-        x, padding = self.padding.apply(x)
-        y = convolve(
-            x,
-            self.kernel,
+        self._set_up(
+            in_type,
+            out_type,
+            found,
+            stride=stride,
             padding=padding,
-            stride=self.stride,
-            dilation=self.dilation,
-            groups=self.groups,
-            precision=self.precision,
-        )
-        return plus_bias(y, self.bias, self.in_type.space.dim)
-
-    def export(self) -> eqx.nn.Conv:
-        """`equinox.nn.Conv1d`, `Conv2d` or `Conv3d` with the expanded kernel; takes one example."""
-        return plain_conv(
-            self.kernel,
-            self.bias,
-            stride=self.stride,
-            padding=self.padding.pairs,
-            dilation=self.dilation,
-            groups=self.groups,
-            padding_mode=self.padding.mode.upper(),
+            dilation=dilation,
+            padding_mode=padding_mode,
+            groups=groups,
+            use_bias=use_bias,
+            precision=precision,
+            init=init,
+            grid_check=grid_check,
+            dtype=dtype,
+            key=key,
         )

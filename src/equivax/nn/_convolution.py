@@ -1,4 +1,4 @@
-"""What `Conv` and `ConvTranspose` share: arguments, kernels of groups, the one convolution."""
+"""What all convolutions share: arguments, kernels of groups, the one convolution."""
 
 from __future__ import annotations
 

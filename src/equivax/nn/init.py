@@ -64,7 +64,8 @@ def delta_orthonormal(basis: TypeBasis, key: PRNGKeyArray) -> Coefficients:
     (Xiao et al. 2018, generalised by Weiler and Cesa 2019). Irreps on one side only stay 0.
 
     Args:
-        basis: The kernels; of odd size, and with all elements of the centre present.
+        basis: The kernels; of odd size, and with all elements of the centre present. Of
+            differential operators, those of order 0 take the place of the centre.
         key: A JAX key.
 
     Returns:
