@@ -1,5 +1,6 @@
 """How groups act: representations, sums, products, restriction, induction, decomposition."""
 
+from ._band_limited import band_limited as band_limited
 from ._builders import defining as defining
 from ._builders import induced as induced
 from ._builders import irrep as irrep
@@ -15,3 +16,4 @@ from ._permutations import induced_structure as induced_structure
 from ._representation import Representation as Representation
 from ._sums import direct_sum as direct_sum
 from ._sums import tensor_product as tensor_product
+from ._symmetric_square import symmetric_square as symmetric_square
