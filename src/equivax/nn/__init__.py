@@ -28,10 +28,13 @@ from ._multiple import Multiple as Multiple
 from ._rearrange import Identity as Identity
 from ._rearrange import Reshuffle as Reshuffle
 from ._rearrange import Restriction as Restriction
+from ._tensor_product import TensorProduct as TensorProduct
 from ._typed_function import TypedFunction as TypedFunction
 from ._upsampling import Upsampling as Upsampling
 from .nonlinearities import ELU as ELU
 from .nonlinearities import ConcatenatedNonlinearity as ConcatenatedNonlinearity
+from .nonlinearities import FourierGrid as FourierGrid
+from .nonlinearities import FourierNonlinearity as FourierNonlinearity
 from .nonlinearities import GatedNonlinearity as GatedNonlinearity
 from .nonlinearities import InducedGatedNonlinearity as InducedGatedNonlinearity
 from .nonlinearities import InducedNormNonlinearity as InducedNormNonlinearity
@@ -48,6 +51,7 @@ from .normalization import GNormBatchNorm as GNormBatchNorm
 from .normalization import IIDBatchNorm as IIDBatchNorm
 from .normalization import InducedNormBatchNorm as InducedNormBatchNorm
 from .normalization import InnerBatchNorm as InnerBatchNorm
+from .normalization import InstanceNorm as InstanceNorm
 from .normalization import LayerNorm as LayerNorm
 from .normalization import Moments as Moments
 from .normalization import NormBatchNorm as NormBatchNorm
@@ -66,3 +70,4 @@ from .pooling import PointwiseAvgPoolAntialiased as PointwiseAvgPoolAntialiased
 from .pooling import PointwiseMaxPool as PointwiseMaxPool
 from .pooling import PointwiseMaxPoolAntialiased as PointwiseMaxPoolAntialiased
 from .pooling import QuadraticPool as QuadraticPool
+from .pooling import SubgroupPooling as SubgroupPooling

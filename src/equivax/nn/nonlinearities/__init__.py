@@ -2,6 +2,8 @@
 
 from ._checks import check_pointwise as check_pointwise
 from ._concatenated import ConcatenatedNonlinearity as ConcatenatedNonlinearity
+from ._fourier import FourierNonlinearity as FourierNonlinearity
+from ._fourier_grid import FourierGrid as FourierGrid
 from ._gated import GatedNonlinearity as GatedNonlinearity
 from ._induced_gated import InducedGatedNonlinearity as InducedGatedNonlinearity
 from ._norm import InducedNormNonlinearity as InducedNormNonlinearity

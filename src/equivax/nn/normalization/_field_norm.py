@@ -94,7 +94,7 @@ class FieldNorm(AbstractModule):
         residual = np.zeros((rep.size, rep.size))
         for fibre in fibre_plan(rep).fibres:
             index = fibre.channels
-            residual[index[:, :, None], index[:, None, :]] = _residual(fibre.summand)
+            residual[index[:, :, None], index[:, None, :]] = invariant_residual(fibre.summand)
         number = field_index(rep)
         same = number[:, None] == number[None, :]
         weight = jnp.ones((rep.size,), dtype)
@@ -126,7 +126,7 @@ def _without_invariants(fibre: Fibre, z: Array) -> Array:
     """``x - P x`` of equal fields."""
     if not len(fibre.trivial):
         return z
-    residual = _residual(fibre.summand)
+    residual = invariant_residual(fibre.summand)
     if not residual.any():
         return jnp.zeros_like(z)
     constant = np.eye(len(residual)) - 1 / len(residual)
@@ -136,7 +136,7 @@ def _without_invariants(fibre: Fibre, z: Array) -> Array:
 
 
 @functools.lru_cache(maxsize=512)
-def _residual(summand: Summand) -> np.ndarray:
+def invariant_residual(summand: Summand) -> np.ndarray:
     """``I - P``, symmetric; exactly zero on invariant fields."""
     identity = summand.group.irrep_ids(0)[0]
     columns = summand.change_of_basis[:, summand.columns_of(identity).reshape(-1)]

@@ -5,6 +5,7 @@ from ._adaptive import PointwiseAdaptiveMaxPool as PointwiseAdaptiveMaxPool
 from ._antialias import PointwiseAvgPoolAntialiased as PointwiseAvgPoolAntialiased
 from ._antialias import PointwiseMaxPoolAntialiased as PointwiseMaxPoolAntialiased
 from ._average import PointwiseAvgPool as PointwiseAvgPool
+from ._cosets import SubgroupPooling as SubgroupPooling
 from ._fieldwise import GroupPooling as GroupPooling
 from ._fieldwise import InducedNormPool as InducedNormPool
 from ._fieldwise import NormPool as NormPool

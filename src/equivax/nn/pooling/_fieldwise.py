@@ -79,7 +79,7 @@ class GroupPooling(AbstractModule):
         if reduce is jnp.mean:
             _mean_weights(rep)
         else:
-            _check_symmetric(reduce)
+            check_symmetric("GroupPooling", reduce)
             reason = "no function of single channels is invariant"
             check_permuted("GroupPooling", rep, reason, "NormPool")
         self.in_type = in_type
@@ -227,7 +227,7 @@ def _mean_weights(rep: Representation) -> Float[np.ndarray, " size"]:
     return joined
 
 
-def _check_symmetric(reduce: Callable[..., Array]) -> None:
+def check_symmetric(caller: str, reduce: Callable[..., Array]) -> None:
     """Refuses a reduction that depends on the order, or does not reduce."""
     sample = np.random.default_rng(0).normal(size=(3, 5)).astype(np.float32)
     with jax.ensure_compile_time_eval():  # layers are also built under `filter_eval_shape`
@@ -238,6 +238,6 @@ def _check_symmetric(reduce: Callable[..., Array]) -> None:
         ]
     if plain.shape != (3,) or any(np.abs(plain - other).max() > 1e-5 for other in others):
         raise ValueError(
-            "GroupPooling: reduce: expected a function that reduces one axis whatever the order "
+            f"{caller}: reduce: expected a function that reduces one axis whatever the order "
             f"along it, such as jnp.max, got {reduce!r}"
         )
