@@ -278,10 +278,10 @@ def _kinds(
         else:
             i, j = np.divmod(np.arange(a.size * b.size), b.size)
             pairs = i, j, np.ones(len(i))
-        channels = [
+        left, right, made = (
             (start[fields][:, None] + np.arange(s.size)).astype(np.int32)
             for start, s in zip(starts, (a, b, c), strict=True)
-        ]
+        )
         label = a.name if symmetric else f"{a.name} x {b.name}"
-        kinds.append(Kind(f"{number}: {label} -> {c.name}", basis, *channels, pairs))
+        kinds.append(Kind(f"{number}: {label} -> {c.name}", basis, left, right, made, pairs))
     return tuple(kinds)

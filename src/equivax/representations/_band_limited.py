@@ -8,6 +8,7 @@ the ``v_k`` are unit vectors, on ``G / H`` vectors that ``H`` leaves fixed.
 from __future__ import annotations
 
 import functools
+import numbers
 from collections.abc import Iterable
 from typing import Any
 
@@ -83,7 +84,7 @@ def _chosen(group: Group, max_frequency: Any, irreps: Iterable[Any] | None) -> t
             )
         if isinstance(irreps, str) or not isinstance(irreps, Iterable):
             raise TypeError(f"band_limited: irreps: expected a sequence of ids, got {irreps!r}")
-        return tuple(dict.fromkeys(group.irrep_data(id).id for id in irreps))
+        return tuple(dict.fromkeys(group.irrep_data(_id(id)).id for id in irreps))
     if group.order is None:
         return group.irrep_ids(max_frequency)
     if max_frequency is not None:
@@ -92,6 +93,11 @@ def _chosen(group: Group, max_frequency: Any, irreps: Iterable[Any] | None) -> t
             f"frequency, got {max_frequency!r}; choose them by irreps="
         )
     return group.irrep_ids()
+
+
+def _id(id: Any) -> Any:
+    """An id, which may be a single integer."""
+    return (int(id),) if isinstance(id, numbers.Integral) else id
 
 
 @functools.lru_cache(maxsize=4096)

@@ -64,7 +64,7 @@ class FourierNonlinearity(AbstractModule):
         function: Callable[[Array], Array] = jax.nn.relu,
         *,
         grid: FourierGrid | None = None,
-        oversampling: float | None = None,
+        oversampling: float | int | None = None,
         out_irreps: int | Iterable[Any] | None = None,
         subgroup: Any = None,
     ) -> None:
@@ -204,11 +204,12 @@ def _grid(group: Any, frequency: int, grid: Any, oversampling: Any) -> FourierGr
         return default_grid(group, frequency, 2.0)
     if isinstance(oversampling, bool) or not isinstance(oversampling, numbers.Real):
         raise TypeError(f"{_NAME}: oversampling: expected a number >= 1, got {oversampling!r}")
-    if not 1 <= oversampling < math.inf:
+    factor = float(oversampling)
+    if not 1 <= factor < math.inf:
         raise ValueError(f"{_NAME}: oversampling: expected a number >= 1, got {oversampling!r}")
     if group.order is not None:
         raise ValueError(
             f"{_NAME}: oversampling: expected None for the finite group {group.name}, all of whose "
             f"elements are sampled, got {oversampling!r}"
         )
-    return default_grid(group, frequency, float(oversampling))
+    return default_grid(group, frequency, factor)
