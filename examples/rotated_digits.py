@@ -269,9 +269,7 @@ def main() -> None:
             model, state = network(name, options.width, seed)
             size = sum(x.size for x in jax.tree.leaves(eqx.filter(model, eqx.is_inexact_array)))
             label = f"{name}, seed {seed}"
-            model, state = train(
-                model, state, training, options.epochs, options.batch, seed, label
-            )
+            model, state = train(model, state, training, options.epochs, options.batch, seed, label)
             rows.append(accuracies(model, state, test, angles))
         table = np.array(rows)
         mean, spread = table.mean(axis=0), table.mean(axis=1).std()

@@ -12,7 +12,10 @@ import pytest
 import equivax
 
 PACKAGE = Path(equivax.__file__).parent
-ROOMS = ("groups", "representations", "hom", "linalg", "stats", "nn", "models", "testing")
+ROOMS = (
+    *("groups", "representations", "hom", "linalg", "stats", "nn", "models"),
+    *("testing", "tools"),
+)
 
 #: Public callables and the argument names that must not change.
 SIGNATURES = {
@@ -87,6 +90,7 @@ SIGNATURES = {
     "testing.assert_equivariant": ["function", "in_type", "out_type", "key", "rtol"],
     "testing.equivariance_error": ["function", "in_type", "out_type", "key"],
     "export": ["model", "state"],
+    "summary": ["model", "in_shape", "state"],
 }
 
 ATTRIBUTES = {

@@ -1,0 +1,3 @@
+"""Whole models: what they are made of, and files to keep them in."""
+
+from ._summary import summary as summary
