@@ -14,7 +14,7 @@ import equivax
 PACKAGE = Path(equivax.__file__).parent
 ROOMS = (
     *("groups", "representations", "hom", "linalg", "stats", "nn", "models"),
-    *("testing", "tools"),
+    *("testing", "tools", "viz"),
 )
 
 #: Public callables and the argument names that must not change.
@@ -90,6 +90,8 @@ SIGNATURES = {
     "testing.assert_equivariant": ["function", "in_type", "out_type", "key", "rtol"],
     "testing.equivariance_error": ["function", "in_type", "out_type", "key"],
     "export": ["model", "state"],
+    "save": ["path", "model", "state", "hyperparameters"],
+    "load": ["path", "make"],
     "summary": ["model", "in_shape", "state"],
 }
 
