@@ -21,7 +21,7 @@ FLOORS = [
     {"images", "stats"},
     {"nn"},
     {"models"},
-    {"testing", "viz", "interop"},
+    {"testing", "viz", "interop", "tools"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -12,7 +12,10 @@ import pytest
 import equivax
 
 PACKAGE = Path(equivax.__file__).parent
-ROOMS = ("groups", "representations", "hom", "linalg", "stats", "nn", "models", "testing")
+ROOMS = (
+    *("groups", "representations", "hom", "linalg", "stats", "nn", "models"),
+    *("testing", "tools", "viz"),
+)
 
 #: Public callables and the argument names that must not change.
 SIGNATURES = {
@@ -127,6 +130,9 @@ SIGNATURES = {
     "testing.assert_equivariant": ["function", "in_type", "out_type", "key", "rtol"],
     "testing.equivariance_error": ["function", "in_type", "out_type", "key"],
     "export": ["model", "state"],
+    "save": ["path", "model", "state", "hyperparameters"],
+    "load": ["path", "make"],
+    "summary": ["model", "in_shape", "state"],
 }
 
 ATTRIBUTES = {

@@ -13,6 +13,8 @@ from . import representations as representations
 from . import spaces as spaces
 from . import stats as stats
 from . import testing as testing
+from . import tools as tools
+from . import viz as viz
 from .fields import FieldType as FieldType
 from .fields import GeometricTensor as GeometricTensor
 from .fields import tensor_directsum as tensor_directsum
@@ -23,5 +25,8 @@ from .representations import Representation as Representation
 from .representations import direct_sum as direct_sum
 from .representations import induced as induced
 from .representations import tensor_product as tensor_product
+from .tools import load as load
+from .tools import save as save
+from .tools import summary as summary
 
 __version__ = _version("equivax")

@@ -23,6 +23,21 @@ def _wide(type_, other, key):
     return models.WideResNet(type_, 3, depth=10, widen=1, unit=unit, channels=small, key=key)
 
 
+def _unit(type_):
+    return type_.space.regular if type_.group.order else type_.space.trivial + type_.space.irrep(1)
+
+
+def _resnet(type_, other, key):
+    unit = _unit(type_)
+    small = [unit.size, 2 * unit.size]
+    return models.ResNet(type_, 3, blocks=[1, 1], channels=small, unit=unit, stem="small", key=key)
+
+
+def _unet(type_, other, key):
+    unit = _unit(type_)
+    return models.UNet(type_, other, channels=[unit.size, 2 * unit.size], unit=unit, key=key)
+
+
 RECIPES = {
     "ResidualBlock": FieldRecipe(
         covers=models.ResidualBlock,
@@ -49,6 +64,48 @@ RECIPES = {
         build=_wide,
         parameters=lambda module: _sizes(module.features, module.readout),
         on=(("D4", "vector"), ("SO2", "trivial")),
+        sides=(9, 9),
+        moves_points=True,
+        stateful=True,
+        mixes_examples=True,
+        depth=15,
+    ),
+    "BasicBlock": FieldRecipe(
+        covers=models.BasicBlock,
+        build=lambda type_, other, key: models.BasicBlock(type_, other, stride=2, key=key),
+        parameters=lambda module: _sizes(module.body, module.shortcut, module.after),
+        on=(("D4", "regular"), ("SO2", "irreps")),
+        moves_points=True,
+        stateful=True,
+        mixes_examples=True,
+        depth=6,
+    ),
+    "BasicBlock, one type": FieldRecipe(
+        covers=models.BasicBlock,
+        build=lambda type_, other, key: models.BasicBlock(type_, type_, key=key),
+        parameters=lambda module: _sizes(module.body, module.shortcut, module.after),
+        on=(("C4", "mixture"),),
+        moves_points=True,
+        stateful=True,
+        mixes_examples=True,
+        depth=6,
+    ),
+    "ResNet": FieldRecipe(
+        covers=models.ResNet,
+        build=_resnet,
+        parameters=lambda module: _sizes(module.features, module.readout),
+        on=(("D4", "vector"), ("SO2", "trivial")),
+        sides=(9, 9),
+        moves_points=True,
+        stateful=True,
+        mixes_examples=True,
+        depth=12,
+    ),
+    "UNet": FieldRecipe(
+        covers=models.UNet,
+        build=_unet,
+        parameters=lambda module: _sizes(module.down, module.ups, module.merges, module.head),
+        on=(("C4", "regular"), ("SO2", "irreps")),
         sides=(9, 9),
         moves_points=True,
         stateful=True,

@@ -4,3 +4,6 @@ from ._mlp import MLP as MLP
 from ._mlp import InvariantMLP as InvariantMLP
 from ._residual import ResidualBlock as ResidualBlock
 from ._residual import WideResNet as WideResNet
+from ._resnet import BasicBlock as BasicBlock
+from ._resnet import ResNet as ResNet
+from ._unet import UNet as UNet

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import equinox as eqx
@@ -18,6 +19,10 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..fields import GeometricTensor
 from ..representations import Representation, as_representation
+from ._printing import printed
+
+observer: ContextVar[Callable[[Any, Any], None] | None] = ContextVar("observer", default=None)
+"""Hears of every call of a layer, with its output: how `summary` learns shapes."""
 
 
 class AbstractModule(eqx.Module):
@@ -118,8 +123,15 @@ class AbstractModule(eqx.Module):
 
     def _wrapped(self, y: Array, given: tuple[Any, ...]) -> Any:
         """The output as what the inputs were: an array, or a tensor with its type."""
+        hears = observer.get()
+        if hears is not None:
+            hears(self, y)
         wrap = any(isinstance(x, GeometricTensor) for x in given)
         return GeometricTensor(y, self.out_type) if wrap else y
+
+    def __repr__(self) -> str:
+        """Types and options on one line, with a line for every layer inside."""
+        return printed(self)
 
 
 class AbstractStatefulModule(AbstractModule, eqx.nn.StatefulLayer):

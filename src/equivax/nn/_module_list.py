@@ -10,6 +10,7 @@ import equinox as eqx
 
 from ._container import exported
 from ._module import AbstractModule
+from ._printing import printed
 
 
 class ModuleList(eqx.Module):
@@ -49,6 +50,10 @@ class ModuleList(eqx.Module):
                     f"{type(layer).__name__}; a plain tuple holds anything"
                 )
         self.layers = listed
+
+    def __repr__(self) -> str:
+        """A line for every layer."""
+        return printed(self)
 
     def __len__(self) -> int:
         return len(self.layers)

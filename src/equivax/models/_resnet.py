@@ -1,0 +1,243 @@
+"""The residual network with post-activation blocks (He et al. 2015), steerable."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, PRNGKeyArray
+
+from ..fields import FieldType
+from ..nn import AbstractContainer, AbstractModule, Conv, PointwiseAvgPoolAntialiased, Sequential
+from ..nn._container import split_keys, step
+from ..nn._folding import exported_chain
+from ..nn._plain import plain_layer
+from ..representations import Representation
+from ..spaces import no_base_space
+from ._choices import checked_counts, checked_plane, checked_unit
+from ._residual import Activation, batch_norm, default_activation, invariant_map
+
+
+class BasicBlock(AbstractContainer):
+    """``y = a(s(x) + f(x))``: two convolutions ``f``, and a nonlinearity ``a`` behind the sum.
+
+    ``f`` is convolution, norm, nonlinearity, convolution, norm; the shortcut ``s`` is a 1 x 1
+    convolution and a norm where the type or the grid changes, else ``s(x) = x``. Where the
+    nonlinearity needs gates, the sum has them in front.
+
+    Law: ``f(g x) = g f(x)``, as its convolutions.
+
+    Shapes: ``(..., c_in, H, W) -> (..., c_out, H', W')``.
+    """
+
+    body: Sequential
+    shortcut: Sequential | None
+    after: AbstractModule
+    in_type: FieldType = eqx.field(static=True)
+    out_type: FieldType = eqx.field(static=True)
+
+    def __init__(
+        self,
+        in_fields: FieldType,
+        out_fields: FieldType,
+        *,
+        kernel_size: int = 3,
+        stride: int = 1,
+        activation: Activation = default_activation,
+        grid_check: str = "warn",
+        key: PRNGKeyArray,
+    ) -> None:
+        """Draws the convolutions.
+
+        Args:
+            in_fields: Type of the input.
+            out_fields: Type of the output.
+            kernel_size: Of both convolutions, odd.
+            stride: Of the first convolution and of the shortcut.
+            activation: From a type to a layer with that ``out_type``.
+            grid_check: As in `Conv`.
+            key: A JAX key.
+
+        Raises:
+            ValueError: If the types do not fit together, or a number does not.
+            TypeError: If a type is no `FieldType`.
+        """
+        checked_plane("BasicBlock", "in_fields", in_fields)
+        checked_plane("BasicBlock", "out_fields", out_fields)
+        checked_counts("BasicBlock", kernel_size=kernel_size, stride=stride)
+        if kernel_size % 2 == 0:
+            raise ValueError(f"BasicBlock: kernel_size: expected an odd number, got {kernel_size}")
+        first, second, third = jax.random.split(key, 3)
+        middle, end = activation(out_fields), activation(out_fields)
+        options: dict[str, Any] = {
+            "padding": kernel_size // 2,
+            "use_bias": False,
+            "grid_check": grid_check,
+        }
+        self.body = Sequential(
+            Conv(in_fields, middle.in_type, kernel_size, stride=stride, key=first, **options),
+            batch_norm(middle.in_type),
+            middle,
+            Conv(middle.out_type, end.in_type, kernel_size, key=second, **options),
+            batch_norm(end.in_type),
+        )
+        self.shortcut = None
+        if stride != 1 or in_fields != end.in_type:
+            options["padding"] = 0
+            self.shortcut = Sequential(
+                Conv(in_fields, end.in_type, 1, stride=stride, key=third, **options),
+                batch_norm(end.in_type),
+            )
+        self.after = end
+        self.in_type = in_fields
+        self.out_type = end.out_type
+
+    def is_stateful(self) -> bool:
+        """The batch norms are."""
+        return True
+
+    def _forward(
+        self, x: Array, state: eqx.nn.State | None, key: PRNGKeyArray | None
+    ) -> tuple[Array, eqx.nn.State | None]:
+        keys = split_keys(key, 3)
+        y, state = step(self.body, (x,), state, keys[0])
+        if self.shortcut is not None:
+            x, state = step(self.shortcut, (x,), state, keys[1])
+        return step(self.after, (x + y,), state, keys[2])
+
+    def evaluate_output_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """Shape of the output: that of the two convolutions."""
+        return self.after.evaluate_output_shape(self.body.evaluate_output_shape(shape))
+
+    def export(self, state: eqx.nn.State | None = None) -> eqx.nn.Lambda:
+        """A layer without state that holds the exported parts; it takes one example."""
+        shortcut = None if self.shortcut is None else self.shortcut.export(state)
+        return plain_layer(_block, self.body.export(state), shortcut, self.after.export())
+
+
+def _block(body, shortcut, after, x):
+    return after(body(x) + (x if shortcut is None else shortcut(x)))
+
+
+class ResNet(AbstractContainer):
+    """A steerable residual network for images; ResNet-18 by default.
+
+    A stem (convolution with stride, norm, nonlinearity, blurred pool), stages of `BasicBlock` of
+    which all but the first halve the grid, an invariant map, the mean over the grid and a linear
+    readout.
+
+    Law: the logits do not change under the group, exactly for quarter turns and flips if every
+    strided layer meets a grid of odd size: sides ``32 m + 1`` for the default stem, ``8 m + 1``
+    for ``stem="small"``.
+
+    Shapes: ``(..., c_in, H, W) -> (..., classes)``; the call is ``(x, state) -> (y, state)``.
+    """
+
+    features: Sequential
+    readout: eqx.nn.Linear
+    in_type: FieldType = eqx.field(static=True)
+    out_type: FieldType = eqx.field(static=True)
+
+    def __init__(
+        self,
+        in_type: FieldType,
+        classes: int,
+        *,
+        blocks: Sequence[int] = (2, 2, 2, 2),
+        channels: Sequence[int] = (64, 128, 256, 512),
+        unit: Representation | None = None,
+        stem: str = "large",
+        activation: Activation = default_activation,
+        grid_check: str = "warn",
+        key: PRNGKeyArray,
+    ) -> None:
+        """Builds the stages.
+
+        Args:
+            in_type: Type of the images.
+            classes: Number of logits.
+            blocks: Blocks per stage: (2, 2, 2, 2) is ResNet-18, (3, 4, 6, 3) ResNet-34.
+            channels: Of the stages: as many copies of ``unit`` as fit, at least one.
+            unit: What is copied: the regular representation by default; needed for infinite groups.
+            stem: ``"large"``, a 7 x 7 convolution and a pool, both of stride 2, or ``"small"``, a
+                3 x 3 convolution of stride 1, for small images.
+            activation: From a type to a layer with that ``out_type``.
+            grid_check: As in `Conv`.
+            key: A JAX key.
+
+        Raises:
+            ValueError: If a number does not fit, an option is unknown, or ``unit`` is missing.
+            TypeError: If the type or a number is of another kind.
+        """
+        space = checked_plane("ResNet", "in_type", in_type)
+        checked_counts("ResNet", classes=classes, blocks=blocks, channels=channels)
+        if len(blocks) != len(channels):
+            raise ValueError(
+                f"ResNet: channels: expected {len(blocks)} numbers, one per stage of blocks, got "
+                f"{channels!r}"
+            )
+        if stem not in ("large", "small"):
+            raise ValueError(f"ResNet: stem: expected 'large' or 'small', got {stem!r}")
+        unit = checked_unit("ResNet", space, unit)
+        keys = iter(jax.random.split(key, sum(blocks) + 2))
+        options: dict[str, Any] = {"activation": activation, "grid_check": grid_check}
+        fields = FieldType.for_channels(space, unit, channels[0])
+        start = activation(fields)
+        size, stride = (7, 2) if stem == "large" else (3, 1)
+        layers: list[AbstractModule] = [
+            Conv(
+                in_type,
+                start.in_type,
+                size,
+                stride=stride,
+                padding=size // 2,
+                use_bias=False,
+                grid_check=grid_check,
+                key=next(keys),
+            ),
+            batch_norm(start.in_type),
+            start,
+        ]
+        if stem == "large":
+            layers.append(PointwiseAvgPoolAntialiased(fields, 0.66, 2, grid_check=grid_check))
+        for number, (count, width) in enumerate(zip(blocks, channels, strict=True)):
+            stage = FieldType.for_channels(space, unit, width)
+            for position in range(count):
+                stride = 2 if number and not position else 1
+                layers.append(BasicBlock(fields, stage, stride=stride, key=next(keys), **options))
+                fields = stage
+        layers.append(invariant_map(fields))
+        self.features = Sequential(*layers)
+        self.readout = eqx.nn.Linear(len(fields), classes, key=next(keys))
+        self.in_type = in_type
+        self.out_type = FieldType(no_base_space(space.group), classes * space.trivial)
+
+    def is_stateful(self) -> bool:
+        """The batch norms are."""
+        return True
+
+    def _forward(
+        self, x: Array, state: eqx.nn.State | None, key: PRNGKeyArray | None
+    ) -> tuple[Array, eqx.nn.State | None]:
+        y, state = step(self.features, (x,), state, key)
+        y = y.mean(axis=(-2, -1))
+        weight = self.readout.weight.astype(y.dtype)
+        bias = self.readout.bias
+        return jnp.matmul(y, weight.T) + bias.astype(y.dtype), state  # pyright: ignore
+
+    def evaluate_output_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """Shape of the logits for a shape of images."""
+        self.features.evaluate_output_shape(shape)
+        return (*shape[: len(shape) - 3], self.out_type.size)
+
+    def export(self, state: eqx.nn.State | None = None) -> eqx.nn.Sequential:
+        """`equinox.nn.Sequential` of plain layers at inference; it takes one example."""
+        layers = exported_chain(self.features.layers, state)
+        return eqx.nn.Sequential([*layers, plain_layer(_mean), self.readout])
+
+
+def _mean(x):
+    return x.mean(axis=(1, 2))

@@ -1,0 +1,186 @@
+"""The U-Net (Ronneberger, Fischer and Brox 2015), steerable: from fields to fields."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, PRNGKeyArray
+
+from ..fields import FieldType
+from ..nn import (
+    AbstractContainer,
+    AbstractModule,
+    Conv,
+    PointwiseAvgPoolAntialiased,
+    Sequential,
+    Upsampling,
+)
+from ..nn._container import split_keys, step
+from ..nn._plain import plain_function, plain_layer
+from ..nn._upsampling import _resize
+from ..representations import Representation
+from ._choices import checked_counts, checked_plane, checked_unit
+from ._residual import Activation, batch_norm, default_activation
+
+
+class UNet(AbstractContainer):
+    """A steerable U-Net: from fields to fields on the same grid, such as masks, flows or forces.
+
+    On every level two convolutions with norm and nonlinearity. Downwards the grid is blurred and
+    halved, ``L' = (L + 1) / 2``; upwards it is interpolated back to ``2 L' - 1`` by `Upsampling`,
+    convolved, and the fields of the way down stand beside it (a direct sum of types). A 1 x 1
+    convolution makes the output.
+
+    Law: ``f(g x) = g f(x)``, exactly for the elements that map the grid to itself, up to resampling
+    for the others.
+
+    Shapes: ``(..., c_in, H, W) -> (..., c_out, H, W)``, sides ``2^n m + 1`` for ``n + 1`` levels; the
+    call is ``(x, state) -> (y, state)``.
+    """
+
+    down: tuple[Sequential, ...]
+    pools: tuple[AbstractModule, ...]
+    ups: tuple[Sequential, ...]
+    merges: tuple[Sequential, ...]
+    head: Conv
+    in_type: FieldType = eqx.field(static=True)
+    out_type: FieldType = eqx.field(static=True)
+
+    def __init__(
+        self,
+        in_type: FieldType,
+        out_type: FieldType,
+        *,
+        channels: Sequence[int] = (32, 64, 128, 256),
+        unit: Representation | None = None,
+        kernel_size: int = 3,
+        activation: Activation = default_activation,
+        grid_check: str = "warn",
+        key: PRNGKeyArray,
+    ) -> None:
+        """Builds the levels.
+
+        Args:
+            in_type: Type of the input.
+            out_type: Type of the output, on the same space.
+            channels: Per level, the finest first: as many copies of ``unit`` as fit, at least one.
+            unit: What is copied: the regular representation by default; needed for infinite groups.
+            kernel_size: Of all convolutions but the last, odd.
+            activation: From a type to a layer with that ``out_type``.
+            grid_check: As in `Conv`.
+            key: A JAX key.
+
+        Raises:
+            ValueError: If the spaces differ, a number does not fit, or ``unit`` is missing.
+            TypeError: If a type or a number is of another kind.
+        """
+        space = checked_plane("UNet", "in_type", in_type)
+        if checked_plane("UNet", "out_type", out_type) != space:
+            raise ValueError(
+                f"UNet: out_type: expected fields on {space!r}, where in_type lives, got "
+                f"{out_type!r}"
+            )
+        checked_counts("UNet", channels=channels, kernel_size=kernel_size)
+        if isinstance(channels, int) or len(channels) < 2:
+            raise ValueError(
+                f"UNet: channels: expected two or more numbers, one per level, got {channels!r}"
+            )
+        if kernel_size % 2 == 0:
+            raise ValueError(f"UNet: kernel_size: expected an odd number, got {kernel_size}")
+        unit = checked_unit("UNet", space, unit)
+        widths = [FieldType.for_channels(space, unit, width) for width in channels]
+        keys = iter(jax.random.split(key, 5 * len(widths)))
+
+        def unit_of(source: FieldType, target: FieldType) -> list[AbstractModule]:
+            act = activation(target)
+            conv = Conv(
+                source,
+                act.in_type,
+                kernel_size,
+                padding=kernel_size // 2,
+                use_bias=False,
+                key=next(keys),
+            )
+            return [conv, batch_norm(act.in_type), act]
+
+        sources = [in_type, *widths[:-1]]
+        self.down = tuple(
+            Sequential(*unit_of(source, width), *unit_of(width, width))
+            for source, width in zip(sources, widths, strict=True)
+        )
+        self.pools = tuple(
+            PointwiseAvgPoolAntialiased(width, 0.66, 2, grid_check=grid_check)
+            for width in widths[:-1]
+        )
+        levels = list(range(len(widths) - 1))
+        self.ups = tuple(Sequential(*unit_of(widths[level + 1], widths[level])) for level in levels)
+        self.merges = tuple(
+            Sequential(
+                *unit_of(widths[level] + widths[level], widths[level]),
+                *unit_of(widths[level], widths[level]),
+            )
+            for level in levels
+        )
+        self.head = Conv(widths[0], out_type, 1, key=next(keys))
+        self.in_type = in_type
+        self.out_type = out_type
+
+    def is_stateful(self) -> bool:
+        """The batch norms are."""
+        return True
+
+    def _forward(
+        self, x: Array, state: eqx.nn.State | None, key: PRNGKeyArray | None
+    ) -> tuple[Array, eqx.nn.State | None]:
+        keys = iter(split_keys(key, 3 * len(self.down)))
+        skips = []
+        for level, block in enumerate(self.down):
+            x, state = step(block, (x,), state, next(keys))
+            if level < len(self.pools):
+                skips.append(x)
+                x = self.pools[level](x)
+        for level in reversed(range(len(self.ups))):
+            x = _enlarging(self.ups[level].in_type, skips[level].shape)(x)
+            x, state = step(self.ups[level], (x,), state, next(keys))
+            x = jnp.concatenate([skips[level], x], axis=-3)
+            x, state = step(self.merges[level], (x,), state, next(keys))
+        return self.head(x), state
+
+    def evaluate_output_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """Shape of the output: the grid stays."""
+        self.down[0].evaluate_output_shape(shape)
+        return (*shape[:-3], self.out_type.size, *shape[-2:])
+
+    def export(self, state: eqx.nn.State | None = None) -> eqx.nn.Lambda:
+        """A layer without state that holds the exported parts; it takes one example."""
+        return plain_layer(
+            _unet,
+            tuple(block.export(state) for block in self.down),
+            tuple(pool.export() for pool in self.pools),
+            plain_function(_resize),
+            tuple(block.export(state) for block in self.ups),
+            tuple(block.export(state) for block in self.merges),
+            self.head.export(),
+        )
+
+
+def _enlarging(type_: FieldType, shape: Sequence[int]) -> Upsampling:
+    """To the grid of a skip; cell ``i`` of the coarse grid falls on cell ``2 i`` of it."""
+    return Upsampling(type_, size=tuple(shape[-2:]), align_corners=True, grid_check="off")
+
+
+def _unet(down, pools, resize, ups, merges, head, x):
+    skips = []
+    for level, block in enumerate(down):
+        x = block(x)
+        if level < len(pools):
+            skips.append(x)
+            x = pools[level](x)
+    for level in range(len(ups) - 1, -1, -1):
+        size = skips[level].shape[1:]
+        x = resize(x, ratios=None, size=size, nearest=False, align_corners=True)
+        x = merges[level](jnp.concatenate([skips[level], ups[level](x)]))
+    return head(x)

@@ -1,0 +1,216 @@
+"""What a model's parameters mean, as text that is the same in every process and on every machine.
+
+A parameter is a coordinate in a basis, and the basis is made from the types. So a file of
+parameters goes with: the places, shapes and dtypes of the arrays; the irreps and the changes of
+basis of all types; the actions of the groups on points; and the recipes of the bases of kernels.
+Names of representations and options that only choose an algorithm are left out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import numpy as np
+
+from ..fields import FieldType
+from ..groups import Group
+from ..hom import HomBasis
+from ..kernels import SteerableBasis, TypeBasis
+from ..nn._printing import border, is_layer, is_parameter, parts
+from ..representations import Representation
+from ..representations._summand import Summand
+from ..spaces import GSpace
+
+BASIS_VERSION = 1
+"""Grows when order, sign or scale of a basis changes: older files then mean something else."""
+
+RESOLUTION = 1e-6
+"""Matrices are compared up to this: their rounding errors depend on the machine."""
+
+SHIFT = 0.6180339887
+"""Moves the borders of rounding to where no entry of a structured matrix lies."""
+
+
+class Part(NamedTuple):
+    """One layer or array of a model.
+
+    Attributes:
+        path: Where it stands.
+        about: What it is, for messages.
+        digest: What its parameters mean, in hexadecimal.
+    """
+
+    path: str
+    about: str
+    digest: str
+
+
+def fingerprint(model: Any) -> str:
+    """A digest of the types and bases of a model and of the shapes and dtypes of its arrays.
+
+    Equal for two models exactly if the arrays of one mean the same in the other: the values of the
+    parameters take no part. Matrices are rounded to 1e-6, so that the digest does not depend on
+    the machine.
+
+    Args:
+        model: A layer, or any pytree.
+
+    Returns:
+        32 hexadecimal digits.
+
+    Example:
+        >>> import equivax as evx, jax
+        >>> G = evx.groups.cyclic(4)
+        >>> first = evx.nn.Linear(G.regular, G.regular, key=jax.random.key(0))
+        >>> other = evx.nn.Linear(G.regular, G.regular, key=jax.random.key(1))
+        >>> evx.tools.fingerprint(first) == evx.tools.fingerprint(other)
+        True
+        >>> wider = evx.nn.Linear(G.regular, 2 * G.regular, key=jax.random.key(0))
+        >>> evx.tools.fingerprint(first) == evx.tools.fingerprint(wider)
+        False
+    """
+    return combined(described(model))
+
+
+def combined(listed: list[Part]) -> str:
+    """The digest of a model from those of its parts."""
+    return _hash(f"basis {BASIS_VERSION}", *(f"{part.path} {part.digest}" for part in listed))
+
+
+def described(model: Any) -> list[Part]:
+    """Every array and every module of a model, in the order of the tree."""
+    return list(_walk(model, ""))
+
+
+def _walk(node: Any, path: str) -> Iterator[Part]:
+    if isinstance(node, eqx.Module):
+        yield _module(node, path)
+    for name, part in parts(node):
+        here = f"{path}.{name}" if path and not name.startswith("[") else path + name
+        if isinstance(part, eqx.Module):
+            yield from _walk(part, here)
+        elif hasattr(part, "shape") and hasattr(part, "dtype"):
+            text = f"{part.dtype}{list(part.shape)}"
+            yield Part(here, f"an array {text}", _hash(text))
+        elif part is not node and not is_parameter(part):
+            yield Part(here, f"a {type(part).__name__}", _hash(type(part).__name__))
+
+
+def _module(node: eqx.Module, path: str) -> Part:
+    kind = type(node).__name__
+    static = [
+        f"{f.name}={text}"
+        for f in dataclasses.fields(node)  # pyright: ignore[reportArgumentType]
+        if f.metadata.get("static") and (text := _meaning(getattr(node, f.name, None)))
+    ]
+    about = f"a {kind}"
+    if is_layer(node) and hasattr(node, "in_type"):
+        about += f" of {border(node.in_type, node.out_type)}"  # pyright: ignore
+    basis = getattr(node, "basis", None)
+    if isinstance(basis, TypeBasis):
+        about += f" with {basis.recipe}"
+    return Part(path, about, _hash(kind, *static))
+
+
+# ---- values ------------------------------------------------------------------------------------
+
+
+def _meaning(value: Any) -> str:
+    """A type, a basis, or a tuple that holds some, as text; ``""`` for anything else."""
+    if isinstance(value, tuple):
+        inner = [_meaning(entry) for entry in value]
+        return f"({', '.join(inner)})" if any(inner) else ""
+    if isinstance(value, FieldType):
+        return f"fields({_space(value.space)}, {_representation(value.representation)})"
+    if isinstance(value, Representation):
+        return _representation(value)
+    if isinstance(value, GSpace):
+        return _space(value)
+    if isinstance(value, TypeBasis):
+        return _type_basis(value)
+    if isinstance(value, SteerableBasis):
+        return _steerable(value)
+    if isinstance(value, HomBasis):
+        return f"hom({_representation(value.in_rep)}, {_representation(value.out_rep)})"
+    return ""
+
+
+def _group(group: Group) -> str:
+    return f"{group.name} of order {group.order}"
+
+
+@functools.lru_cache(maxsize=4096)
+def _space(space: GSpace) -> str:
+    matrices = space.matrices(space.group.generator_coordinates)
+    return f"space({_group(space.group)}, {space.dim}, {_rounded(matrices)})"
+
+
+def _representation(rep: Representation) -> str:
+    runs = "+".join(f"{count}*{_summand(summand)}" for summand, count in rep.data)
+    return f"rep({_group(rep.group)}, {runs})"
+
+
+@functools.lru_cache(maxsize=4096)
+def _summand(summand: Summand) -> str:
+    at_generators = summand.evaluate(summand.group.generator_coordinates)
+    matrices = [summand.change_of_basis, at_generators]
+    if summand.orthogonalizer is not None:
+        matrices.append(summand.orthogonalizer)
+    return f"{list(summand.irreps)}:{_rounded(*matrices)}"
+
+
+@functools.lru_cache(maxsize=1024)
+def _type_basis(basis: TypeBasis) -> str:
+    pairs = [
+        f"{pair.out_kind} {pair.in_kind} {pair.shape} {_steerable(pair.basis)}"
+        for pair in basis.pairs
+    ]
+    reps = _representation(basis.in_rep), _representation(basis.out_rep)
+    return f"kernels({_space(basis.space)}, {reps}, {_plain(basis.recipe)}, {_hash(*pairs)})"
+
+
+@functools.lru_cache(maxsize=4096)
+def _steerable(basis: SteerableBasis) -> str:
+    """Which functions, and which elements of the basis are kept."""
+    return _hash(_plain(basis.recipe), *basis.names())
+
+
+def _plain(recipe: Any) -> str:
+    """A recipe with all its options; floats to 9 digits."""
+    values = {f.name: getattr(recipe, f.name) for f in dataclasses.fields(recipe)}
+    return f"{type(recipe).__name__}({', '.join(f'{n}={_value(v)}' for n, v in values.items())})"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, (tuple, list)):
+        return f"[{', '.join(map(_value, value))}]"
+    if isinstance(value, float):
+        return f"{value:.9g}"
+    if isinstance(value, np.ndarray):
+        return _rounded(value)
+    if dataclasses.is_dataclass(value):
+        return _plain(value)
+    if isinstance(value, (bool, int, str, type(None))):
+        return repr(value)
+    return getattr(value, "__qualname__", type(value).__qualname__)
+
+
+def _rounded(*arrays: np.ndarray) -> str:
+    state = hashlib.blake2b(digest_size=16)
+    for array in arrays:
+        whole = np.floor(np.asarray(array, np.float64) / RESOLUTION + SHIFT).astype("<i8")
+        state.update(f"{whole.shape};".encode())
+        state.update(np.ascontiguousarray(whole).tobytes())
+    return state.hexdigest()
+
+
+def _hash(*texts: str) -> str:
+    state = hashlib.blake2b(digest_size=16)
+    for text in texts:
+        state.update(text.encode() + b"\0")
+    return state.hexdigest()
