@@ -55,7 +55,7 @@ def test_bad_input_is_refused(call, error, message):
 
 
 def test_resnet_18_has_18_layers_with_weights():
-    model, state = eqx.filter_eval_shape(
+    model, _ = eqx.filter_eval_shape(
         eqx.nn.make_with_state(models.ResNet), X, 10, key=jax.random.key(0)
     )
     blocks = [b for b in model.features if isinstance(b, models.BasicBlock)]
