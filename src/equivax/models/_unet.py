@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import equinox as eqx
@@ -16,6 +17,7 @@ from ..nn import (
     Conv,
     PointwiseAvgPoolAntialiased,
     Sequential,
+    UnusedIrrepsWarning,
     Upsampling,
 )
 from ..nn._container import split_keys, step
@@ -37,8 +39,8 @@ class UNet(AbstractContainer):
     Law: ``f(g x) = g f(x)``, exactly for the elements that map the grid to itself, up to resampling
     for the others.
 
-    Shapes: ``(..., c_in, H, W) -> (..., c_out, H, W)``, sides ``2^n m + 1`` for ``n + 1`` levels; the
-    call is ``(x, state) -> (y, state)``.
+    Shapes: ``(..., c_in, H, W) -> (..., c_out, H, W)``, sides ``2^n m + 1`` for ``n + 1`` levels;
+    the call is ``(x, state) -> (y, state)``.
     """
 
     down: tuple[Sequential, ...]
@@ -124,7 +126,9 @@ class UNet(AbstractContainer):
             )
             for level in levels
         )
-        self.head = Conv(widths[0], out_type, 1, key=next(keys))
+        with warnings.catch_warnings():  # a head of scalars leaves other irreps out on purpose
+            warnings.simplefilter("ignore", UnusedIrrepsWarning)
+            self.head = Conv(widths[0], out_type, 1, key=next(keys))
         self.in_type = in_type
         self.out_type = out_type
 

@@ -195,5 +195,6 @@ def _is_plain(value: Any) -> bool:
 
 def _single(entry: Any) -> Any:
     """``3`` for ``(3, 3)``."""
-    several = isinstance(entry, tuple) and len(entry) > 0
-    return entry[0] if several and all(other == entry[0] for other in entry) else entry
+    if isinstance(entry, tuple) and entry and all(other == entry[0] for other in entry):
+        return entry[0]  # pyright: ignore[reportGeneralTypeIssues]
+    return entry
