@@ -12,7 +12,9 @@ import pytest
 import equivax
 
 PACKAGE = Path(equivax.__file__).parent
-ROOMS = ("groups", "representations", "hom", "linalg", "stats", "nn", "models", "testing")
+ROOMS = (
+    "groups", "representations", "hom", "linalg", "stats", "images", "nn", "models", "testing",
+)  # fmt: skip
 
 #: Public callables and the argument names that must not change.
 SIGNATURES = {
