@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array
 
 from . import _tensors as tensors
@@ -47,7 +48,7 @@ def _check_metric(one: Array | None, two: Array | None, sign: str) -> None:
     if one is two:
         return
     problem = one is None or two is None or one.shape != two.shape
-    if not problem and not any(isinstance(m, jax.core.Tracer) for m in (one, two)):
+    if not problem and not any(isinstance(m, Tracer) for m in (one, two)):
         problem = not np.array_equal(np.asarray(one), np.asarray(two))
     if problem:
         raise ValueError(f"MultiImage: x {sign} y: expected equal metrics, or none in both")
@@ -323,4 +324,34 @@ def change_flags(image: Any, wanted: Signature) -> Array:
                 block = tensors.raise_lower(to_block(dense, k, D), metric, before, flags, D)
                 dense = to_dense(block, k, D)
             parts.append(dense)
+    return jnp.concatenate(parts, axis=axis)
+
+
+def flat_metric_axes(
+    array: Array, signature: Signature, metric: Array, D: int, *, lower: bool
+) -> Array:
+    """Dense channels with all axes lowered, or raised from there to the flags of a signature.
+
+    The order of the channels stays, also where types differ in flags only.
+
+    Args:
+        array: ``(..., C, *spatial)``.
+        signature: Flags before lowering, or after raising.
+        metric: ``(*spatial, D, D)``, maybe after batch axes.
+        D: The dimension.
+        lower: Whether to lower.
+    """
+    axis = array.ndim - D - 1
+    if metric.ndim > D + 2:
+        metric = jnp.expand_dims(metric, axis)
+    parts = []
+    for (flags, _), place in signature.slices(D).items():
+        dense = jax.lax.slice_in_dim(array, place.start, place.stop, axis=axis)
+        down = (True,) * len(flags)
+        if flags != down:
+            given, wanted = (flags, down) if lower else (down, flags)
+            block = to_block(dense, len(flags), D)
+            block = tensors.raise_lower(block, metric, given, wanted, D)
+            dense = to_dense(block, len(flags), D)
+        parts.append(dense)
     return jnp.concatenate(parts, axis=axis)

@@ -154,8 +154,7 @@ def _orbits(
         strict=True,
     )
     # out[c] = s[c] in[source[c]], so component source[c] goes to c with the sign s[c].
-    source = np.stack(source)
-    goes_to = np.argsort(source, axis=1)
+    goes_to = np.argsort(np.stack(source), axis=1)
     gets = np.take_along_axis(np.stack(signs), goes_to, axis=1)
     points = pixels[:, :, None] * D**k + goes_to[:, None, :]
     shape = (len(matrices), points[0].size)
