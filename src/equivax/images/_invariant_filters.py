@@ -157,7 +157,7 @@ def _orbits(
     goes_to = np.argsort(np.stack(source), axis=1)
     gets = np.take_along_axis(np.stack(signs), goes_to, axis=1)
     points = pixels[:, :, None] * D**k + goes_to[:, None, :]
-    shape = (len(matrices), points[0].size)
+    shape = (len(matrices), pixels.shape[1] * D**k)
     return points.reshape(shape), np.broadcast_to(gets[:, None, :], points.shape).reshape(shape)
 
 
