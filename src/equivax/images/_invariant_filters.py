@@ -8,6 +8,7 @@ Complete, independent and orthogonal by construction; integers only (Gregory et 
 from __future__ import annotations
 
 import functools
+import math
 import operator
 from typing import Any
 
@@ -148,7 +149,7 @@ def _orbits(
     D, sides = len(sizes), np.array(sizes)
     doubled = 2 * np.indices(sizes).reshape(D, -1) - (sides - 1)[:, None]
     moved = (matrices @ doubled + (sides - 1)[:, None]) // 2
-    pixels = np.ravel_multi_index(tuple(np.moveaxis(moved, 1, 0)), sizes)
+    pixels = np.asarray(np.ravel_multi_index(tuple(np.moveaxis(moved, 1, 0)), sizes))
     source, signs = zip(
         *(SignedAxes.of(g, D, "invariant_filters").components(k, parity) for g in matrices),
         strict=True,
@@ -157,7 +158,7 @@ def _orbits(
     goes_to = np.argsort(np.stack(source), axis=1)
     gets = np.take_along_axis(np.stack(signs), goes_to, axis=1)
     points = pixels[:, :, None] * D**k + goes_to[:, None, :]
-    shape = (len(matrices), pixels.shape[1] * D**k)
+    shape = (len(matrices), math.prod(sizes) * D**k)
     return points.reshape(shape), np.broadcast_to(gets[:, None, :], points.shape).reshape(shape)
 
 
