@@ -14,6 +14,7 @@ import jax
 import field_recipes
 from equivax import FieldType, groups, nn, spaces
 from field_recipe import FieldRecipe
+from image_cases import image_types
 
 SPACES: dict[str, Callable[[], spaces.GSpace]] = {
     "C1": spaces.trivial_on_r2,
@@ -24,11 +25,14 @@ SPACES: dict[str, Callable[[], spaces.GSpace]] = {
     "D6": lambda: spaces.flip_rot_on_r2(6),
     "SO2": lambda: spaces.rot_on_r2(-1),
     "O2": lambda: spaces.flip_rot_on_r2(-1),
+    "B2": lambda: spaces.hyperoctahedral_on(2),
 }
 
 
 def fresh_types(space_name: str) -> dict[str, FieldType]:
     """Types of a space by what is special about them, built anew."""
+    if space_name == "B2":
+        return image_types()
     space = SPACES[space_name]()
     G = space.group
     irreps = G.irreps(None if G.order is not None else 2)

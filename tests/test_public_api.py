@@ -13,7 +13,7 @@ import equivax
 
 PACKAGE = Path(equivax.__file__).parent
 ROOMS = (
-    *("groups", "representations", "hom", "linalg", "stats", "nn", "models"),
+    *("groups", "representations", "hom", "linalg", "stats", "images", "nn", "models"),
     *("testing", "tools", "viz"),
 )
 
@@ -127,6 +127,18 @@ SIGNATURES = {
     "nn.Sequential": ["layers"],
     "models.MLP": ["in_type", "out_type", "hidden", "activation", "dropout", "hidden_rep", "key"],
     "models.InvariantMLP": ["in_type", "out_size", "hidden", "pool", "key"],
+    "images.invariant_filters": ["D", "size", "k", "parity", "group", "normalize"],
+    "images.GeometricImage": ["data", "parity", "D", "is_torus", "covariant_axes"],
+    "images.MultiImage": ["blocks", "D", "is_torus", "metric"],
+    "nn.ConvContract": [
+        "in_signature",
+        "out_signature",
+        "kernel_size",
+        "D",
+        "group",
+        "filters",
+        "key",
+    ],
     "testing.assert_equivariant": ["function", "in_type", "out_type", "key", "rtol"],
     "testing.equivariance_error": ["function", "in_type", "out_type", "key"],
     "export": ["model", "state"],

@@ -5,6 +5,7 @@ from importlib.metadata import version as _version
 from . import fields as fields
 from . import groups as groups
 from . import hom as hom
+from . import images as images
 from . import kernels as kernels
 from . import linalg as linalg
 from . import models as models

@@ -8,6 +8,7 @@ from ._constraints import impose_equivariance as impose_equivariance
 from ._container import AbstractContainer as AbstractContainer
 from ._containers import Sequential as Sequential
 from ._conv import Conv as Conv
+from ._conv_contract import ConvContract as ConvContract
 from ._conv_transpose import ConvTranspose as ConvTranspose
 from ._diffop import Diffop as Diffop
 from ._disentangle import Disentangle as Disentangle

@@ -178,7 +178,7 @@ def check_grid(
 
 
 def check_exchanged(
-    caller: str, space: GSpace, argument: str, values: Sequence[int], mode: str
+    caller: str, space: GSpace, argument: str, values: Sequence[Any], mode: str
 ) -> None:
     """Says so if an argument differs on axes that the group exchanges.
 

@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..fields import GeometricTensor
+from ..images import MultiImage, Signature
 from ..representations import Representation, as_representation
 from ._printing import printed
 
@@ -46,7 +47,8 @@ class AbstractModule(eqx.Module):
 
         Args:
             x: Array ``(..., n)`` for a vector type, ``(..., n, *spatial)`` for fields: one example,
-                a batch, or under ``vmap``. Or a `GeometricTensor` of ``in_type``.
+                a batch, or under ``vmap``. Or a `GeometricTensor` of ``in_type``, or a `MultiImage`
+                whose signature has that type.
             *others: Further inputs of a layer whose ``in_type`` is a tuple of types.
             key: A JAX key, for layers with randomness; the others ignore it.
             **options: What the layer documents, such as ``scale=`` of `Affine`.
@@ -66,6 +68,9 @@ class AbstractModule(eqx.Module):
                 f"{type(self).__name__}: expected {len(types)} inputs, one per type of in_type, "
                 f"got {len(given)}"
             )
+        if isinstance(x, MultiImage) and not several:
+            with jax.named_scope(f"equivax.{type(self).__name__}"):
+                return self._on_image(x, key, **options)
         arrays = tuple(self._checked(*pair) for pair in zip(given, types, strict=True))
         with jax.named_scope(f"equivax.{type(self).__name__}"):
             y = self._forward(arrays if several else arrays[0], key, **options)
@@ -121,6 +126,34 @@ class AbstractModule(eqx.Module):
             )
         return jnp.asarray(x)
 
+    def _on_image(self, x: MultiImage, key: PRNGKeyArray | None, **options: Any) -> MultiImage:
+        """The layer on a tensor image; layers that look at its grid or metric override it."""
+        return self._image_of(self._forward(self._image_array(x), key, **options), x)
+
+    def _image_array(self, x: MultiImage) -> Array:
+        """The dense array of an image whose type is ``in_type``."""
+        name, space = type(self).__name__, getattr(self.in_type, "space", None)
+        if space is None or space.dim != x.D or x.field_type(space) != self.in_type:
+            raise ValueError(
+                f"{name}: x: expected an image of type {self.in_type!r}, got {x!r}; "
+                "signature.field_type(D, group) is the type of its channels"
+            )
+        return self._checked(x.array)
+
+    def _image_of(self, y: Array, x: MultiImage) -> MultiImage:
+        """The output as an image on the torus and with the metric of the input."""
+        signature = self._out_signature(x.signature)
+        return MultiImage.from_array(y, signature, x.D, x.is_torus, x.metric)
+
+    def _out_signature(self, signature: Signature) -> Signature:
+        """Names of the output's channels: those of the input if the types are equal."""
+        if self.out_type != self.in_type:
+            raise ValueError(
+                f"{type(self).__name__}: x: expected an array, since no signature names the "
+                f"channels of out_type {self.out_type!r}; pass x.array"
+            )
+        return signature
+
     def _wrapped(self, y: Array, given: tuple[Any, ...]) -> Any:
         """The output as what the inputs were: an array, or a tensor with its type."""
         hears = observer.get()
@@ -158,10 +191,11 @@ class AbstractStatefulModule(AbstractModule, eqx.nn.StatefulLayer):
             ValueError: If the channel axis, or the type of a tensor, does not fit ``in_type``.
             TypeError: If ``x`` is no array of floating numbers.
         """
-        array = self._checked(x)
+        image = isinstance(x, MultiImage)
+        array = self._image_array(x) if image else self._checked(x)
         with jax.named_scope(f"equivax.{type(self).__name__}"):
             y, state = self._forward(array, state, key, **options)
-        return self._wrapped(y, (x,)), state
+        return (self._image_of(y, x) if image else self._wrapped(y, (x,))), state
 
     @abc.abstractmethod
     def _forward(  # pyright: ignore[reportIncompatibleMethodOverride]

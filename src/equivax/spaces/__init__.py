@@ -4,6 +4,11 @@ from ._grid import SignedPermutation as SignedPermutation
 from ._grid import center as center
 from ._grid import grid_points as grid_points
 from ._grid import index_matrix as index_matrix
+from ._grid_spaces import axis_matrices as axis_matrices
+from ._grid_spaces import hyperoctahedral_on as hyperoctahedral_on
+from ._grid_spaces import rotations_on as rotations_on
+from ._grid_spaces import signed_matrices as signed_matrices
+from ._grid_spaces import signed_permutations_on as signed_permutations_on
 from ._gspace import GSpace as GSpace
 from ._plane import flip_on_r2 as flip_on_r2
 from ._plane import flip_rot_on_r2 as flip_rot_on_r2

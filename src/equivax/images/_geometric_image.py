@@ -1,0 +1,447 @@
+"""`GeometricImage`: one image whose pixels hold tensors, with its algebra."""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from . import _tensors as tensors
+from ._action import SignedAxes, turn_axis, turn_grid
+from ._checks import as_dimension, as_flags, as_parity, is_integer, type_name
+from ._windows import as_padding, make_windows
+
+
+class GeometricImage(eqx.Module):
+    """A tensor of order k in every pixel: an array ``(*spatial, *(D,)*k)``, with a parity.
+
+    Tensor index j runs along spatial axis j. A signed permutation ``g`` of the axes acts by
+    ``(g A)(i) = det(g)^p g^(tensor k) A(g^-1 i)`` (Gregory et al. 2024, GeometricImageNet). A
+    pytree with the one leaf ``data``; immutable.
+
+    Example:
+        >>> import equivax as evx, jax.numpy as jnp
+        >>> flow = evx.images.GeometricImage(jnp.ones((4, 4, 2)), parity=0, D=2)
+        >>> flow, (flow * flow).contract(0, 1).k
+        (GeometricImage(k1p0 on (4, 4), torus (True, True)), 0)
+    """
+
+    data: Array
+    parity: int = eqx.field(static=True)
+    D: int = eqx.field(static=True)
+    is_torus: tuple[bool, ...] = eqx.field(static=True)
+    covariant_axes: tuple[bool, ...] = eqx.field(static=True)
+
+    __array_ufunc__ = None  # numpy scalars leave `2 * image` to us
+
+    def __init__(
+        self,
+        data: Any,
+        parity: int,
+        D: int,
+        is_torus: Any = True,
+        covariant_axes: Any = False,
+    ) -> None:
+        """An image from its array.
+
+        Args:
+            data: ``(*spatial, *(D,)*k)``.
+            parity: 0, or 1 for pseudotensors; taken modulo 2.
+            D: Number of spatial axes.
+            is_torus: Which spatial axes are periodic: a boolean, or one per axis.
+            covariant_axes: Which tensor axes are lower: a boolean, or one per axis.
+
+        Raises:
+            ValueError: If a tensor axis is not D long, or parity or flags do not fit.
+            TypeError: If ``data`` is no array.
+        """
+        name = "GeometricImage"
+        if not isinstance(data, (jax.Array, np.ndarray)):
+            raise TypeError(f"{name}: data: expected an array, got {type(data).__name__}")
+        D = as_dimension(D, name)
+        if data.ndim < D or any(n != D for n in data.shape[D:]):
+            raise ValueError(
+                f"{name}: data: expected {D} spatial axes, then tensor axes of length {D}, got "
+                f"shape {data.shape}"
+            )
+        self.data = jnp.asarray(data)
+        self.parity = as_parity(parity, name)
+        self.D = D
+        self.is_torus = as_flags(is_torus, D, name, "is_torus")
+        self.covariant_axes = as_flags(covariant_axes, data.ndim - D, name, "covariant_axes")
+
+    @classmethod
+    def zeros(
+        cls, spatial: Any, k: int, parity: int, D: int, is_torus: Any = True, **options: Any
+    ) -> GeometricImage:
+        """The image of zeros.
+
+        Args:
+            spatial: Side of the image, or one per axis.
+            k: Order.
+            parity: Parity.
+            D: Number of spatial axes.
+            is_torus: Which axes are periodic.
+            **options: ``covariant_axes``, ``dtype``.
+
+        Raises:
+            ValueError: If the order is negative or the sides do not fit.
+        """
+        D = as_dimension(D, "zeros")
+        return cls.fill(spatial, parity, D, np.zeros((D,) * _order(k)), is_torus, **options)
+
+    @classmethod
+    def fill(
+        cls,
+        spatial: Any,
+        parity: int,
+        D: int,
+        value: Any,
+        is_torus: Any = True,
+        covariant_axes: Any = False,
+        dtype: Any = None,
+    ) -> GeometricImage:
+        """The image with one tensor in every pixel.
+
+        Args:
+            spatial: Side of the image, or one per axis.
+            parity: Parity.
+            D: Number of spatial axes.
+            value: The tensor ``(D,) * k``.
+            is_torus: Which axes are periodic.
+            covariant_axes: Which tensor axes are lower.
+            dtype: Of the array; JAX's default float if None.
+
+        Raises:
+            ValueError: If the sides or the tensor do not fit.
+        """
+        D = as_dimension(D, "fill")
+        sides = tuple(spatial) if isinstance(spatial, (tuple, list)) else (spatial,) * D
+        if len(sides) != D or not all(is_integer(n) and n >= 0 for n in sides):
+            raise ValueError(f"fill: spatial: expected a side, or {D} of them, got {spatial!r}")
+        value = jnp.asarray(value, jnp.result_type(float) if dtype is None else dtype)
+        data = jnp.broadcast_to(value, (*map(operator.index, sides), *value.shape))
+        return cls(data, parity, D, is_torus, covariant_axes)
+
+    # ---- facts -------------------------------------------------------------------------------
+
+    @property
+    def k(self) -> int:
+        """Order: the number of tensor axes."""
+        return len(self.covariant_axes)
+
+    @property
+    def spatial(self) -> tuple[int, ...]:
+        """Pixels per axis."""
+        return self.data.shape[: self.D]
+
+    @property
+    def type(self) -> tuple[tuple[bool, ...], int]:
+        """``(flags, parity)``, as in a `Signature`."""
+        return self.covariant_axes, self.parity
+
+    def __repr__(self) -> str:
+        shape = getattr(self.data, "shape", "?")
+        sides = shape if isinstance(shape, str) else shape[: self.D]
+        return f"GeometricImage({type_name(self.type)} on {sides}, torus {self.is_torus})"
+
+    def _with(self, data: Any, parity: int | None = None, flags: Any = None) -> GeometricImage:
+        return GeometricImage(
+            data,
+            self.parity if parity is None else parity,
+            self.D,
+            self.is_torus,
+            self.covariant_axes if flags is None else flags,
+        )
+
+    def _same(self, other: Any, sign: str, *, algebra: bool = False) -> GeometricImage:
+        if not isinstance(other, GeometricImage):
+            raise TypeError(f"a {sign} b: expected a GeometricImage, got {type(other).__name__}")
+        facts = ("D", "spatial", "is_torus") if algebra else ("D", "type", "spatial", "is_torus")
+        for fact in facts:
+            if getattr(self, fact) != getattr(other, fact):
+                raise ValueError(
+                    f"a {sign} b: expected images of equal {fact}, got {getattr(self, fact)} and "
+                    f"{getattr(other, fact)}"
+                )
+        return other
+
+    # ---- algebra -----------------------------------------------------------------------------
+
+    def __add__(self, other: Any) -> GeometricImage:
+        """Sum of two images of one type."""
+        return self._with(self.data + self._same(other, "+").data)
+
+    def __sub__(self, other: Any) -> GeometricImage:
+        """Difference of two images of one type."""
+        return self._with(self.data - self._same(other, "-").data)
+
+    def __neg__(self) -> GeometricImage:
+        return self._with(-self.data)
+
+    def __mul__(self, other: Any) -> GeometricImage:
+        """Product with a number, or pixelwise outer product ``a_{i..} b_{j..}``; parities add."""
+        if not isinstance(other, GeometricImage):
+            return self._with(self.data * self._number(other))
+        self._same(other, "*", algebra=True)
+        data = tensors.outer(self.data, other.data, self.k, other.k)
+        flags = self.covariant_axes + other.covariant_axes
+        return self._with(data, self.parity + other.parity, flags)
+
+    def __rmul__(self, other: Any) -> GeometricImage:
+        return self * other
+
+    def __truediv__(self, other: Any) -> GeometricImage:
+        return self._with(self.data / self._number(other))
+
+    def _number(self, value: Any) -> Any:
+        if isinstance(value, (bool, str, bytes)) or np.ndim(value) != 0:
+            raise TypeError(f"GeometricImage: expected a number or an image, got {value!r}")
+        return value if isinstance(value, (int, float)) else jnp.asarray(value, self.data.dtype)
+
+    def transpose(self, axes: Any) -> GeometricImage:
+        """Tensor axes in another order: axis n of the result is axis ``axes[n]``.
+
+        Raises:
+            ValueError: If it is no permutation of all axes.
+        """
+        listed = tensors.as_axes(axes, self.k, "transpose", "axes") if self.k else tuple(axes)
+        if len(listed) != self.k:
+            raise ValueError(f"transpose: axes: expected all of {self.k} tensor axes, got {axes}")
+        data = jnp.transpose(self.data, [*range(self.D), *(self.D + a for a in listed)])
+        return self._with(data, flags=tuple(self.covariant_axes[a] for a in listed))
+
+    def contract(self, i: int, j: int, metric: Any = None) -> GeometricImage:
+        """Sum over equal values of two tensor axes; see `multicontract`."""
+        return self.multicontract([(i, j)], metric)
+
+    def multicontract(self, pairs: Any, metric: Any = None) -> GeometricImage:
+        """Sum over equal values of each pair of tensor axes.
+
+        Args:
+            pairs: Disjoint pairs.
+            metric: None for the flat sum. With a metric, one of two axes of equal flags is raised
+                or lowered first.
+
+        Raises:
+            ValueError: If an axis is repeated or out of range.
+        """
+        pairs = tensors.as_pairs(pairs, self.k, "contract")
+        image = self
+        if metric is not None:
+            flags = list(self.covariant_axes)
+            for a, b in pairs:
+                flags[a] = not flags[b]
+            image = self.raise_lower(metric, tuple(flags))
+        gone = {axis for pair in pairs for axis in pair}
+        kept = tuple(f for axis, f in enumerate(image.covariant_axes) if axis not in gone)
+        return self._with(tensors.contract(image.data, pairs, self.k), flags=kept)
+
+    def levi_civita_contract(self, indices: Any) -> GeometricImage:
+        """``sum A_{..} eps_{indices.., l}``: D - 1 axes go, the free index comes last.
+
+        The order becomes ``k - D + 2`` and the parity flips; the flags are those of the remaining
+        axes, then upper.
+
+        Args:
+            indices: D - 1 tensor axes; ``indices[m]`` meets the m-th index of epsilon.
+
+        Raises:
+            ValueError: If their number is wrong, or one is repeated or out of range.
+        """
+        axes = tensors.as_axes(indices, self.k, "levi_civita_contract", "indices")
+        if len(axes) != self.D - 1:
+            raise ValueError(
+                f"levi_civita_contract: indices: expected {self.D - 1} tensor axes in dimension "
+                f"{self.D}, got {indices!r}"
+            )
+        data = tensors.levi_civita_contract(self.data, axes, self.D, self.k)
+        kept = tuple(f for axis, f in enumerate(self.covariant_axes) if axis not in axes)
+        return self._with(data, self.parity + 1, (*kept, False))
+
+    def raise_lower(self, metric: Any, covariant_axes: Any) -> GeometricImage:
+        """Lowers tensor axes with the metric, raises them with its inverse.
+
+        Args:
+            metric: A `GeometricImage` of order 2, or its array ``(*spatial, D, D)``: symmetric
+                positive definite matrices.
+            covariant_axes: Flags of the result.
+
+        Raises:
+            ValueError: If the metric has another shape, or the number of flags is wrong.
+        """
+        wanted = as_flags(covariant_axes, self.k, "raise_lower", "covariant_axes")
+        array = jnp.asarray(metric.data if isinstance(metric, GeometricImage) else metric)
+        if array.shape != (*self.spatial, self.D, self.D):
+            raise ValueError(
+                f"raise_lower: metric: expected {(*self.spatial, self.D, self.D)}, got "
+                f"{array.shape}"
+            )
+        data = tensors.raise_lower(self.data, array, self.covariant_axes, wanted, self.D)
+        return self._with(data, flags=wanted)
+
+    def norm(self) -> GeometricImage:
+        """Frobenius norm per pixel, a scalar image; its gradient at zero is zero."""
+        return self._with(tensors.safe_norm(self.data, self.k), 0, ())
+
+    def normalize(self) -> GeometricImage:
+        """Divided by the largest norm of a pixel, unless that is below 1e-5."""
+        largest = jnp.max(tensors.safe_norm(self.data, self.k))
+        return self._with(self.data / jnp.where(largest < 1e-5, jnp.ones_like(largest), largest))
+
+    # ---- the group ---------------------------------------------------------------------------
+
+    def translate(self, tau: Any) -> GeometricImage:
+        """``out(i) = in(i - tau)`` on the torus.
+
+        Raises:
+            ValueError: If an axis that is not periodic would move.
+        """
+        shift = as_shift(tau, self.is_torus, "translate")
+        return self._with(jnp.roll(self.data, shift, axis=tuple(range(self.D))))
+
+    def transform(self, g: Any) -> GeometricImage:
+        """``det(g)^p g^(tensor k) A(g^-1 i)``; the torus flags turn with the axes.
+
+        Args:
+            g: A signed permutation matrix, or an element of a group with such defining matrices.
+
+        Raises:
+            ValueError: If it is none.
+        """
+        axes = SignedAxes.of(g, self.D, "transform")
+        moved = turn_grid(self.data, axes, 0)
+        flat = moved.reshape(*moved.shape[: self.D], self.D**self.k)
+        turned = turn_axis(flat, *axes.components(self.k, self.parity), axis=-1)
+        torus = axes.flags(self.is_torus)
+        data = turned.reshape(moved.shape)
+        return GeometricImage(data, self.parity, self.D, torus, self.covariant_axes)
+
+    # ---- windows -----------------------------------------------------------------------------
+
+    def convolve_with(
+        self,
+        filter: Any,
+        stride: Any = 1,
+        padding: Any = None,
+        lhs_dilation: Any = None,
+        rhs_dilation: Any = 1,
+    ) -> GeometricImage:
+        """``out(i)_{ab} = sum_q A(s i + r q - pad)_a F(q)_b``: orders and parities add.
+
+        Args:
+            filter: A `GeometricImage` of any sides.
+            stride: Pixels from a window to the next, one or one per axis.
+            padding: None (by the torus flags), ``"TORUS"``, ``"SAME"``, ``"VALID"``, an integer or
+                pairs per axis; see `equivax.nn.ConvContract`.
+            lhs_dilation: Of the image.
+            rhs_dilation: Of the filter.
+
+        Raises:
+            ValueError: If the dimensions differ or the windows do not fit.
+        """
+        if not isinstance(filter, GeometricImage):
+            raise TypeError(
+                f"convolve_with: filter: expected a GeometricImage, got {type(filter).__name__}"
+            )
+        if filter.D != self.D:
+            raise ValueError(f"convolve_with: filter: expected dimension {self.D}, got {filter.D}")
+        lhs = None if lhs_dilation is None else _per_axis(lhs_dilation, self.D, "lhs_dilation")
+        strides = _per_axis(stride, self.D, "stride")
+        rhs = _per_axis(rhs_dilation, self.D, "rhs_dilation")
+        pad = as_padding(padding, self.D, "convolve_with")
+        windows = make_windows(
+            "convolve_with", self.spatial, filter.spatial, strides, pad, lhs, rhs, self.is_torus
+        )
+        rows = jnp.moveaxis(self.data.reshape(*self.spatial, -1), -1, 0)[:, None]
+        kernels = jnp.moveaxis(filter.data.reshape(*filter.spatial, -1), -1, 0)[:, None]
+        rows, pairs, lhs = windows.apply(rows)
+        y = jax.lax.conv_general_dilated(
+            rows,
+            kernels.astype(rows.dtype),
+            strides,
+            pairs,
+            lhs_dilation=lhs,
+            rhs_dilation=rhs,
+            precision=jax.lax.Precision.HIGHEST,
+        )
+        data = jnp.moveaxis(y, (0, 1), (-2, -1))
+        data = data.reshape(*windows.counts, *(self.D,) * (self.k + filter.k))
+        flags = self.covariant_axes + filter.covariant_axes
+        return self._with(data, self.parity + filter.parity, flags)
+
+    def _blocks(self, side: int, caller: str) -> Array:
+        if not is_integer(side) or side < 1 or any(n % side for n in self.spatial):
+            raise ValueError(
+                f"{caller}: side: expected a positive divisor of the sides {self.spatial}, got "
+                f"{side!r}; other windows would not commute with reflections"
+            )
+        return tensors.blocks_of(self.data, int(side), 0, self.D)
+
+    def max_pool(self, side: int) -> GeometricImage:
+        """The tensor of largest norm of every window of ``side`` pixels; the mean of ties.
+
+        Raises:
+            ValueError: If the window does not divide the sides.
+        """
+        return self._with(tensors.largest_of(self._blocks(side, "max_pool"), self.k))
+
+    def average_pool(self, side: int) -> GeometricImage:
+        """The mean over every window of ``side`` pixels.
+
+        Raises:
+            ValueError: If the window does not divide the sides.
+        """
+        return self._with(jnp.mean(self._blocks(side, "average_pool"), axis=self.D))
+
+    def unpool(self, side: int) -> GeometricImage:
+        """Every pixel repeated ``side`` times along every axis.
+
+        Raises:
+            ValueError: If ``side`` is not a positive integer.
+        """
+        if not is_integer(side) or side < 1:
+            raise ValueError(f"unpool: side: expected a positive integer, got {side!r}")
+        data = self.data
+        for axis in range(self.D):
+            data = jnp.repeat(data, side, axis=axis, total_repeat_length=side * data.shape[axis])
+        return self._with(data)
+
+
+def as_shift(tau: Any, is_torus: tuple[bool, ...], caller: str) -> tuple[int, ...]:
+    """One integer per axis, zero where the axis is not periodic.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    listed = tuple(tau) if isinstance(tau, (tuple, list, np.ndarray)) else (tau,) * len(is_torus)
+    if len(listed) != len(is_torus) or not all(is_integer(n) for n in listed):
+        raise ValueError(f"{caller}: expected {len(is_torus)} integers, got {tau!r}")
+    for axis, (n, periodic) in enumerate(zip(listed, is_torus, strict=True)):
+        if n and not periodic:
+            raise ValueError(
+                f"{caller}: expected a shift along periodic axes only, got {tau!r}, but axis "
+                f"{axis} is not periodic"
+            )
+    return tuple(operator.index(n) for n in listed)
+
+
+def _order(k: Any) -> int:
+    if not is_integer(k) or k < 0:
+        raise ValueError(f"k: expected an order >= 0, got {k!r}")
+    return operator.index(k)
+
+
+def _per_axis(value: Any, D: int, argument: str) -> tuple[int, ...]:
+    listed = tuple(value) if isinstance(value, (tuple, list)) else (value,) * D
+    if len(listed) != D or not all(is_integer(n) and n > 0 for n in listed):
+        raise ValueError(
+            f"convolve_with: {argument}: expected a positive integer, or {D} of them, got {value!r}"
+        )
+    return tuple(math.trunc(n) for n in listed)

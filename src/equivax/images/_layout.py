@@ -1,0 +1,71 @@
+"""Blocks and the dense array: channels in signature order, the tensor components contiguous."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from ._action import SignedAxes
+from ._checks import TensorType
+from ._signature import Signature
+
+
+def to_block(dense: Array, k: int, D: int) -> Array:
+    """``(..., c D^k, *spatial)`` to ``(..., c, *spatial, *(D,)*k)``."""
+    axis = dense.ndim - D - 1
+    lead, spatial = dense.shape[:axis], dense.shape[axis + 1 :]
+    fields = dense.reshape(*lead, dense.shape[axis] // D**k, *(D,) * k, *spatial)
+    return jnp.moveaxis(fields, range(axis + 1, axis + 1 + k), range(fields.ndim - k, fields.ndim))
+
+
+def to_dense(block: Array, k: int, D: int) -> Array:
+    """``(..., c, *spatial, *(D,)*k)`` to ``(..., c D^k, *spatial)``."""
+    axis = block.ndim - D - k - 1
+    fields = jnp.moveaxis(block, range(block.ndim - k, block.ndim), range(axis + 1, axis + 1 + k))
+    lead, spatial = block.shape[:axis], block.shape[axis + 1 : axis + 1 + D]
+    return fields.reshape(*lead, block.shape[axis] * D**k, *spatial)
+
+
+def channel_action(signature: Signature, D: int, g: SignedAxes) -> tuple[np.ndarray, np.ndarray]:
+    """``out[c] = signs[c] in[source[c]]`` for all dense channels."""
+    sources, signs = [np.zeros(0, np.int64)], [np.ones(0, np.int64)]
+    for (flags, parity), place in signature.slices(D).items():
+        size = D ** len(flags)
+        source, sign = g.components(len(flags), parity)
+        fields = np.arange(place.start, place.stop, size)
+        sources.append((fields[:, None] + source).ravel())
+        signs.append(np.tile(sign, len(fields)))
+    return np.concatenate(sources), np.concatenate(signs)
+
+
+def reordered(signature: Signature, wanted: Signature, D: int) -> np.ndarray | None:
+    """Channels of an array of a signature in the order of another; None if nothing moves."""
+    if signature.types == wanted.types:
+        return None
+    places = signature.slices(D)
+    return np.concatenate([np.arange(places[t].start, places[t].stop) for t in wanted.types])
+
+
+def checked_block(
+    block: Any, type_: TensorType, D: int, name: str
+) -> tuple[Array, tuple[int, ...], tuple[int, ...]]:
+    """The array of a block, its batch shape and its spatial shape.
+
+    Raises:
+        ValueError: If the rank or the tensor axes do not fit.
+        TypeError: If it is no array.
+    """
+    if not hasattr(block, "shape") or not hasattr(block, "dtype"):
+        raise TypeError(
+            f"MultiImage: blocks: expected an array for {name}, got {type(block).__name__}"
+        )
+    k = len(type_[0])
+    shape = tuple(block.shape)
+    if len(shape) < 1 + D + k or shape[len(shape) - k :] != (D,) * k:
+        expected = ", ".join(["...", "c", *["_"] * D, *[str(D)] * k])
+        raise ValueError(f"MultiImage: blocks: expected ({expected}) for {name}, got {shape}")
+    first = len(shape) - k - D - 1
+    return jnp.asarray(block), shape[:first], shape[first + 1 : first + 1 + D]
