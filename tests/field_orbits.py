@@ -28,6 +28,8 @@ def points(action: np.ndarray, x: np.ndarray) -> np.ndarray:
 
     Cell by cell: x = column - (W - 1) / 2, y = (H - 1) / 2 - row.
     """
+    if action.size == 0:  # the output of a network lives on a point: nothing moves there
+        return x
     rows, columns = x.shape[-2:]
     turned = np.abs(action[0, 0]) < 0.5
     shape = (columns, rows) if turned else (rows, columns)
@@ -99,8 +101,8 @@ def made(case: FieldCase, key: Any, *, fresh: bool = False) -> Layer:
     options = {"key": key} if case.recipe.needs_key else {}
     if case.recipe.stateful:
         module, state = eqx.nn.make_with_state(build)(key)
-        return Layer(laws.drawn(module), state, options)
-    return Layer(laws.drawn(eqx.filter_eval_shape(build, key)), None, options)
+        return Layer(laws.drawn(module, case.recipe.spread), state, options)
+    return Layer(laws.drawn(eqx.filter_eval_shape(build, key), case.recipe.spread), None, options)
 
 
 def call(module: Any, state: Any, x: Any, options: dict[str, Any]) -> tuple[Any, Any]:

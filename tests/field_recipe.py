@@ -30,6 +30,8 @@ class FieldRecipe:
         exports: Whether ``export()`` is possible.
         exports_inference: The export is the function at inference.
         mixes_examples: In training, an example's output depends on the whole batch.
+        spread: Standard deviation of the parameters that the laws draw: with 1, numbers overflow
+            in a network of many layers.
         depth: Layers in a row: rounding errors add up over them.
         everywhere: Equivariance is tested on every type of every space that fits.
         training_moves: What it commutes with in training, with a fixed key: ``"points"``
@@ -52,6 +54,7 @@ class FieldRecipe:
     exports: bool = True
     exports_inference: bool = False
     mixes_examples: bool = False
+    spread: float = 1.0
     depth: int = 1
     everywhere: bool = False
     training_moves: str = "points"

@@ -25,8 +25,8 @@ UNOPTIMISED = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_
 # ---- numbers -----------------------------------------------------------------------------------
 
 
-def drawn(tree: Any) -> Any:
-    """The tree with every array of parameters, or its shape, from a normal distribution.
+def drawn(tree: Any, spread: float = 1.0) -> Any:
+    """The tree with every array of parameters, or its shape, normal with a standard deviation.
 
     Drawn by NumPy: jax.random would compile once per shape.
     """
@@ -34,7 +34,7 @@ def drawn(tree: Any) -> Any:
 
     def draw(leaf: Any) -> Any:
         if eqx.is_inexact_array(leaf) or isinstance(leaf, jax.ShapeDtypeStruct):
-            return jnp.asarray(rng.standard_normal(leaf.shape), leaf.dtype)
+            return jnp.asarray(spread * rng.standard_normal(leaf.shape), leaf.dtype)
         return leaf
 
     return jax.tree.map(draw, tree)
@@ -67,7 +67,11 @@ def optimisers() -> list[Any]:
 
 
 def trained(
-    loss: Callable[[Any, Any], tuple[Any, Any]], parameters: Any, carry: Any = None, steps: int = 20
+    loss: Callable[[Any, Any], tuple[Any, Any]],
+    parameters: Any,
+    carry: Any = None,
+    steps: int = 20,
+    compiler_options: dict[str, Any] | None = UNOPTIMISED,
 ) -> list[tuple[Any, Any]]:
     """Parameters and carry after some steps of each of the `optimisers`.
 
@@ -76,10 +80,11 @@ def trained(
         parameters: Where all optimisers start.
         carry: Likewise.
         steps: How many.
+        compiler_options: Of the step.
     """
     used = optimisers()
 
-    @functools.partial(jax.jit, compiler_options=UNOPTIMISED)
+    @functools.partial(jax.jit, compiler_options=compiler_options)
     def step(parameters, carries, states):
         stacked = jax.tree.map(lambda *a: jnp.stack(a), *parameters)
         carried = jax.tree.map(lambda *a: jnp.stack(a), *carries)

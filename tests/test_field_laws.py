@@ -27,7 +27,17 @@ from field_orbits import (
     over_orbit,
     spread_of_states,
 )
-from laws import EXACT, SAME, assert_free_of_equivax, cast, drawn, normal, relative, trained
+from laws import (
+    EXACT,
+    SAME,
+    UNOPTIMISED,
+    assert_free_of_equivax,
+    cast,
+    drawn,
+    normal,
+    relative,
+    trained,
+)
 
 by_case = pytest.mark.parametrize("name", CASES)
 by_type = pytest.mark.parametrize("space, type_", TYPES)
@@ -35,6 +45,15 @@ by_type = pytest.mark.parametrize("space, type_", TYPES)
 
 def bound(case, dtype):
     return EXACT[dtype] * case.recipe.depth
+
+
+def options_for_gradients(case):
+    """How to compile gradients: of networks as users do.
+
+    Without optimisation XLA (jax 0.10, CPU) returns NaN for gradients of some convolutions of tiny
+    images, which a network of many strided layers has.
+    """
+    return None if case.recipe.depth > 10 else UNOPTIMISED
 
 
 def trainable(module):
@@ -282,7 +301,9 @@ def test_training_keeps_equivariance(name, key):
         return ((y - target) ** 2).mean(), state
 
     inputs = jnp.asarray(orbit_inputs(case, layer.module), jnp.float32)
-    for after, state in trained(loss, parameters, layer.state):
+    for after, state in trained(
+        loss, parameters, layer.state, compiler_options=options_for_gradients(case)
+    ):
         module = eqx.combine(after, static)
         with jax.default_matmul_precision("highest"):
             outputs, _ = jitted_orbit(module, state, inputs, layer.options)
@@ -297,7 +318,7 @@ def test_gradients_are_finite_and_half_precision_runs(name, key):
     case = CASES[name]
     layer = made(case, key)
 
-    @jitted
+    @functools.partial(eqx.filter_jit, compiler_options=options_for_gradients(case))
     def run(module, state, inputs):
         def at(v):
             def loss(pair):

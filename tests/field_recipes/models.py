@@ -35,7 +35,8 @@ def _resnet(type_, other, key):
 
 def _unet(type_, other, key):
     unit = _unit(type_)
-    return models.UNet(type_, other, channels=[unit.size, 2 * unit.size], unit=unit, key=key)
+    small = [3 * unit.size, 4 * unit.size]  # so that no level is dead behind ReLU
+    return models.UNet(type_, other, channels=small, unit=unit, key=key)
 
 
 RECIPES = {
@@ -43,7 +44,7 @@ RECIPES = {
         covers=models.ResidualBlock,
         build=lambda type_, other, key: models.ResidualBlock(type_, other, stride=2, key=key),
         parameters=lambda module: _sizes(module.before, module.body, module.shortcut),
-        on=(("D4", "regular"), ("SO2", "irreps")),
+        on=(("D4", "vector"),),
         moves_points=True,
         stateful=True,
         mixes_examples=True,
@@ -53,7 +54,7 @@ RECIPES = {
         covers=models.ResidualBlock,
         build=lambda type_, other, key: models.ResidualBlock(type_, type_, key=key),
         parameters=lambda module: _sizes(module.before, module.body),
-        on=(("C4", "mixture"),),
+        on=(("C4", "trivial"),),
         moves_points=True,
         stateful=True,
         mixes_examples=True,
@@ -63,18 +64,19 @@ RECIPES = {
         covers=models.WideResNet,
         build=_wide,
         parameters=lambda module: _sizes(module.features, module.readout),
-        on=(("D4", "vector"), ("SO2", "trivial")),
+        on=(("D4", "vector"),),
         sides=(9, 9),
         moves_points=True,
         stateful=True,
         mixes_examples=True,
+        spread=0.3,
         depth=15,
     ),
     "BasicBlock": FieldRecipe(
         covers=models.BasicBlock,
         build=lambda type_, other, key: models.BasicBlock(type_, other, stride=2, key=key),
         parameters=lambda module: _sizes(module.body, module.shortcut, module.after),
-        on=(("D4", "regular"), ("SO2", "irreps")),
+        on=(("SO2", "irreps"),),
         moves_points=True,
         stateful=True,
         mixes_examples=True,
@@ -84,7 +86,7 @@ RECIPES = {
         covers=models.BasicBlock,
         build=lambda type_, other, key: models.BasicBlock(type_, type_, key=key),
         parameters=lambda module: _sizes(module.body, module.shortcut, module.after),
-        on=(("C4", "mixture"),),
+        on=(("C4", "trivial"),),
         moves_points=True,
         stateful=True,
         mixes_examples=True,
@@ -94,22 +96,24 @@ RECIPES = {
         covers=models.ResNet,
         build=_resnet,
         parameters=lambda module: _sizes(module.features, module.readout),
-        on=(("D4", "vector"), ("SO2", "trivial")),
+        on=(("SO2", "trivial"),),
         sides=(9, 9),
         moves_points=True,
         stateful=True,
         mixes_examples=True,
+        spread=0.3,
         depth=12,
     ),
     "UNet": FieldRecipe(
         covers=models.UNet,
         build=_unet,
         parameters=lambda module: _sizes(module.down, module.ups, module.merges, module.head),
-        on=(("C4", "regular"), ("SO2", "irreps")),
+        on=(("C4", "regular"),),
         sides=(9, 9),
         moves_points=True,
         stateful=True,
         mixes_examples=True,
+        spread=0.3,
         depth=15,
     ),
 }
