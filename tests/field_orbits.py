@@ -28,6 +28,8 @@ def points(action: np.ndarray, x: np.ndarray) -> np.ndarray:
 
     Cell by cell: x = column - (W - 1) / 2, y = (H - 1) / 2 - row.
     """
+    if action.size == 0:  # the output of a network lives on a point: nothing moves there
+        return x
     rows, columns = x.shape[-2:]
     turned = np.abs(action[0, 0]) < 0.5
     shape = (columns, rows) if turned else (rows, columns)

@@ -29,13 +29,14 @@ def _unit(type_):
 
 def _resnet(type_, other, key):
     unit = _unit(type_)
-    small = [unit.size, 2 * unit.size]
+    small = [3 * unit.size, 4 * unit.size]  # so that no stage is dead behind ReLU
     return models.ResNet(type_, 3, blocks=[1, 1], channels=small, unit=unit, stem="small", key=key)
 
 
 def _unet(type_, other, key):
     unit = _unit(type_)
-    return models.UNet(type_, other, channels=[unit.size, 2 * unit.size], unit=unit, key=key)
+    small = [3 * unit.size, 4 * unit.size]  # so that no level is dead behind ReLU
+    return models.UNet(type_, other, channels=small, unit=unit, key=key)
 
 
 RECIPES = {
