@@ -111,6 +111,6 @@ RECIPES = {
         moves_points=True,
         stateful=True,
         mixes_examples=True,
-        depth=15,
+        depth=24,  # down 6, pool, down 6, up 4, merge 6, head
     ),
 }
