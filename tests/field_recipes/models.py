@@ -114,6 +114,6 @@ RECIPES = {
         stateful=True,
         mixes_examples=True,
         spread=0.3,
-        depth=15,
+        depth=24,
     ),
 }

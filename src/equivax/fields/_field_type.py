@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import jax
 import jax.numpy as jnp
@@ -268,7 +268,7 @@ class FieldType:
         order = sorted(range(len(self)), key=lambda i: by(self.reps[i]))
         return self.index_select(order)
 
-    def index_select(self, indices: Sequence[int]) -> FieldType:
+    def index_select(self, indices: Sequence[SupportsIndex]) -> FieldType:
         """The type of chosen fields.
 
         Args:
