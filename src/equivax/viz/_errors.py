@@ -51,13 +51,7 @@ def error_by_angle(
     """
     in_type = getattr(function, "in_type", None) if in_type is None else in_type
     out_type = getattr(function, "out_type", None) if out_type is None else out_type
-    for name, type_ in (("in_type", in_type), ("out_type", out_type)):
-        if not isinstance(type_, FieldType):
-            raise TypeError(
-                f"error_by_angle: {name}: expected a FieldType, got {type(type_).__name__}"
-            )
-    assert isinstance(in_type, FieldType)
-    assert isinstance(out_type, FieldType)
+    in_type, out_type = _checked("in_type", in_type), _checked("out_type", out_type)
     if in_type.space.dim != 2 or out_type.space.dim not in (0, 2):
         raise ValueError(
             "error_by_angle: in_type, out_type: expected fields on a plane, the output perhaps on "
@@ -120,6 +114,14 @@ def plot_error_by_angle(*functions: Any, **named: Any) -> Any:
     if named:
         axes.legend()
     return figure
+
+
+def _checked(argument: str, type_: Any) -> FieldType:
+    if not isinstance(type_, FieldType):
+        raise TypeError(
+            f"error_by_angle: {argument}: expected a FieldType, got {type(type_).__name__}"
+        )
+    return type_
 
 
 def _angles(space: GSpace) -> np.ndarray:
