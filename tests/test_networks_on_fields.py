@@ -1,5 +1,6 @@
 """Whole networks on the plane: equivariant before and after training, exported and stored."""
 
+import functools
 import io
 
 import equinox as eqx
@@ -11,6 +12,7 @@ import pytest
 
 import equivax as evx
 from equivax import FieldType, nn, spaces
+from laws import OPTIMISED
 
 KEY = jax.random.key(3)
 SIDE = 31
@@ -106,7 +108,7 @@ def call(model, x, state):
 def equivariance_error(model, state, x):
     space = model.in_type.space
     elements = space.exact_elements[:: max(1, len(space.exact_elements) // 4)]
-    apply = eqx.filter_jit(lambda m, s, v: call(m, v, s)[0])
+    apply = eqx.filter_jit(lambda m, s, v: call(m, v, s)[0], compiler_options=OPTIMISED)
     with jax.default_matmul_precision("highest"):
         y = apply(model, state, x)
         moved = [apply(model, state, model.in_type.transform(x, g)) for g in elements]
@@ -130,7 +132,7 @@ def test_networks_commute_train_export_and_survive_a_file(name):
     shape = jax.eval_shape(lambda: call(model, x, state)[0]).shape
     target = jnp.asarray(np.random.default_rng(1).standard_normal(shape), "float32")
 
-    @jax.jit
+    @functools.partial(jax.jit, compiler_options=OPTIMISED)
     def step(parameters, progress, state):
         def loss(parameters):
             y, new_state = call(eqx.combine(parameters, static), x, state)

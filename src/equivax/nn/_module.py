@@ -154,12 +154,15 @@ class AbstractModule(eqx.Module):
             )
         return signature
 
-    def _wrapped(self, y: Array, given: tuple[Any, ...]) -> Any:
-        """The output as what the inputs were: an array, or a tensor with its type."""
+    def _wrapped(self, y: Any, given: tuple[Any, ...]) -> Any:
+        """The output as what the inputs were: an array, or a tensor with its type.
+
+        Distributions and moments know their types and stay what they are.
+        """
         hears = observer.get()
         if hears is not None:
             hears(self, y)
-        wrap = any(isinstance(x, GeometricTensor) for x in given)
+        wrap = isinstance(y, jax.Array) and any(isinstance(x, GeometricTensor) for x in given)
         return GeometricTensor(y, self.out_type) if wrap else y
 
     def __repr__(self) -> str:
