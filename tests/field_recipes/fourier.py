@@ -15,7 +15,7 @@ def builds(make):
     def fits(type_: FieldType) -> bool:
         try:
             make(type_)
-        except ValueError:
+        except (TypeError, ValueError):  # the group may name its subgroups otherwise
             return False
         return True
 

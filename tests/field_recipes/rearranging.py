@@ -15,7 +15,8 @@ def _part(type_):
     kind = type_.group.family[0]
     if kind == "cyclic":
         return max(1, type_.group.order // 2)
-    return {"dihedral": "rotations", "o2": "so2", "so2": 4}[kind]
+    named = {"dihedral": "rotations", "hyperoctahedral": "rotations", "o2": "so2", "so2": 4}
+    return named[kind]
 
 
 def _apart(type_):
