@@ -569,7 +569,8 @@ RECIPES: dict[str, Recipe] = {
     ),
     "MLP": Recipe(
         covers=models.MLP,
-        build=lambda rep, other, key: models.MLP(rep, other, [2 * rep.group.order] * 2, key=key),
+        # Wide enough that ReLU leaves more than rounding errors.
+        build=lambda rep, other, key: models.MLP(rep, other, [4 * rep.group.order] * 2, key=key),
         parameters=lambda module: _total(*module.layers.layers),
         fits=_small_group,
         on=(("D4", "turned"), ("sheared", "defining")),
