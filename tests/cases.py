@@ -506,8 +506,8 @@ RECIPES: dict[str, Recipe] = {
     "Sequential with running statistics": Recipe(
         covers=nn.Sequential,
         build=_sequence_with_statistics,
-        parameters=lambda module: (
-            _total(module.layers[0], module.layers[2].layers[0]) + _total(module.layers[1].affine)
+        parameters=lambda module: _total(
+            module.layers[0], module.layers[1], module.layers[2].layers[0]
         ),
         on=(("D3", "turned"),),
         kind="stateful",
