@@ -1,9 +1,17 @@
 """Strictness for the whole suite: checked annotations, no silent promotion, one key."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+
+# Tests compile much and compute little: without optimisation compilation is two to three times
+# faster. Tests of whole networks ask for it again (`laws.OPTIMISED`).
+os.environ["XLA_FLAGS"] = (
+    f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0 "
+    "--xla_llvm_disable_expensive_passes=true"
+)
 
 import jax
 import jaxtyping

@@ -18,7 +18,8 @@ EXACT = {"float64": 1e-12, "float32": 1e-5}
 SAME = 1e-13
 
 
-#: Compiles three times faster: tests compile much and compute little.
+#: Compiles three times faster: tests compile much and compute little. `conftest` says so to XLA for
+#: the whole suite.
 UNOPTIMISED = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 #: As users compile. Without optimisation XLA (jax 0.10, CPU) returns NaN for gradients of some
 #: convolutions of tiny images, which networks of many strided layers have.

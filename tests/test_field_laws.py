@@ -29,6 +29,7 @@ from field_orbits import (
 )
 from laws import (
     EXACT,
+    OPTIMISED,
     SAME,
     UNOPTIMISED,
     assert_free_of_equivax,
