@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -163,7 +164,7 @@ class Multiple(AbstractContainer):
                 found.append(layer.evaluate_output_shape(pieces[0]))
             else:
                 likes = [jax.ShapeDtypeStruct(tuple(p), like.dtype) for p in pieces]
-                call = lambda *inputs, layer=layer: layer(*inputs, key=jax.random.key(0))  # noqa: E731
+                call = functools.partial(layer, key=jax.random.key(0))
                 found.append(jax.eval_shape(call, *likes).shape)
         rest = {(*s[: len(s) + axis], *s[len(s) + axis + 1 :]) for s in found}
         if len(rest) > 1:
