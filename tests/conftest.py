@@ -1,5 +1,6 @@
 """Strictness for the whole suite: checked annotations, no silent promotion, one key."""
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -27,6 +28,24 @@ sys.path.insert(0, str(Path(__file__).parent))
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 # Leading axes are batch axes: `(..., n) + (n,)` is what a layer means, so ranks may promote.
 jax.config.update("jax_numpy_rank_promotion", "allow")
+
+
+# Linux gives a process 65,530 memory maps. Every compiled function takes some ten of them, and LLVM
+# brings the process down where there are none left.
+MAPS = Path("/proc/self/maps")
+MOST_MAPS = 25_000
+TESTS_BETWEEN_COUNTS = 8
+COUNT = pytest.StashKey[int]()
+
+
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Forget compiled functions before the process has too many of them."""
+    item.config.stash[COUNT] = count = item.config.stash.get(COUNT, 0) + 1
+    if count % TESTS_BETWEEN_COUNTS or not MAPS.exists():
+        return
+    if len(MAPS.read_bytes().splitlines()) > MOST_MAPS:
+        jax.clear_caches()
+        gc.collect()
 
 
 def enable_x64(enabled: bool) -> AbstractContextManager[None]:
