@@ -110,7 +110,7 @@ class NormMaxPool(AbstractModule):
     chosen vector. Law: as `PointwiseMaxPool`, for any orthogonal fields (Weiler and Cesa 2019),
     where the maximum is unique.
 
-    Shapes: ``(..., C, *L) -> (..., C, *n)``, ``n = floor((L + 2p - d(k-1) - 1) / s) + 1``.
+    Shapes: as `PointwiseMaxPool`.
     """
 
     in_type: Any = eqx.field(static=True)
@@ -132,12 +132,12 @@ class NormMaxPool(AbstractModule):
 
         Args:
             in_type: Any `FieldType`.
-            kernel_size: Taps of the window; an integer, or one per axis, like the next three.
-            stride: Cells from a window to the next; ``kernel_size`` if None.
-            padding: Cells added on both sides, at most half the kernel; never chosen.
+            kernel_size: As in `PointwiseMaxPool`, like the rest.
+            stride: Cells from a window to the next.
+            padding: Cells added on both sides; never chosen.
             dilation: Cells from a tap to the next.
             ceil_mode: Whether a last window may reach over the end.
-            grid_check: What to do on a grid where it cannot be exact: "raise", "warn" or "off".
+            grid_check: On a grid where it cannot be exact.
 
         Raises:
             ValueError: If a number does not fit.
