@@ -9,6 +9,7 @@ the time of products of the whole (10,000 samples of 480 numbers, CPU), and memo
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ..hom import HIGHEST, MULTIPLICATION, Block, HomBasis, is_concrete, to_blocks
+from ..hom import HIGHEST, MULTIPLICATION, Block, HomBasis, to_blocks
 
 #: Numbers of a chunk of inputs and outputs: 4 MB in float32.
 CHUNK = 2**20
@@ -32,6 +33,8 @@ Solutions = dict[str, Array]
 # ---- solvers -------------------------------------------------------------------------------------
 
 
+# Compiled as wholes: outside of `jit` each branch would be compiled anew in every call.
+@functools.partial(jax.jit, static_argnames=("basis", "rcond"))
 def least_norm(
     basis: HomBasis,
     x: Float[Array, "*batch n_in"],
@@ -106,6 +109,7 @@ def _corrected_seminormal(
     return {name: first[name] + step[name] for name in first}
 
 
+@functools.partial(jax.jit, static_argnames=("basis", "rcond"))
 def normal_equations(
     basis: HomBasis,
     x: Float[Array, "*batch n_in"],
@@ -113,12 +117,12 @@ def normal_equations(
     ridge: Any,
     rcond: float | None,
 ) -> Solutions:
-    """``(F^T F + ridge d I)^+ F^T T``; with a positive ridge by Cholesky."""
+    """``(F^T F + ridge d I)^+ F^T T``; by Cholesky, unless ``ridge`` is None, which means 0."""
     found = {}
     moments = _moments(basis, basis.blocks, x, y)
     for block in basis.blocks:
         gram, moved = moments[block.name]
-        if is_concrete(ridge) and ridge == 0:
+        if ridge is None:
             rows = x.shape[-2] * block.size
             # A null space is exact up to rounding of the Gram matrix, not of its root.
             inverse = jnp.linalg.pinv(gram, rtol=_cutoff(rcond, gram, rows), hermitian=True)

@@ -88,7 +88,7 @@ def lstsq(
     if solver == "svd":
         thetas = least_norm(basis, x, y, rcond)
     else:
-        thetas = normal_equations(basis, x, y, ridge, rcond)
+        thetas = normal_equations(basis, x, y, ridge if has_ridge else None, rcond)
     coeffs = {}
     for block in basis.blocks:
         theta = jnp.swapaxes(thetas[block.name], -1, -2)
