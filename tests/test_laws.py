@@ -67,7 +67,7 @@ def equivariance_error(module: Any, outputs: Any) -> float:
 
 
 @pytest.mark.usefixtures("x64")
-@by_type
+@pytest.mark.parametrize("group, type_", cases.MAP_TYPES)
 def test_every_layer_commutes_with_every_element_in_float64(group, type_, key):
     rep = cases.types(group)[type_]
     chosen = {
