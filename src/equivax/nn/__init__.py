@@ -49,6 +49,7 @@ from .normalization import AbstractBatchNorm as AbstractBatchNorm
 from .normalization import BatchNormOptions as BatchNormOptions
 from .normalization import FieldNorm as FieldNorm
 from .normalization import GNormBatchNorm as GNormBatchNorm
+from .normalization import GroupNorm as GroupNorm
 from .normalization import IIDBatchNorm as IIDBatchNorm
 from .normalization import InducedNormBatchNorm as InducedNormBatchNorm
 from .normalization import InnerBatchNorm as InnerBatchNorm
