@@ -44,6 +44,7 @@ from .nonlinearities import NormNonlinearity as NormNonlinearity
 from .nonlinearities import PointwiseNonlinearity as PointwiseNonlinearity
 from .nonlinearities import ReLU as ReLU
 from .nonlinearities import VectorFieldNonlinearity as VectorFieldNonlinearity
+from .nonlinearities import VectorNeuron as VectorNeuron
 from .nonlinearities import squash as squash
 from .normalization import AbstractBatchNorm as AbstractBatchNorm
 from .normalization import BatchNormOptions as BatchNormOptions

@@ -17,8 +17,8 @@ from ...representations._summand import Summand
 from .._module import AbstractModule, channel_axis, representation_of
 from .._plain import detached, plain_function, plain_layer
 from ._checks import checked_eps
-from ._fibres import fibre_plan
-from ._whitening import eigen, group_norm, inverse_root, slope, whitened
+from ._fibres import FibrePlan, by_kind, constants, fibre_plan, kind_names
+from ._whitening import eigen, inverse_root, slope, whitened
 
 WHITENS = ("full", "isotypic", "rms")
 BIASES = ("auto", "mean", "scalar")
@@ -104,64 +104,43 @@ class GroupNorm(AbstractModule):
                 f"{name}: bias: expected a boolean or one of {', '.join(BIASES)}, got {bias!r}"
             )
         dtype = jnp.result_type(float) if dtype is None else dtype
-        kinds = zip(kind_names(rep), fibre_plan(rep).fibres, strict=True)
-        counts = {label: (len(fibre.fields), fibre.summand) for label, fibre in kinds}
+        kinds = dict(zip(kind_names(rep), fibre_plan(rep).fibres, strict=True))
         self.scale, self.bias = {}, {}
         if affine:
-            self.scale = {label: jnp.ones((c,), dtype) for label, (c, _) in counts.items()}
+            self.scale = {label: jnp.ones((len(k.fields),), dtype) for label, k in kinds.items()}
             self.bias = {
-                label: jnp.zeros((c,), dtype)
-                for label, (c, summand) in counts.items()
-                if mode and (mode != "scalar" or _is_trivial(summand))
+                label: jnp.zeros((len(kind.fields),), dtype)
+                for label, kind in kinds.items()
+                if mode and (mode != "scalar" or kind.is_trivial)
             }
         self.in_type = in_type
         self.out_type = in_type
         self.whiten = whiten
         self.bias_mode = mode
 
-    def _arguments(self) -> tuple[Any, ...]:
-        """What `group_norm` takes after the functions."""
-        rep = representation_of(self.in_type, "GroupNorm", "in_type")
-        plan, kinds = fibre_plan(rep), []
+    def _kinds(self, plan: FibrePlan) -> list[tuple[Any, ...]]:
+        rep, kinds = representation_of(self.in_type, "GroupNorm", "in_type"), []
         for label, fibre in zip(kind_names(rep), plan.fibres, strict=True):
             projector = None if self.whiten == "rms" else _projector(fibre.summand, self.whiten)
-            added = _is_trivial(fibre.summand) and self.bias_mode != "mean"
-            scale, bias = self.scale.get(label), self.bias.get(label)
-            kinds.append((len(fibre.fields), fibre.summand.size, projector, scale, bias, added))
-        axis = channel_axis(self.in_type)
-        return kinds, plan.gather, plan.scatter, self.groups, self.eps, axis
+            added = fibre.is_trivial and self.bias_mode != "mean"
+            parameters = self.scale.get(label), self.bias.get(label)
+            kinds.append((len(fibre.fields), fibre.summand.size, projector, *parameters, added))
+        return kinds
 
     def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
+        plan = fibre_plan(representation_of(self.in_type, "GroupNorm", "in_type"))
         root = functools.partial(inverse_root, eigen, slope)
-        arguments = (*self._arguments(), x)
-        return group_norm(whitened, root, *arguments)
+        function = functools.partial(whitened, root, self.groups, self.eps)
+        axis = channel_axis(self.in_type)
+        return by_kind(function, self._kinds(plan), plan.gather, plan.scatter, axis, x)
 
     def export(self) -> eqx.nn.Lambda:
         """A plain function."""
-        kinds, *rest = self._arguments()
-        kinds = [[_constant(value) for value in kind] for kind in kinds]
+        plan = fibre_plan(representation_of(self.in_type, "GroupNorm", "in_type"))
         root = plain_function(inverse_root, detached(eigen), detached(slope))
-        return plain_layer(group_norm, detached(whitened), root, kinds, *map(_constant, rest))
-
-
-def _constant(value: Any) -> Any:
-    return jnp.asarray(value) if isinstance(value, np.ndarray) else value
-
-
-@functools.lru_cache(maxsize=512)
-def kind_names(rep: Representation) -> tuple[str, ...]:
-    """One name per distinct field, in the order of first appearance."""
-    names: list[str] = []
-    for fibre in fibre_plan(rep).fibres:
-        name, number = fibre.summand.name, 2
-        while name in names:
-            name, number = f"{fibre.summand.name} ({number})", number + 1
-        names.append(name)
-    return tuple(names)
-
-
-def _is_trivial(summand: Summand) -> bool:
-    return summand.size == 1 and len(summand.columns_of(summand.group.irrep_ids(0)[0])) == 1
+        function = plain_function(whitened, root, self.groups, self.eps)
+        axis = channel_axis(self.in_type)
+        return plain_layer(by_kind, function, *constants(plan, self._kinds(plan)), axis)
 
 
 @functools.lru_cache(maxsize=512)

@@ -76,80 +76,44 @@ def slope(root, eigen, eps, S, E):
     return W, tangent
 
 
-def whitened(inverse_root, projector, groups, eps, z):
-    """Fields of one kind, centred and whitened per example and group.
+def whitened(inverse_root, groups, eps, projector, scale, bias, added, z):
+    """``scale y + bias`` or ``scale y + bias mean`` for the whitened fields y of one kind.
 
     Args:
         inverse_root: The function of this name, without its first two arguments.
-        projector: None for one number per group; else orthonormal rows ``(rank, n^2)`` on whose
-            span the covariance is projected, none of them for no projection.
         groups: Number of groups, neighbouring fields each.
         eps: Added to the covariance.
+        projector: None for one number per group; else orthonormal rows ``(rank, n^2)`` on whose
+            span the covariance is projected, none of them for no projection.
+        scale: One number per field, or None.
+        bias: Likewise.
+        added: Whether the bias is added as it is, and not times the mean of the field.
         z: ``(batch, fields, n, points)``.
-
-    Returns:
-        An array like ``z``, and the mean of every field over its points, ``(batch, fields, n, 1)``.
     """
     batch, fields, n, points = z.shape
-    z = z.reshape(batch, groups, fields // groups, n, points)
-    own = jnp.mean(z, axis=4, keepdims=True)
-    z = z - jnp.mean(own, axis=2, keepdims=True)
+    x = z.reshape(batch, groups, fields // groups, n, points)
+    own = jnp.mean(x, axis=4, keepdims=True)
+    x = x - jnp.mean(own, axis=2, keepdims=True)
     if n == 1 or projector is None:
-        y = z / jnp.sqrt(jnp.mean(z * z, axis=(2, 3, 4), keepdims=True) + eps)
-        return y.reshape(batch, fields, n, points), own.reshape(batch, fields, n, 1)
-    # One small product per field, averaged afterwards: no activation is moved.
-    gram = jax.lax.dot_general(z, z, (((4,), (4,)), ((0, 1, 2), (0, 1, 2))), precision="highest")
-    covariance = jnp.mean(gram, axis=2) / points
-    if projector.shape[0]:
-        rows = projector.astype(z.dtype)
-        flat = covariance.reshape(batch, groups, n * n)
-        flat = jnp.matmul(jnp.matmul(flat, rows.T, precision="highest"), rows, precision="highest")
-        covariance = flat.reshape(batch, groups, n, n)
-    root = inverse_root(covariance, eps)[:, :, None]
-    root = jnp.broadcast_to(root, (batch, groups, fields // groups, n, n))
-    y = jax.lax.dot_general(root, z, (((4,), (3,)), ((0, 1, 2), (0, 1, 2))), precision="highest")
-    return y.reshape(batch, fields, n, points), own.reshape(batch, fields, n, 1)
-
-
-def group_norm(whitened, inverse_root, kinds, order, back, groups, eps, axis, x):
-    """``scale z + bias`` or ``scale z + bias mean`` for the whitened fields z of every kind.
-
-    Args:
-        whitened: The function of this name.
-        inverse_root: The function of this name.
-        kinds: Per kind its number of fields, their size, the projector as in ``whitened``, a scale
-            or None, a bias or None, and whether the bias is added as it is.
-        order: Channels such that equal kinds are neighbours, or None if they are.
-        back: The inverse of ``order``, or None.
-        groups: Number of groups.
-        eps: Added to the covariance.
-        axis: Of the channels, negative.
-        x: ``(..., channels, *spatial)``.
-    """
-    wide = x.astype(jnp.float32) if x.dtype.itemsize < 4 else x
-    if order is not None:
-        wide = jnp.take(wide, order, axis=axis, mode="clip")
-    place = wide.ndim + axis
-    batch, points = 1, 1
-    for length in wide.shape[:place]:
-        batch *= length
-    for length in wide.shape[place + 1 :]:
-        points *= length
-    flat = wide.reshape(batch, wide.shape[place], points)
-    pieces, start = [], 0
-    for fields, size, projector, scale, bias, added in kinds:
-        z = jax.lax.slice_in_dim(flat, start, start + fields * size, axis=1)
-        start += fields * size
-        z = z.reshape(batch, fields, size, points)
-        y, mean = whitened(inverse_root, projector, groups, eps, z)
-        if scale is not None:
-            y = y * scale.astype(y.dtype).reshape(-1, 1, 1)
-        if bias is not None:
-            column = bias.astype(y.dtype).reshape(-1, 1, 1)
-            y = y + (column if added else column * mean)
-        pieces.append(y.reshape(batch, fields * size, points))
-    y = pieces[0] if len(pieces) == 1 else jnp.concatenate(pieces, axis=1)
-    y = y.reshape(wide.shape)
-    if back is not None:
-        y = jnp.take(y, back, axis=axis, mode="clip")
-    return y.astype(x.dtype)
+        y = x / jnp.sqrt(jnp.mean(x * x, axis=(2, 3, 4), keepdims=True) + eps)
+    else:
+        # One small product per field, averaged afterwards: no activation is moved.
+        lead = ((0, 1, 2), (0, 1, 2))
+        gram = jax.lax.dot_general(x, x, (((4,), (4,)), lead), precision="highest")
+        covariance = jnp.mean(gram, axis=2) / points
+        if projector.shape[0]:
+            rows = projector.astype(x.dtype)
+            flat = covariance.reshape(batch, groups, n * n)
+            flat = jnp.matmul(flat, rows.T, precision="highest")
+            flat = jnp.matmul(flat, rows, precision="highest")
+            covariance = flat.reshape(batch, groups, n, n)
+        root = inverse_root(covariance, eps)[:, :, None]
+        root = jnp.broadcast_to(root, (batch, groups, fields // groups, n, n))
+        y = jax.lax.dot_general(root, x, (((4,), (3,)), lead), precision="highest")
+    y = y.reshape(batch, fields, n, points)
+    if scale is not None:
+        y = y * scale.astype(y.dtype).reshape(-1, 1, 1)
+    if bias is not None:
+        column = bias.astype(y.dtype).reshape(-1, 1, 1)
+        y = y + (column if added else column * own.reshape(batch, fields, n, 1))
+    return y
