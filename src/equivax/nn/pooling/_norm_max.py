@@ -115,7 +115,7 @@ class NormMaxPool(AbstractModule):
         plan = field_blocks(whole_fields(rep))
         index = field_index(rep) if len(self.in_type) < rep.size else None
         ties = self.ties or ("mean" if image else "first")
-        slide = slide_longest
+        slide: Any = slide_longest
         if ties != "first":
             slide = functools.partial(slide_tied, slide_max, self._sharpness(ties))
         axis = -1 - self.in_type.space.dim
@@ -139,7 +139,7 @@ class NormMaxPool(AbstractModule):
         return plain_layer(longest_field, *functions, *plan, index, axis, _plain(w))
 
 
-def _plain(windows: Windows) -> tuple:
+def _plain(windows: Windows) -> tuple[Any, Any, Any, Any, Any]:
     w = windows
     return w.kernel_size, w.stride, w.pairs, w.dilation, w.ceil_mode
 
