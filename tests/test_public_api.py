@@ -13,8 +13,8 @@ import equivax
 
 PACKAGE = Path(equivax.__file__).parent
 ROOMS = (
-    *("groups", "representations", "hom", "linalg", "stats", "images", "nn", "models"),
-    *("testing", "tools", "viz"),
+    *("groups", "representations", "hom", "spaces", "fields", "kernels", "linalg", "stats"),
+    *("images", "nn", "models", "testing", "tools", "viz"),
 )
 
 #: Public callables and the argument names that must not change.

@@ -109,6 +109,8 @@ SETTINGS = {
 def test_commutes_with_every_element(D, setting, group, key):
     if D == 3 and setting not in ("torus", "strided, even", "one axis"):
         pytest.skip("the same code; two dimensions have shown it")
+    if group is not None and setting not in ("torus", "strided"):
+        pytest.skip("the same code; the full group has shown it")
     options, torus, sides = SETTINGS[setting]
     signature = Signature(tuple((name, 1 + (n == 0)) for n, name in enumerate(SIGNATURES[D])))
     space = None if group is None else group(D)
@@ -123,7 +125,8 @@ def test_commutes_with_every_element(D, setting, group, key):
 
     @jax.jit
     def both(conv, x):
-        return [(conv(x.transform(g)), conv(x).transform(g)) for g in elements]
+        y = conv(x)
+        return [(conv(x.transform(g)), y.transform(g)) for g in elements]
 
     for moved, expected in both(conv, x):
         assert jax.tree.structure(moved) == jax.tree.structure(expected)

@@ -24,7 +24,6 @@ from ._layout import MULTIPLICATION
 
 Scheme = str | Callable[..., Array]
 
-#: Names, as accepted by ``init=``, with what they draw.
 SCHEMES: dict[str, tuple[str, float, str]] = {
     "xavier_normal": ("normal", 2.0, "fan_avg"),
     "xavier_uniform": ("uniform", 6.0, "fan_avg"),
@@ -39,6 +38,7 @@ SCHEMES: dict[str, tuple[str, float, str]] = {
     "identity": ("identity", 1.0, ""),
     "zeros": ("zeros", 1.0, ""),
 }
+"""Names, as accepted by ``init=``, with what they draw."""
 
 
 #: Numbers drawn from one key.
