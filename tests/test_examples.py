@@ -70,7 +70,22 @@ def check_own_group(text: str, figure: Path) -> None:
     assert figure.stat().st_size > 1000
 
 
-CHECKS = {"digits_mlp": check_digits, "own_group": check_own_group}
+def check_tensor_images(text: str, figure: Path) -> None:
+    rows = dict(re.findall(r"^(equivariant|plain) +[\d,]+ +[\d.]+ +(.*)$", text, re.MULTILINE))
+    trained, turned, mirrored = map(float, rows["equivariant"].split())
+    assert trained < 0.9, text  # it has learned something
+    assert turned == pytest.approx(trained, abs=2e-4)
+    assert mirrored == pytest.approx(trained, abs=2e-4)
+    trained, turned, _ = map(float, rows["plain"].split())
+    assert turned > 1.5 * trained, text
+    assert figure.stat().st_size > 1000
+
+
+CHECKS = {
+    "digits_mlp": check_digits,
+    "own_group": check_own_group,
+    "tensor_images": check_tensor_images,
+}
 
 
 @pytest.mark.parametrize("script", EXAMPLES, ids=lambda script: script.stem)

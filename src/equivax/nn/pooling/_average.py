@@ -7,6 +7,7 @@ from typing import Any
 import equinox as eqx
 from jaxtyping import Array, Float
 
+from ...images import MultiImage
 from .._module import AbstractModule
 from .._plain import detached, plain_layer
 from ._sliding import slide_mean, slide_sum
@@ -37,7 +38,7 @@ class PointwiseAvgPool(AbstractModule):
         padding: Any = 0,
         ceil_mode: bool = False,
         *,
-        grid_check: str = "warn",
+        grid_check: str | None = None,
     ) -> None:
         """Checks the windows.
 
@@ -61,9 +62,14 @@ class PointwiseAvgPool(AbstractModule):
         self.in_type = in_type
         self.out_type = in_type
 
-    def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
+    def _on_image(self, x: MultiImage, key: Any = None) -> MultiImage:
+        return AbstractModule._on_image(self, x, key, image=True)
+
+    def _forward(
+        self, x: Float[Array, "..."], key: Any = None, image: bool = False
+    ) -> Float[Array, "..."]:
         w = self.windows
-        w.check("PointwiseAvgPool", self.in_type, x.shape)
+        w.check("PointwiseAvgPool", self.in_type, x.shape, image)
         return slide_mean(slide_sum, w.kernel_size, w.stride, w.padding, w.ceil_mode, x)
 
     def export(self) -> eqx.nn.Pool | eqx.nn.Lambda:
