@@ -6,4 +6,5 @@ from ._residual import ResidualBlock as ResidualBlock
 from ._residual import WideResNet as WideResNet
 from ._resnet import BasicBlock as BasicBlock
 from ._resnet import ResNet as ResNet
+from ._rollout import rollout as rollout
 from ._unet import UNet as UNet
