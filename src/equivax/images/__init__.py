@@ -18,3 +18,5 @@ from ._tensors import contractions as contractions
 from ._tensors import delta as delta
 from ._tensors import inverse_metric as inverse_metric
 from ._tensors import levi_civita as levi_civita
+from ._transfer import InexactTransferWarning as InexactTransferWarning
+from ._transfer import transfer_kernel as transfer_kernel

@@ -7,4 +7,5 @@ from ._residual import WideResNet as WideResNet
 from ._resnet import BasicBlock as BasicBlock
 from ._resnet import ResNet as ResNet
 from ._rollout import rollout as rollout
+from ._transfer import transfer_weights as transfer_weights
 from ._unet import UNet as UNet
