@@ -1,9 +1,11 @@
 """Networks on fields."""
 
+import equinox as eqx
 import jax
 
 from equivax import models
 from field_recipe import FieldRecipe
+from image_cases import signature_of
 
 
 def _sizes(*modules):
@@ -39,7 +41,33 @@ def _unet(type_, other, key):
     return models.UNet(type_, other, channels=small, unit=unit, key=key)
 
 
+def _wrapped(type_, other, key):
+    plain = eqx.nn.Conv2d(type_.size, other.size, 3, padding=1, key=key)
+    return models.ModelWrapper(plain, signature_of(type_), signature_of(other))
+
+
 RECIPES = {
+    "ModelWrapper": FieldRecipe(
+        covers=models.ModelWrapper,
+        build=_wrapped,
+        parameters=lambda module: _sizes(module.model),
+        on=(("B2", "tensors"),),
+        moves_points=True,
+    ),
+    "LastStep": FieldRecipe(
+        covers=models.LastStep,
+        build=lambda type_, other, key: models.LastStep(signature_of(type_), signature_of(type_)),
+        on=(("B2", "pseudotensors"),),
+    ),
+    "GroupAverage": FieldRecipe(
+        covers=models.GroupAverage,
+        build=lambda type_, other, key: models.GroupAverage(
+            _wrapped(type_, other, key), always=True
+        ),
+        parameters=lambda module: _sizes(module.model),
+        on=(("B2", "pseudotensors"),),
+        moves_points=True,
+    ),
     "ResidualBlock": FieldRecipe(
         covers=models.ResidualBlock,
         build=lambda type_, other, key: models.ResidualBlock(type_, other, stride=2, key=key),

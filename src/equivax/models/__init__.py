@@ -2,6 +2,9 @@
 
 from ._mlp import MLP as MLP
 from ._mlp import InvariantMLP as InvariantMLP
+from ._on_images import GroupAverage as GroupAverage
+from ._on_images import LastStep as LastStep
+from ._on_images import ModelWrapper as ModelWrapper
 from ._residual import ResidualBlock as ResidualBlock
 from ._residual import WideResNet as WideResNet
 from ._resnet import BasicBlock as BasicBlock
