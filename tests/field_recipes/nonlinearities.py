@@ -131,6 +131,21 @@ RECIPES = {
         fits=_permutes_with_signs,
         everywhere=True,
     ),
+    "VectorNeuron": FieldRecipe(
+        covers=nn.VectorNeuron,
+        build=lambda type_, other, key: nn.VectorNeuron(type_, key=key),
+        on=(("B2", "tensors"), ("D4", "mixture"), ("SO2", "vector")),
+        parameters=lambda module: sum(w.size for w in module.weight.values()),
+        everywhere=True,
+    ),
+    "VectorNeuron, any map": FieldRecipe(
+        covers=nn.VectorNeuron,
+        build=lambda type_, other, key: nn.VectorNeuron(
+            type_, activation=jax.nn.gelu, convention="magnitude", mix="hom", key=key
+        ),
+        on=(("C4", "regular"),),
+        parameters=lambda module: 2**2 + 2 * 2**2 + 2**2,  # the middle irrep is complex
+    ),
     "VectorFieldNonlinearity": FieldRecipe(
         covers=nn.VectorFieldNonlinearity,
         build=lambda type_, other, key: nn.VectorFieldNonlinearity(type_),

@@ -44,11 +44,13 @@ from .nonlinearities import NormNonlinearity as NormNonlinearity
 from .nonlinearities import PointwiseNonlinearity as PointwiseNonlinearity
 from .nonlinearities import ReLU as ReLU
 from .nonlinearities import VectorFieldNonlinearity as VectorFieldNonlinearity
+from .nonlinearities import VectorNeuron as VectorNeuron
 from .nonlinearities import squash as squash
 from .normalization import AbstractBatchNorm as AbstractBatchNorm
 from .normalization import BatchNormOptions as BatchNormOptions
 from .normalization import FieldNorm as FieldNorm
 from .normalization import GNormBatchNorm as GNormBatchNorm
+from .normalization import GroupNorm as GroupNorm
 from .normalization import IIDBatchNorm as IIDBatchNorm
 from .normalization import InducedNormBatchNorm as InducedNormBatchNorm
 from .normalization import InnerBatchNorm as InnerBatchNorm

@@ -14,3 +14,4 @@ from ._pointwise import LeakyReLU as LeakyReLU
 from ._pointwise import PointwiseNonlinearity as PointwiseNonlinearity
 from ._pointwise import ReLU as ReLU
 from ._vector_field import VectorFieldNonlinearity as VectorFieldNonlinearity
+from ._vector_neuron import VectorNeuron as VectorNeuron

@@ -4,6 +4,7 @@ from ._batch import AbstractBatchNorm as AbstractBatchNorm
 from ._batch import BatchNormOptions as BatchNormOptions
 from ._field_norm import FieldNorm as FieldNorm
 from ._gnorm import GNormBatchNorm as GNormBatchNorm
+from ._group import GroupNorm as GroupNorm
 from ._instance import InstanceNorm as InstanceNorm
 from ._layer import LayerNorm as LayerNorm
 from ._layer import RMSNorm as RMSNorm

@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -40,6 +41,11 @@ class Fibre:
     channels: np.ndarray
     basis: np.ndarray | None
     trivial: np.ndarray
+
+    @property
+    def is_trivial(self) -> bool:
+        """Whether the group leaves the fields alone, one channel each."""
+        return self.summand.size == 1 and len(self.trivial) == 1
 
     @property
     def stop(self) -> int:
@@ -120,6 +126,62 @@ def fibre_plan(rep: Representation) -> FibrePlan:
     if len(rep.data) == len(distinct):
         return FibrePlan(tuple(fibres), None, None)
     return FibrePlan(tuple(fibres), gather, np.argsort(gather).astype(np.int32))
+
+
+@functools.lru_cache(maxsize=512)
+def kind_names(rep: Representation) -> tuple[str, ...]:
+    """One name per distinct field, in the order of first appearance."""
+    names: list[str] = []
+    for fibre in fibre_plan(rep).fibres:
+        name, number = fibre.summand.name, 2
+        while name in names:
+            name, number = f"{fibre.summand.name} ({number})", number + 1
+        names.append(name)
+    return tuple(names)
+
+
+def by_kind(function, kinds, order, back, axis, x):
+    """A function of the fields of each kind (`jax` and `jnp` only; `export` detaches it).
+
+    Args:
+        function: ``(*arguments, z) -> y`` on ``(batch, fields, size, points)``.
+        kinds: Per kind its number of fields, their size, and the arguments, in order.
+        order: Channels such that equal fields are neighbours, or None if they are.
+        back: The inverse of ``order``, or None.
+        axis: Of the channels, negative.
+        x: ``(..., channels, *spatial)``; computed in at least float32.
+    """
+    wide = x.astype(jnp.float32) if x.dtype.itemsize < 4 else x
+    if order is not None:
+        wide = jnp.take(wide, order, axis=axis, mode="clip")
+    place = wide.ndim + axis
+    batch, points = 1, 1
+    for length in wide.shape[:place]:
+        batch *= length
+    for length in wide.shape[place + 1 :]:
+        points *= length
+    flat = wide.reshape(batch, wide.shape[place], points)
+    pieces, start = [], 0
+    for fields, size, *arguments in kinds:
+        z = jax.lax.slice_in_dim(flat, start, start + fields * size, axis=1)
+        start += fields * size
+        y = function(*arguments, z.reshape(batch, fields, size, points))
+        pieces.append(y.reshape(batch, fields * size, points))
+    y = pieces[0] if len(pieces) == 1 else jnp.concatenate(pieces, axis=1)
+    y = y.reshape(wide.shape)
+    if back is not None:
+        y = jnp.take(y, back, axis=axis, mode="clip")
+    return y.astype(x.dtype)
+
+
+def constants(plan: FibrePlan, kinds: Sequence[Sequence[Any]]) -> tuple[Any, ...]:
+    """The kinds, order and way back of `by_kind` as JAX arrays, for an exported function."""
+
+    def constant(value: Any) -> Any:
+        return jnp.asarray(value) if isinstance(value, np.ndarray) else value
+
+    listed = [[constant(value) for value in kind] for kind in kinds]
+    return listed, constant(plan.gather), constant(plan.scatter)
 
 
 def turned(

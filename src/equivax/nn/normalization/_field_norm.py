@@ -17,8 +17,8 @@ from ...representations._summand import Summand
 from .._fields import field_index, field_sizes, spread
 from .._module import AbstractModule, channel_axis, representation_of
 from .._plain import plain_layer
+from ._checks import checked_eps
 from ._fibres import Fibre, fibre_plan, turned
-from ._layer import checked_eps
 
 
 class FieldNorm(AbstractModule):

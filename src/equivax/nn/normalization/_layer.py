@@ -1,4 +1,4 @@
-"""Normalisation of single vectors: `RMSNorm` and `LayerNorm`."""
+"""Normalisation of single examples: `RMSNorm` and `LayerNorm`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from ...hom import at_least_float32, from_irreps, to_irreps
 from ...linalg import invariant_projector
 from ...representations import Representation
 from .._affine import Affine
-from .._module import AbstractModule, on_channels, representation_of
-from .._plain import plain_layer
+from .._module import AbstractModule, channel_axis, on_channels, representation_of
+from .._plain import plain_function, plain_on_channels
+from ._checks import checked_eps
+from ._group import GroupNorm
 
 POOLS = ("all", "type", "copy")
 
@@ -66,7 +68,7 @@ class RMSNorm(AbstractModule):
 
     def export(self) -> eqx.nn.Sequential:
         """A plain function, and `equinox.nn.Linear` for the scales."""
-        plain = plain_layer(_rms, self.eps)
+        plain = eqx.nn.Lambda(plain_on_channels(plain_function(_rms, self.eps), self.in_type))
         return eqx.nn.Sequential([plain] if self.affine is None else [plain, self.affine.export()])
 
 
@@ -75,11 +77,15 @@ def _rms(eps, x):
 
 
 class LayerNorm(AbstractModule):
-    """Centre, divide by ``sqrt(v + eps)``, then scale irrep copies and add an invariant bias.
+    """On a grid `GroupNorm` with one group; on vectors centre, divide, scale and shift.
 
-    Centring removes the component along the invariant part ``c = P 1`` of the all-ones vector;
-    ``v`` is the mean square of the whole vector, of all copies of an irrep, or of each copy. With
-    the defaults it is `equinox.nn.LayerNorm` on every permutation type, up to the learned scales.
+    Vectors: centring removes the component along the invariant part ``c = P 1`` of the all-ones
+    vector; ``v`` in the divisor ``sqrt(v + eps)`` is the mean square of the whole vector, of all
+    copies of an irrep, or of each copy; then copies are scaled and an invariant bias is added.
+    With the defaults it is `equinox.nn.LayerNorm` on every permutation type, up to the scales.
+
+    Fields on a grid, tensor images among them: every kind of field is whitened over its fields and
+    all points of the example. ``whiten=None`` treats every point as a vector.
 
     Law: ``f(rho(g) x) = rho(g) f(x)``.
 
@@ -87,6 +93,7 @@ class LayerNorm(AbstractModule):
     """
 
     affine: Affine | None
+    whitening: GroupNorm | None
     in_type: Any = eqx.field(static=True)
     out_type: Any = eqx.field(static=True)
     eps: float = eqx.field(static=True)
@@ -97,43 +104,67 @@ class LayerNorm(AbstractModule):
         self,
         in_type: Any,
         *,
-        eps: float = 1e-6,
+        eps: float | None = None,
         pool: str = "all",
         center: bool = True,
         affine: bool = True,
         use_bias: bool = True,
+        whiten: str | None = "auto",
+        bias: bool | str = "auto",
         dtype: Any = None,
     ) -> None:
         """Starts with scales 1 and bias 0.
 
         Args:
             in_type: Any type.
-            eps: Added to the mean square, positive.
-            pool: Over what the mean square is taken: ``"all"``, ``"type"`` (all copies of an
-                irrep) or ``"copy"``. The latter two keep only a sign where they pool a single
+            eps: Added to the mean square or the covariance, positive; None: 1e-5 where fields are
+                whitened, else 1e-6.
+            pool: Of vectors, over what the mean square is taken: ``"all"``, ``"type"`` (all copies
+                of an irrep) or ``"copy"``. The latter two keep only a sign where they pool a single
                 number; a warning says so.
-            center: Whether to remove the component along ``P 1``.
-            affine: Whether to learn one scale per irrep copy.
-            use_bias: Whether the affine part has an invariant bias.
+            center: Of vectors, whether to remove the component along ``P 1``.
+            affine: Whether to learn scales (of vectors one per irrep copy) and a bias.
+            use_bias: Whether there is a bias.
+            whiten: As in `GroupNorm`; None for vectors; ``"auto"``: ``"full"`` on a grid.
+            bias: As in `GroupNorm`.
             dtype: Of the parameters; JAX's default float if None.
 
         Raises:
-            ValueError: If ``eps`` is not positive or ``pool`` is unknown.
+            ValueError: If ``eps`` is not positive, a mode is unknown, or options of vectors meet
+                those of whitening.
         """
         rep = representation_of(in_type, "LayerNorm", "in_type")
         if pool not in POOLS:
             raise ValueError(f"LayerNorm: pool: expected one of {', '.join(POOLS)}, got {pool!r}")
+        if whiten == "auto":
+            whiten = "full" if channel_axis(in_type) < -1 else None
+        self.eps = checked_eps(
+            "LayerNorm", (1e-6 if whiten is None else 1e-5) if eps is None else eps
+        )
+        self.pool, self.center = pool, center
+        self.in_type = in_type
+        self.out_type = in_type
+        if whiten is not None:
+            if pool != "all" or not center:
+                raise ValueError(
+                    "LayerNorm: pool, center: belong to vectors; expected whiten=None with them on "
+                    f"a grid, got pool={pool!r}, center={center!r}"
+                )
+            mode = bias if use_bias else False
+            options: dict[str, Any] = dict(eps=self.eps, whiten=whiten, affine=affine, dtype=dtype)
+            self.whitening, self.affine = GroupNorm(in_type, 1, bias=mode, **options), None
+            return
+        if bias != "auto":
+            raise ValueError(f"LayerNorm: bias: belongs to whitening, got {bias!r} on vectors")
         lonely = _pools_of_one(rep, pool)
         if lonely:
             _warn_signs(rep, pool, lonely)
         self.affine = Affine(in_type, use_bias=use_bias, dtype=dtype) if affine else None
-        self.in_type = in_type
-        self.out_type = in_type
-        self.eps = checked_eps("LayerNorm", eps)
-        self.pool = pool
-        self.center = center
+        self.whitening = None
 
     def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
+        if self.whitening is not None:
+            return self.whitening(x)
         rep = representation_of(self.in_type, "LayerNorm", "in_type")
 
         def act(v: Array) -> Array:
@@ -156,14 +187,17 @@ class LayerNorm(AbstractModule):
         }
         return from_irreps(rep, normed)
 
-    def export(self) -> eqx.nn.Sequential:
+    def export(self) -> eqx.nn.Sequential | eqx.nn.Lambda:
         """A plain function with constant matrices, and `equinox.nn.Linear` for the affine part."""
+        if self.whitening is not None:
+            return self.whitening.export()
         rep = representation_of(self.in_type, "LayerNorm", "in_type")
         dtype = jnp.result_type(float)
         direction = ones_direction(rep) if self.center else np.zeros(rep.size)
         columns = np.eye(rep.size) if self.pool == "all" else np.asarray(rep.change_of_basis)
         arrays = (direction, columns, pooling_matrix(rep, self.pool))
-        plain = plain_layer(_layer_norm, *(jnp.asarray(a, dtype) for a in arrays), self.eps)
+        function = plain_function(_layer_norm, *(jnp.asarray(a, dtype) for a in arrays), self.eps)
+        plain = eqx.nn.Lambda(plain_on_channels(function, self.in_type))
         return eqx.nn.Sequential([plain] if self.affine is None else [plain, self.affine.export()])
 
 
@@ -172,17 +206,6 @@ def _layer_norm(direction, columns, pooling, eps, x):
     moved = jnp.matmul(x, columns, precision="highest")
     square = jnp.matmul(moved * moved, pooling, precision="highest")
     return jnp.matmul(moved / jnp.sqrt(square + eps), columns.T, precision="highest")
-
-
-def checked_eps(caller: str, eps: float) -> float:
-    """Refuses an ``eps`` that is not positive.
-
-    Raises:
-        ValueError: If it is not.
-    """
-    if not eps > 0:
-        raise ValueError(f"{caller}: eps: expected a positive number, got {eps}")
-    return float(eps)
 
 
 def ones_direction(rep: Representation) -> Float[np.ndarray, " n"]:

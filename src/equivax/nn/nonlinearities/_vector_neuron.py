@@ -1,0 +1,179 @@
+"""`VectorNeuron`: an activation along a learned direction, for fields of any kind."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ...hom import HomBasis, hom_basis
+from ...representations import Representation
+from .._module import AbstractModule, channel_axis, representation_of
+from .._plain import plain_callable, plain_function, plain_layer
+from ..normalization._checks import checked_eps
+from ..normalization._fibres import (
+    Fibre,
+    FibrePlan,
+    by_kind,
+    constants,
+    fibre_plan,
+    kind_names,
+)
+
+CONVENTIONS = ("signed", "magnitude")
+MIXES = ("fields", "hom")
+
+
+class VectorNeuron(AbstractModule):
+    """``y = x + (f(s) - s) u`` with ``s = <x, u>``, ``u = q / (|q| + eps)`` and ``q = w x``.
+
+    ``w`` mixes whole fields of one kind, so that u turns with x and s is invariant: f acts on the
+    component along u, the rest passes (Deng et al. 2021). Trivial fields take ``f(x)``. Where q
+    vanishes, as on a blank background, y is x and every gradient is finite.
+
+    ``convention="magnitude"`` is ``y = x - s u + f(s) s / (|s| + eps) u``, which agrees for ReLU
+    and is there for weights of ginjax: where s < 0 and f keeps a sign it *reverses* the component.
+
+    Law: ``f(rho(g) x) = rho(g) f(x)`` for any orthogonal ``rho``.
+
+    Shapes: unchanged. Computed in at least float32.
+
+    Example:
+        >>> import equivax as evx, jax
+        >>> signature = evx.images.Signature((((0, 0), 4), ((1, 0), 8)))
+        >>> layer = evx.nn.VectorNeuron(signature.field_type(2), key=jax.random.key(0))
+        >>> layer.weight["k1p0"].shape
+        (8, 8)
+    """
+
+    weight: dict[str, Any]
+    in_type: Any = eqx.field(static=True)
+    out_type: Any = eqx.field(static=True)
+    activation: Callable[[Array], Array] = eqx.field(static=True)
+    eps: float = eqx.field(static=True)
+    convention: str = eqx.field(static=True)
+    mix: str = eqx.field(static=True)
+
+    def __init__(
+        self,
+        in_type: Any,
+        *,
+        activation: Callable[[Array], Array] = jax.nn.relu,
+        eps: float = 1e-5,
+        convention: str = "signed",
+        mix: str = "fields",
+        dtype: Any = None,
+        key: PRNGKeyArray,
+    ) -> None:
+        """Draws the directions.
+
+        Args:
+            in_type: Any type; for tensor images ``signature.field_type(D)``.
+            activation: Elementwise, such as `jax.nn.gelu`.
+            eps: Added to the length of q, positive.
+            convention: ``"signed"`` or ``"magnitude"``.
+            mix: ``"fields"``: w is a matrix ``(c, c)`` per kind, uniform within ``1 / sqrt(c)``;
+                ``"hom"``: any map of the fields of a kind that commutes with the group.
+            dtype: Of the parameters; JAX's default float if None.
+            key: A JAX key.
+
+        Raises:
+            ValueError: If ``eps`` is not positive or a mode is unknown.
+            TypeError: If ``activation`` is not callable or ``in_type`` is no type.
+        """
+        name = "VectorNeuron"
+        rep = representation_of(in_type, name, "in_type")
+        if not callable(activation) or isinstance(activation, type):
+            raise TypeError(
+                f"{name}: activation: expected a callable such as jax.nn.relu, got {activation!r}"
+            )
+        for argument, value, known in (
+            ("convention", convention, CONVENTIONS),
+            ("mix", mix, MIXES),
+        ):
+            if value not in known:
+                raise ValueError(
+                    f"{name}: {argument}: expected one of {', '.join(known)}, got {value!r}"
+                )
+        dtype = jnp.result_type(float) if dtype is None else dtype
+        fibres = fibre_plan(rep).fibres
+        self.weight = {}
+        for label, fibre, own in zip(
+            kind_names(rep), fibres, jax.random.split(key, len(fibres)), strict=True
+        ):
+            count = len(fibre.fields)
+            if fibre.is_trivial:
+                continue
+            if mix == "hom":
+                self.weight[label] = _directions(fibre).init(own, "equinox", dtype=dtype)
+            else:
+                bound = count**-0.5
+                self.weight[label] = jax.random.uniform(own, (count,) * 2, dtype, -bound, bound)
+        self.in_type = in_type
+        self.out_type = in_type
+        self.activation = activation
+        self.eps = checked_eps(name, eps)
+        self.convention = convention
+        self.mix = mix
+
+    def _kinds(self, plan: FibrePlan) -> list[tuple[Any, ...]]:
+        rep, kinds = representation_of(self.in_type, "VectorNeuron", "in_type"), []
+        for label, fibre in zip(kind_names(rep), plan.fibres, strict=True):
+            weight = self.weight.get(label)
+            if isinstance(weight, dict):
+                weight = _directions(fibre).synthesize(weight)
+            kinds.append((len(fibre.fields), fibre.summand.size, weight))
+        return kinds
+
+    def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
+        plan = fibre_plan(representation_of(self.in_type, "VectorNeuron", "in_type"))
+        function = functools.partial(along, self.activation, self.convention, self.eps)
+        axis = channel_axis(self.in_type)
+        return by_kind(function, self._kinds(plan), plan.gather, plan.scatter, axis, x)
+
+    def export(self) -> eqx.nn.Lambda:
+        """A plain function."""
+        plan = fibre_plan(representation_of(self.in_type, "VectorNeuron", "in_type"))
+        activation = plain_callable(self.activation)
+        function = plain_function(along, activation, self.convention, self.eps)
+        axis = channel_axis(self.in_type)
+        return plain_layer(by_kind, function, *constants(plan, self._kinds(plan)), axis)
+
+
+def _directions(fibre: Fibre) -> HomBasis:
+    rep = Representation(fibre.summand.group, [(fibre.summand, len(fibre.fields))])
+    return hom_basis(rep, rep)
+
+
+def along(activation, convention, eps, weight, z):
+    """The activation along learned directions, or on the numbers of trivial fields.
+
+    Args:
+        activation: Elementwise.
+        convention: ``"signed"`` or ``"magnitude"``.
+        eps: Added to the length of a direction.
+        weight: Matrix from fields to directions, or from all their components to all of these;
+            None for trivial fields.
+        z: ``(batch, fields, n, points)``.
+    """
+    if weight is None:
+        return activation(z)
+    batch, fields, n, points = z.shape
+    # Repeated over the batch the matrix is small, and the product needs no transposition.
+    rows = weight.shape[0]
+    matrix = jnp.broadcast_to(weight.astype(z.dtype), (batch, rows, rows))
+    mixed = z.reshape(batch, rows, fields * n * points // rows)
+    q = jnp.matmul(matrix, mixed, precision="highest").reshape(z.shape)
+    squares = jnp.sum(q * q, axis=2, keepdims=True)
+    positive = squares > 0
+    lengths = jnp.where(positive, jnp.sqrt(jnp.where(positive, squares, 1.0)), 0.0)
+    u = q / (lengths + eps)
+    s = jnp.sum(z * u, axis=2, keepdims=True)
+    if convention == "signed":
+        return z + (activation(s) - s) * u
+    return z - s * u + activation(s) * s / (jnp.abs(s) + eps) * u

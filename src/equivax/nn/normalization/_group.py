@@ -1,0 +1,172 @@
+"""`GroupNorm`: fields of an example are centred and whitened, group by group."""
+
+from __future__ import annotations
+
+import functools
+import operator
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ...hom import hom_basis
+from ...representations import Representation
+from ...representations._summand import Summand
+from .._module import AbstractModule, channel_axis, representation_of
+from .._plain import detached, plain_function, plain_layer
+from ._checks import checked_eps
+from ._fibres import FibrePlan, by_kind, constants, fibre_plan, kind_names
+from ._whitening import eigen, inverse_root, slope, whitened
+
+WHITENS = ("full", "isotypic", "rms")
+BIASES = ("auto", "mean", "scalar")
+
+
+class GroupNorm(AbstractModule):
+    """``y = scale z + bias mean(x)`` with ``z = (S + eps I)^(-1/2) (x - mu)``, kind by kind.
+
+    Fields of one representation are a kind; ``groups`` groups of neighbouring fields share a mean
+    ``mu`` and a covariance ``S = mean (x - mu)(x - mu)^T``, over their fields and all points of one
+    example (Wu and He 2018; whitening as in Gregory et al. 2024). ``mean(x)`` is that of the field
+    over its points; trivial fields get ``+ bias`` instead, and are normalised as usual. As many
+    groups as fields is an instance norm.
+
+    ``whiten="isotypic"`` averages S over the group, ``"rms"`` divides by ``sqrt(tr S / n + eps)``:
+    fewer numbers to estimate, for fields of many components or few points. Components are taken as
+    orthonormal: a metric of an image is passed on, not used.
+
+    Law: ``f(rho(g) x) = rho(g) f(x)``, and the same when the points move: the symmetric root turns
+    with S. Gradients are finite everywhere, also second ones.
+
+    Shapes: ``(..., C, *spatial)``, unchanged. Statistics are taken in at least float32.
+
+    Example:
+        >>> import equivax as evx
+        >>> signature = evx.images.Signature((((0, 0), 4), ((1, 0), 8)))
+        >>> norm = evx.nn.GroupNorm(signature.field_type(2), groups=2)
+        >>> {kind: scale.shape for kind, scale in norm.scale.items()}
+        {'trivial': (4,), 'k1p0': (8,)}
+    """
+
+    scale: dict[str, Float[Array, " fields"]]
+    bias: dict[str, Float[Array, " fields"]]
+    in_type: Any = eqx.field(static=True)
+    out_type: Any = eqx.field(static=True)
+    groups: int = eqx.field(static=True)
+    eps: float = eqx.field(static=True)
+    whiten: str = eqx.field(static=True)
+    bias_mode: str | None = eqx.field(static=True)
+
+    def __init__(
+        self,
+        in_type: Any,
+        groups: int = 1,
+        *,
+        eps: float = 1e-5,
+        whiten: str = "full",
+        bias: bool | str = "auto",
+        affine: bool = True,
+        dtype: Any = None,
+    ) -> None:
+        """Starts with scales 1 and biases 0.
+
+        Args:
+            in_type: Any type; for tensor images ``signature.field_type(D)``.
+            groups: Must divide the number of fields of every kind.
+            eps: Added to the covariance, positive.
+            whiten: ``"full"``, ``"isotypic"`` or ``"rms"``.
+            bias: ``"auto"`` (or True): added to trivial fields, times the mean for the others;
+                ``"mean"``: the latter for all; ``"scalar"``: trivial fields only; False: none.
+            affine: Whether to learn scales and biases.
+            dtype: Of the parameters; JAX's default float if None.
+
+        Raises:
+            ValueError: If ``groups`` does not divide, ``eps`` is not positive or a mode is unknown.
+            TypeError: If ``in_type`` is no type, ``groups`` no integer or ``affine`` no bool.
+        """
+        name = "GroupNorm"
+        rep = representation_of(in_type, name, "in_type")
+        self.groups = _checked_groups(groups, rep)
+        self.eps = checked_eps(name, eps)
+        if whiten not in WHITENS:
+            raise ValueError(
+                f"{name}: whiten: expected one of {', '.join(WHITENS)}, got {whiten!r}"
+            )
+        if not isinstance(affine, bool):
+            raise TypeError(f"{name}: affine: expected True or False, got {affine!r}")
+        mode = "auto" if bias is True else bias
+        if mode is False:
+            mode = None
+        elif mode not in BIASES:
+            raise ValueError(
+                f"{name}: bias: expected a boolean or one of {', '.join(BIASES)}, got {bias!r}"
+            )
+        dtype = jnp.result_type(float) if dtype is None else dtype
+        kinds = dict(zip(kind_names(rep), fibre_plan(rep).fibres, strict=True))
+        self.scale, self.bias = {}, {}
+        if affine:
+            self.scale = {label: jnp.ones((len(k.fields),), dtype) for label, k in kinds.items()}
+            self.bias = {
+                label: jnp.zeros((len(kind.fields),), dtype)
+                for label, kind in kinds.items()
+                if mode and (mode != "scalar" or kind.is_trivial)
+            }
+        self.in_type = in_type
+        self.out_type = in_type
+        self.whiten = whiten
+        self.bias_mode = mode
+
+    def _kinds(self, plan: FibrePlan) -> list[tuple[Any, ...]]:
+        rep, kinds = representation_of(self.in_type, "GroupNorm", "in_type"), []
+        for label, fibre in zip(kind_names(rep), plan.fibres, strict=True):
+            projector = None if self.whiten == "rms" else _projector(fibre.summand, self.whiten)
+            added = fibre.is_trivial and self.bias_mode != "mean"
+            parameters = self.scale.get(label), self.bias.get(label)
+            kinds.append((len(fibre.fields), fibre.summand.size, projector, *parameters, added))
+        return kinds
+
+    def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
+        plan = fibre_plan(representation_of(self.in_type, "GroupNorm", "in_type"))
+        root = functools.partial(inverse_root, eigen, slope)
+        function = functools.partial(whitened, root, self.groups, self.eps)
+        axis = channel_axis(self.in_type)
+        return by_kind(function, self._kinds(plan), plan.gather, plan.scatter, axis, x)
+
+    def export(self) -> eqx.nn.Lambda:
+        """A plain function."""
+        plan = fibre_plan(representation_of(self.in_type, "GroupNorm", "in_type"))
+        root = plain_function(inverse_root, detached(eigen), detached(slope))
+        function = plain_function(whitened, root, self.groups, self.eps)
+        axis = channel_axis(self.in_type)
+        return plain_layer(by_kind, function, *constants(plan, self._kinds(plan)), axis)
+
+
+@functools.lru_cache(maxsize=512)
+def _projector(summand: Summand, whiten: str) -> Float[np.ndarray, "rank squares"]:
+    """Orthonormal basis of the matrices that commute with a field, as rows; none for "full"."""
+    size = summand.size
+    if whiten == "full":
+        rows = np.zeros((0, size * size), np.float32)
+    else:
+        rep = Representation(summand.group, [(summand, 1)])
+        rows = hom_basis(rep, rep).elements().reshape(-1, size * size)
+        rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    rows.setflags(write=False)
+    return rows
+
+
+def _checked_groups(groups: Any, rep: Representation) -> int:
+    if isinstance(groups, (bool, np.bool_)) or not hasattr(groups, "__index__"):
+        raise TypeError(f"GroupNorm: groups: expected a positive integer, got {groups!r}")
+    groups = operator.index(groups)
+    if groups < 1:
+        raise ValueError(f"GroupNorm: groups: expected a positive integer, got {groups}")
+    for label, fibre in zip(kind_names(rep), fibre_plan(rep).fibres, strict=True):
+        if len(fibre.fields) % groups:
+            raise ValueError(
+                f"GroupNorm: groups: expected a divisor of {len(fibre.fields)}, the number of "
+                f"fields {label} of {rep!r}, got {groups}"
+            )
+    return groups

@@ -1,0 +1,80 @@
+"""`VectorNeuron`, and odd functions on tensor images."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import golden_images as gi
+from equivax import nn
+from equivax.images import MultiImage, Signature
+from laws import drawn, normal, relative
+
+CASES = {case["name"]: case for case in gi.facts()["vector_neuron"]}
+
+
+def neuron(signature, weights, D=2, **options):
+    layer = nn.VectorNeuron(signature.field_type(D), key=jax.random.key(0), **options)
+    for label in layer.weight:
+        object.__setattr__(layer, "weight", {label: jnp.asarray(weights)})
+    return layer
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("name", CASES)
+def test_golden_numbers(name):
+    case = CASES[name]
+    type_ = (case["k"], case["p"])
+    arrays = {n: np.asarray(a, np.float64) for n, a in gi.below(f"vn/{name}").items()}
+    signature = Signature(((type_, case["channels"]),))
+    x = MultiImage({type_: arrays["x"]}, case["D"])
+    function = {"relu": jax.nn.relu, "gelu": jax.nn.gelu}[case["act"]]
+    for convention in ("signed", "magnitude"):
+        options = dict(D=case["D"], activation=function, eps=case["eps"], convention=convention)
+        layer = neuron(signature, arrays["w"], **options)
+        assert bool(layer.weight) == (type_ != (0, 0))
+        assert relative(layer(x)[type_], arrays[f"ref_{convention}"]) < 1e-10
+
+
+def test_the_identity_is_the_identity_and_the_peer_reverses():
+    signature = Signature((((1, 0), 1),))
+    x = jnp.array([3.0, 4.0]).reshape(2, 1, 1)
+    options = dict(activation=lambda s: s)
+    np.testing.assert_allclose(neuron(signature, [[-1.0]], **options)(x), x, atol=1e-4)
+    peer = neuron(signature, [[-1.0]], convention="magnitude", **options)
+    np.testing.assert_allclose(peer(x), -x, atol=1e-3)
+
+
+@pytest.mark.parametrize("mix", ["fields", "hom"])
+def test_blank_patches_have_finite_first_and_second_gradients(mix):
+    # The peer: NaN, also in the weights, as soon as one direction is exactly zero.
+    type_ = Signature((((0, 0), 1), ((1, 0), 2), ((2, 1), 1))).field_type(2)
+    layer = drawn(nn.VectorNeuron(type_, mix=mix, key=jax.random.key(0)))
+    blank = normal(type_.size, 4, 4).at[:, :3].set(0)
+    data = jnp.stack([blank, jnp.zeros_like(blank), jnp.ones_like(blank)])
+
+    def loss(pair):
+        return jnp.sum(pair[0](pair[1]) ** 2)
+
+    @jax.jit
+    @jax.vmap
+    def gradients(x):
+        first = jax.grad(loss)
+        second = jax.grad(lambda p: sum(jnp.sum(g**2) for g in jax.tree.leaves(first(p))))
+        return first((layer, x)), second((layer, x))
+
+    for leaf in jax.tree.leaves(gradients(data)):
+        assert np.isfinite(np.asarray(leaf)).all()
+
+
+@pytest.mark.parametrize("D", [1, 2, 3])
+def test_odd_functions_commute_with_signed_permutations_exactly(D):
+    signature = Signature([((k, p), 1) for k in range(4) for p in range(2) if D**k < 10])
+    type_ = signature.field_type(D)
+    x = MultiImage.from_array(normal(type_.size, *(4, 3, 2)[:D]), signature, D)
+    layer = nn.PointwiseNonlinearity(type_, jnp.tanh, odd=True)
+    with pytest.raises(ValueError, match="odd=True"):
+        nn.PointwiseNonlinearity(type_, jax.nn.relu)
+    g = np.roll(np.diag([-1, 1, 1][:D]), 1, axis=0)
+    moved, expected = layer(x.transform(g)), layer(x).transform(g)
+    np.testing.assert_array_equal(moved.array, expected.array)
