@@ -51,6 +51,12 @@ RECIPES = {
         fits=permuted,
     ),
     "NormMaxPool": spatial(nn.NormMaxPool, ANY, lambda t: nn.NormMaxPool(t, 3, 2, 1)),
+    "NormMaxPool, mean of ties": spatial(
+        nn.NormMaxPool, (("B2", "tensors"),), lambda t: nn.NormMaxPool(t, 3, 2, 1)
+    ),
+    "NormMaxPool, smooth": spatial(
+        nn.NormMaxPool, (("SO2", "vector"),), lambda t: nn.NormMaxPool(t, 2, 1, ties="softmax")
+    ),
     "PointwiseMaxPoolAntialiased": spatial(
         nn.PointwiseMaxPoolAntialiased, PERMUTED,
         lambda t: nn.PointwiseMaxPoolAntialiased(t, 3, 2, 1), fits=permuted,

@@ -12,5 +12,5 @@ from ._fieldwise import NormPool as NormPool
 from ._invariant import InvariantPool as InvariantPool
 from ._invariant import IrrepNormPool as IrrepNormPool
 from ._invariant import QuadraticPool as QuadraticPool
-from ._max import NormMaxPool as NormMaxPool
 from ._max import PointwiseMaxPool as PointwiseMaxPool
+from ._norm_max import NormMaxPool as NormMaxPool

@@ -7,6 +7,7 @@ from typing import Any
 import equinox as eqx
 from jaxtyping import Array, Float
 
+from ...images import MultiImage
 from .._module import AbstractModule
 from .._plain import detached, plain_layer
 from ._sliding import slide_mean, slide_sum
@@ -38,7 +39,7 @@ class PointwiseAvgPool(AbstractModule):
         padding: Any = 0,
         ceil_mode: bool = False,
         *,
-        grid_check: str = "warn",
+        grid_check: str | None = None,
     ) -> None:
         """Checks the windows.
 
@@ -48,7 +49,8 @@ class PointwiseAvgPool(AbstractModule):
             stride: Cells from a window to the next; ``kernel_size`` if None.
             padding: Zeros added on both sides, at most half the kernel.
             ceil_mode: Whether a last window may reach over the end.
-            grid_check: What to do on a grid where it cannot be exact: "raise", "warn" or "off".
+            grid_check: What to do on a grid where it cannot be exact: "raise", "warn" or "off";
+                None: the first on tensor images, the second on other fields.
 
         Raises:
             ValueError: If a number does not fit.
@@ -62,9 +64,14 @@ class PointwiseAvgPool(AbstractModule):
         self.in_type = in_type
         self.out_type = in_type
 
-    def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
+    def _on_image(self, x: MultiImage, key: Any = None) -> MultiImage:
+        return AbstractModule._on_image(self, x, key, image=True)
+
+    def _forward(
+        self, x: Float[Array, "..."], key: Any = None, image: bool = False
+    ) -> Float[Array, "..."]:
         w = self.windows
-        w.check("PointwiseAvgPool", self.in_type, x.shape)
+        w.check("PointwiseAvgPool", self.in_type, x.shape, image)
         return slide_mean(slide_sum, w.kernel_size, w.stride, w.padding, w.ceil_mode, x)
 
     def export(self) -> eqx.nn.Pool | eqx.nn.Lambda:

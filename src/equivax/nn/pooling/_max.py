@@ -1,25 +1,17 @@
-"""Maxima over sliding windows: of single channels, and of the norms of fields."""
+"""Maxima over sliding windows, channel by channel."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import equinox as eqx
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._fields import field_index
+from ...images import MultiImage
 from .._module import AbstractModule
-from .._plain import detached, plain_layer
-from ._per_field import (
-    check_permuted,
-    field_blocks,
-    plain_blocks,
-    pool_fields,
-    squared_length,
-    whole_fields,
-)
-from ._sliding import longest_field, slide_longest, slide_max
+from .._plain import plain_layer
+from ._per_field import check_permuted
+from ._sliding import slide_max
 from ._windows import Windows, make_windows, spatial_type
 
 PLAIN_MAX_POOLS = (eqx.nn.MaxPool1d, eqx.nn.MaxPool2d, eqx.nn.MaxPool3d)
@@ -55,7 +47,7 @@ class PointwiseMaxPool(AbstractModule):
         dilation: Any = 1,
         ceil_mode: bool = False,
         *,
-        grid_check: str = "warn",
+        grid_check: str | None = None,
     ) -> None:
         """Checks the type and the windows.
 
@@ -66,7 +58,8 @@ class PointwiseMaxPool(AbstractModule):
             padding: Cells added on both sides, at most half the kernel; the maximum ignores them.
             dilation: Cells from a tap to the next.
             ceil_mode: Whether a last window may reach over the end.
-            grid_check: What to do on a grid where it cannot be exact: "raise", "warn" or "off".
+            grid_check: What to do on a grid where it cannot be exact: "raise", "warn" or "off";
+                None: the first on tensor images, the second on other fields.
 
         Raises:
             ValueError: If a field is not a permutation, or a number does not fit.
@@ -82,9 +75,14 @@ class PointwiseMaxPool(AbstractModule):
         self.in_type = in_type
         self.out_type = in_type
 
-    def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
+    def _on_image(self, x: MultiImage, key: Any = None) -> MultiImage:
+        return AbstractModule._on_image(self, x, key, image=True)
+
+    def _forward(
+        self, x: Float[Array, "..."], key: Any = None, image: bool = False
+    ) -> Float[Array, "..."]:
         w = self.windows
-        w.check("PointwiseMaxPool", self.in_type, x.shape)
+        w.check("PointwiseMaxPool", self.in_type, x.shape, image)
         return slide_max(w.kernel_size, w.stride, w.pairs, w.dilation, w.ceil_mode, x)
 
     def export(self) -> eqx.nn.Pool | eqx.nn.Lambda:
@@ -101,74 +99,3 @@ class PointwiseMaxPool(AbstractModule):
             return plain_layer(slide_max, w.kernel_size, w.stride, w.pairs, w.dilation, w.ceil_mode)
         plain = PLAIN_MAX_POOLS[len(w.kernel_size) - 1]
         return plain(w.kernel_size, w.stride, w.pairs, use_ceil=w.ceil_mode)
-
-
-class NormMaxPool(AbstractModule):
-    """Per field, the vector with the largest norm in the window; the first in row-major order.
-
-    ``y(p) = v(q*)``, ``q* = argmax_q |v(q)|`` over the window of ``p``; the gradient goes to the
-    chosen vector. Law: as `PointwiseMaxPool`, for any orthogonal fields (Weiler and Cesa 2019),
-    where the maximum is unique.
-
-    Shapes: ``(..., C, *L) -> (..., C, *n)``, ``n = floor((L + 2p - d(k-1) - 1) / s) + 1``.
-    """
-
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
-    windows: Windows = eqx.field(static=True)
-
-    def __init__(
-        self,
-        in_type: Any,
-        kernel_size: Any,
-        stride: Any = None,
-        padding: Any = 0,
-        dilation: Any = 1,
-        ceil_mode: bool = False,
-        *,
-        grid_check: str = "warn",
-    ) -> None:
-        """Checks the windows.
-
-        Args:
-            in_type: Any `FieldType`.
-            kernel_size: Taps of the window; an integer, or one per axis, like the next three.
-            stride: Cells from a window to the next; ``kernel_size`` if None.
-            padding: Cells added on both sides, at most half the kernel; never chosen.
-            dilation: Cells from a tap to the next.
-            ceil_mode: Whether a last window may reach over the end.
-            grid_check: What to do on a grid where it cannot be exact: "raise", "warn" or "off".
-
-        Raises:
-            ValueError: If a number does not fit.
-            TypeError: If ``in_type`` is no `FieldType`, or a number no integer.
-        """
-        name = "NormMaxPool"
-        type_ = spatial_type(name, in_type, "NormPool")
-        self.windows = make_windows(
-            name, type_, kernel_size, stride, padding, dilation, ceil_mode, grid_check
-        )
-        self.in_type = in_type
-        self.out_type = in_type
-
-    def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
-        w, rep = self.windows, self.in_type.representation
-        w.check("NormMaxPool", self.in_type, x.shape)
-        plan = field_blocks(whole_fields(rep))
-        index = field_index(rep) if len(self.in_type) < rep.size else None
-        functions = (slide_longest, pool_fields, squared_length)
-        return longest_field(*functions, *plan, index, -1 - self.in_type.space.dim, _plain(w), x)
-
-    def export(self) -> eqx.nn.Lambda:
-        """A plain function."""
-        w, rep = self.windows, self.in_type.representation
-        plan = plain_blocks(whole_fields(rep))
-        index = jnp.asarray(field_index(rep)) if len(self.in_type) < rep.size else None
-        functions = map(detached, (slide_longest, pool_fields, squared_length))
-        axis = -1 - self.in_type.space.dim
-        return plain_layer(longest_field, *functions, *plan, index, axis, _plain(w))
-
-
-def _plain(windows: Windows) -> tuple:
-    w = windows
-    return w.kernel_size, w.stride, w.pairs, w.dilation, w.ceil_mode

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...fields import FieldType
+from ...spaces import hyperoctahedral_on, rotations_on
 from .._grid import as_grid_check, as_tuple, check_grid, output_lengths
 
 
@@ -22,7 +23,8 @@ class Windows:
         padding: Cells added on both sides.
         dilation: Cells from a tap to the next.
         ceil_mode: Whether a last window may reach over the end.
-        grid_check: ``"raise"``, ``"warn"`` or ``"off"``.
+        grid_check: ``"raise"``, ``"warn"``, ``"off"``, or None: the first on tensor images, the
+            second on other fields.
     """
 
     kernel_size: tuple[int, ...]
@@ -30,15 +32,23 @@ class Windows:
     padding: tuple[int, ...]
     dilation: tuple[int, ...]
     ceil_mode: bool
-    grid_check: str
+    grid_check: str | None
 
     @property
     def pairs(self) -> tuple[tuple[int, int], ...]:
         """Padding before and after."""
         return tuple((p, p) for p in self.padding)
 
-    def check(self, caller: str, in_type: FieldType, shape: Sequence[int]) -> None:
+    def check(
+        self, caller: str, in_type: FieldType, shape: Sequence[int], image: bool = False
+    ) -> None:
         """Looks at the shape of an input, when it is traced.
+
+        Args:
+            caller: The layer, for messages.
+            in_type: Type of the input.
+            shape: Its shape.
+            image: Whether it is a `MultiImage`.
 
         Raises:
             ValueError: If no window fits, if one would see nothing but padding, or if the windows
@@ -62,10 +72,16 @@ class Windows:
             in_type.space,
             lengths,
             *settings,
-            self.grid_check,
+            self.grid_check or ("raise" if image or of_images(in_type) else "warn"),
             ceil_mode=self.ceil_mode,
             largest_padding=[k // 2 for k in self.kernel_size],
         )
+
+
+def of_images(in_type: FieldType) -> bool:
+    """Whether a type is on one of the two spaces that tensor images live on by default."""
+    dim = in_type.space.dim
+    return in_type.space in (hyperoctahedral_on(dim), rotations_on(dim))
 
 
 def spatial_type(caller: str, in_type: Any, instead: str) -> FieldType:
@@ -119,5 +135,5 @@ def make_windows(
         )
     if not isinstance(ceil_mode, (bool, np.bool_)):
         raise TypeError(f"{caller}: ceil_mode: expected True or False, got {ceil_mode!r}")
-    mode = as_grid_check(grid_check, caller)
+    mode = None if grid_check is None else as_grid_check(grid_check, caller)
     return Windows(kernel, stride, padded, dilated, bool(ceil_mode), mode)
