@@ -46,7 +46,56 @@ def _wrapped(type_, other, key):
     return models.ModelWrapper(plain, signature_of(type_), signature_of(other))
 
 
+def _small(name, **options):
+    def build(type_, other, key):
+        make = getattr(models, name)
+        return make(signature_of(type_), signature_of(other), key=key, **options)
+
+    return build
+
+
+def _blocks(module):
+    parts = [*module.encoder, *module.chains, *module.decoder]
+    return _sizes(*parts)
+
+
 RECIPES = {
+    "ConvBlock": FieldRecipe(
+        covers=models.ConvBlock,
+        build=_small("ConvBlock", norm="layer", preactivation=True),
+        parameters=lambda module: _sizes(*module.layers),
+        on=(("B2", "tensors"),),
+        moves_points=True,
+        depth=3,
+    ),
+    "TensorUNet": FieldRecipe(
+        covers=models.TensorUNet,
+        build=_small("TensorUNet", width=1, num_conv=1, num_downsamples=1),
+        parameters=lambda module: _sizes(module.down, module.ups, module.merges, module.head),
+        on=(("B2", "pseudotensors"),),
+        sides=(6, 6),
+        moves_points=True,
+        spread=0.3,
+        depth=12,
+    ),
+    "TensorResNet": FieldRecipe(
+        covers=models.TensorResNet,
+        build=_small("TensorResNet", width=1, num_blocks=1, num_conv=1),
+        parameters=_blocks,
+        on=(("B2", "tensors"),),
+        moves_points=True,
+        spread=0.3,
+        depth=12,
+    ),
+    "DilResNet": FieldRecipe(
+        covers=models.DilResNet,
+        build=_small("DilResNet", width=1, num_blocks=1, dilations=(2,)),
+        parameters=_blocks,
+        on=(("B2", "tensors"),),
+        moves_points=True,
+        spread=0.3,
+        depth=12,
+    ),
     "ModelWrapper": FieldRecipe(
         covers=models.ModelWrapper,
         build=_wrapped,
