@@ -23,8 +23,11 @@ def facts() -> dict[str, Any]:
 
 @functools.cache
 def archive() -> dict[str, np.ndarray]:
-    with np.load(FOLDER / "images.npz") as stored:
-        return {name: stored[name] for name in stored.files}
+    found: dict[str, np.ndarray] = {}
+    for name in ("images.npz", "series.npz"):
+        with np.load(FOLDER / name) as stored:
+            found |= {key: stored[key] for key in stored.files}
+    return found
 
 
 def array(key: str) -> np.ndarray:

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
-NEEDED = ("matplotlib", "optax", "sklearn", "tqdm")
+NEEDED = ("exponax", "matplotlib", "optax", "sklearn", "tqdm")
 
 ROW = re.compile(
     r"^(?P<name>[a-z, ]+?) +(?P<parameters>[\d,]+) +\S+s +\S+s +(?P<upright>[\d.]+)% +"
@@ -81,8 +81,20 @@ def check_tensor_images(text: str, figure: Path) -> None:
     assert figure.stat().st_size > 1000
 
 
+def check_flow(text: str, figure: Path) -> None:
+    rows = re.findall(r"(upright|turned) ((?: +[\d.]+){5})$", text, re.MULTILINE)
+    assert [kind for kind, _ in rows] == ["upright", "turned"] * 3, text
+    scores = [[float(cell) for cell in cells.split()] for _, cells in rows]
+    equivariant, plain, last = ((scores[i], scores[i + 1]) for i in (0, 2, 4))
+    assert equivariant[1] == pytest.approx(equivariant[0], rel=1e-2)
+    assert last[1] == pytest.approx(last[0], rel=1e-3)
+    assert plain[1] != pytest.approx(plain[0], rel=1e-2)
+    assert figure.stat().st_size > 1000
+
+
 CHECKS = {
     "digits_mlp": check_digits,
+    "flow_emulator": check_flow,
     "own_group": check_own_group,
     "tensor_images": check_tensor_images,
 }

@@ -1,9 +1,11 @@
 """Networks on fields."""
 
+import equinox as eqx
 import jax
 
 from equivax import models
 from field_recipe import FieldRecipe
+from image_cases import signature_of
 
 
 def _sizes(*modules):
@@ -39,7 +41,82 @@ def _unet(type_, other, key):
     return models.UNet(type_, other, channels=small, unit=unit, key=key)
 
 
+def _wrapped(type_, other, key):
+    plain = eqx.nn.Conv2d(type_.size, other.size, 3, padding=1, key=key)
+    return models.ModelWrapper(plain, signature_of(type_), signature_of(other))
+
+
+def _small(name, **options):
+    def build(type_, other, key):
+        make = getattr(models, name)
+        return make(signature_of(type_), signature_of(other), key=key, **options)
+
+    return build
+
+
+def _blocks(module):
+    parts = [*module.encoder, *module.chains, *module.decoder]
+    return _sizes(*parts)
+
+
 RECIPES = {
+    "ConvBlock": FieldRecipe(
+        covers=models.ConvBlock,
+        build=_small("ConvBlock", norm="layer", preactivation=True),
+        parameters=lambda module: _sizes(*module.layers),
+        on=(("B2", "tensors"),),
+        moves_points=True,
+        depth=3,
+    ),
+    "TensorUNet": FieldRecipe(
+        covers=models.TensorUNet,
+        build=_small("TensorUNet", width=1, num_conv=1, num_downsamples=1),
+        parameters=lambda module: _sizes(module.down, module.ups, module.merges, module.head),
+        on=(("B2", "pseudotensors"),),
+        sides=(6, 6),
+        moves_points=True,
+        spread=0.3,
+        depth=12,
+    ),
+    "TensorResNet": FieldRecipe(
+        covers=models.TensorResNet,
+        build=_small("TensorResNet", width=1, num_blocks=1, num_conv=1),
+        parameters=_blocks,
+        on=(("B2", "tensors"),),
+        moves_points=True,
+        spread=0.3,
+        depth=12,
+    ),
+    "DilResNet": FieldRecipe(
+        covers=models.DilResNet,
+        build=_small("DilResNet", width=1, num_blocks=1, dilations=(2,)),
+        parameters=_blocks,
+        on=(("B2", "tensors"),),
+        moves_points=True,
+        spread=0.3,
+        depth=12,
+    ),
+    "ModelWrapper": FieldRecipe(
+        covers=models.ModelWrapper,
+        build=_wrapped,
+        parameters=lambda module: _sizes(module.model),
+        on=(("B2", "tensors"),),
+        moves_points=True,
+    ),
+    "LastStep": FieldRecipe(
+        covers=models.LastStep,
+        build=lambda type_, other, key: models.LastStep(signature_of(type_), signature_of(type_)),
+        on=(("B2", "pseudotensors"),),
+    ),
+    "GroupAverage": FieldRecipe(
+        covers=models.GroupAverage,
+        build=lambda type_, other, key: models.GroupAverage(
+            _wrapped(type_, other, key), always=True
+        ),
+        parameters=lambda module: _sizes(module.model),
+        on=(("B2", "pseudotensors"),),
+        moves_points=True,
+    ),
     "ResidualBlock": FieldRecipe(
         covers=models.ResidualBlock,
         build=lambda type_, other, key: models.ResidualBlock(type_, other, stride=2, key=key),

@@ -156,13 +156,15 @@ def squared_norm(x: Array, k: int) -> Array:
 
 
 def safe_norm(x: Array, k: int) -> Array:
-    """Frobenius norm over the last ``k`` axes; its gradient at zero is zero.
+    """Frobenius norm over the last ``k`` axes; its gradient at zero is zero."""
+    return jnp.abs(x) if k == 0 else norm_over(x, tuple(range(-k, 0)))
+
+
+def norm_over(x: Array, axes: tuple[int, ...]) -> Array:
+    """Euclidean norm over some axes; its gradient at zero is zero.
 
     Entries are divided by the largest first, so that squares neither overflow nor vanish.
     """
-    if k == 0:
-        return jnp.abs(x)
-    axes = tuple(range(x.ndim - k, x.ndim))
     largest = jnp.max(jnp.abs(x), axis=axes, keepdims=True)
     zero = largest == 0
     scale = jax.lax.stop_gradient(jnp.where(zero, 1, largest))

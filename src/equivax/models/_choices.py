@@ -47,6 +47,16 @@ def checked_counts(caller: str, **counts: Any) -> None:
                 raise ValueError(f"{caller}: {name}: expected positive integers, got {value!r}")
 
 
+def checked_odd(caller: str, kernel_size: int) -> None:
+    """Refuses kernels that would put the output between the pixels.
+
+    Raises:
+        ValueError: If the size is even.
+    """
+    if kernel_size % 2 == 0:
+        raise ValueError(f"{caller}: kernel_size: expected an odd number, got {kernel_size}")
+
+
 def checked_unit(caller: str, space: GSpace, unit: Representation | None) -> Representation:
     """What is copied; the regular representation if None.
 

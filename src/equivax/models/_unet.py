@@ -24,7 +24,7 @@ from ..nn._container import split_keys, step
 from ..nn._plain import plain_function, plain_layer
 from ..nn._upsampling import _resize
 from ..representations import Representation
-from ._choices import checked_counts, checked_plane, checked_unit
+from ._choices import checked_counts, checked_odd, checked_plane, checked_unit
 from ._residual import Activation, batch_norm, default_activation
 
 
@@ -90,8 +90,7 @@ class UNet(AbstractContainer):
             raise ValueError(
                 f"UNet: channels: expected two or more numbers, one per level, got {channels!r}"
             )
-        if kernel_size % 2 == 0:
-            raise ValueError(f"UNet: kernel_size: expected an odd number, got {kernel_size}")
+        checked_odd("UNet", kernel_size)
         unit = checked_unit("UNet", space, unit)
         widths = [FieldType.for_channels(space, unit, width) for width in channels]
         keys = iter(jax.random.split(key, 5 * len(widths)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -293,34 +294,70 @@ class ConvContract(AbstractModule):
         Returns:
             A layer on arrays ``(C_in, *sides)``.
         """
-        dim = self.space.dim
-        flags = as_flags(is_torus, dim, "ConvContract", "is_torus")
-        found, fits = self._channel_bias(), self.lhs_dilation is None
-        bias, added = (None, np.ones(1, bool)) if found is None else found
-        span = [r * (m - 1) for r, m in zip(self.rhs_dilation, self.basis.kernel, strict=True)]
-        padding = self.padding
-        if padding is None:
-            padding = "TORUS" if any(flags) else "SAME"
-        wraps = padding == "TORUS" and any(flags)
-        if isinstance(padding, str):
-            steps = self.stride if padding == "TORUS" else (1,) * dim
-            even = [n if n % 2 == 0 else n - s + 1 for n, s in zip(span, steps, strict=True)]
-            fits = fits and (padding != "SAME" or all(n % 2 == 0 for n in span))
-            pairs = tuple((0, 0) if padding == "VALID" else (n // 2, n // 2) for n in even)
-        else:
-            pairs = padding
-        if fits and added.all() and (not wraps or all(flags)):
-            mode = "CIRCULAR" if wraps else "ZEROS"
-            options = dict(stride=self.stride, padding=pairs, dilation=self.rhs_dilation)
-            return plain_conv(self.kernel, bias, padding_mode=mode, **options)
-        function = detached(_plain)
-        function.__kwdefaults__ = {  # pyright: ignore[reportFunctionMemberAccess]
-            "pairs": pairs, "stride": self.stride, "rhs": self.rhs_dilation,
-            "lhs": self.lhs_dilation or (1,) * dim, "key": None,
-            "wraps": tuple(wraps and flag for flag in flags), "precision": self.precision,
-            "added": tuple(added.tolist()),
-        }  # fmt: skip
-        return jax.tree_util.Partial(function, self.kernel, bias)
+        bias, added = self._channel_bias() or (None, np.ones(1, bool))
+        flags = as_flags(is_torus, self.space.dim, "ConvContract", "is_torus")
+        return exported_convolution(
+            self.kernel,
+            bias,
+            added,
+            flags,
+            padding=self.padding,
+            stride=self.stride,
+            lhs_dilation=self.lhs_dilation,
+            rhs_dilation=self.rhs_dilation,
+            precision=self.precision,
+        )
+
+
+def exported_convolution(
+    kernel: Array,
+    bias: Array | None,
+    added: np.ndarray,
+    is_torus: tuple[bool, ...],
+    *,
+    padding: Any,
+    stride: tuple[int, ...],
+    lhs_dilation: tuple[int, ...] | None,
+    rhs_dilation: tuple[int, ...],
+    precision: Any,
+) -> Any:
+    """`equinox.nn.Conv` where that is the same function, else a plain function of an example.
+
+    Args:
+        kernel: The dense kernel.
+        bias: One number per channel, or None.
+        added: Which of them are added as they are; the others times the mean of the channel.
+        is_torus: Which axes are periodic.
+        padding: As `as_padding` returns it.
+        stride: Per axis.
+        lhs_dilation: Per axis, or None.
+        rhs_dilation: Per axis.
+        precision: Of the convolution.
+    """
+    dim, fits = len(is_torus), lhs_dilation is None
+    span = [r * (m - 1) for r, m in zip(rhs_dilation, kernel.shape[2:], strict=True)]
+    if padding is None:
+        padding = "TORUS" if any(is_torus) else "SAME"
+    wraps = padding == "TORUS" and any(is_torus)
+    if isinstance(padding, str):
+        steps = stride if padding == "TORUS" else (1,) * dim
+        even = [n if n % 2 == 0 else n - s + 1 for n, s in zip(span, steps, strict=True)]
+        fits = fits and (padding != "SAME" or all(n % 2 == 0 for n in span))
+        pairs = tuple((0, 0) if padding == "VALID" else (n // 2, n // 2) for n in even)
+    else:
+        pairs = padding
+    if fits and added.all() and (not wraps or all(is_torus)):
+        mode = "CIRCULAR" if wraps else "ZEROS"
+        options = dict(stride=stride, padding=pairs, dilation=rhs_dilation)
+        return plain_conv(kernel, bias, padding_mode=mode, **options)
+    function = detached(_plain)
+    function.__kwdefaults__ = {  # pyright: ignore[reportFunctionMemberAccess]
+        "pairs": pairs, "stride": stride, "rhs": rhs_dilation,
+        "lhs": lhs_dilation or (1,) * dim, "key": None,
+        "wraps": tuple(wraps and flag for flag in is_torus), "precision": precision,
+        "added": tuple(added.tolist()),
+    }  # fmt: skip
+    return jax.tree_util.Partial(function, kernel, bias)
 
 
 def _plain(kernel, bias, x, *, pairs, stride, rhs, lhs, wraps, precision, added, key):
@@ -368,19 +405,32 @@ def _initial(
 ) -> dict[str, Array]:
     if init not in ("he", "ginjax"):
         raise ValueError(f"ConvContract: init: expected 'he' or 'ginjax', got {init!r}")
-    D, found = basis.space.dim, {}
-    for pair, subkey in zip(basis.pairs, jax.random.split(key, len(basis.pairs)), strict=True):
+    return _drawn(basis, init, dtype, gain, key)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _drawn(
+    basis: FilterBasis, init: str, dtype: Any, gain: Any, key: PRNGKeyArray
+) -> dict[str, Array]:
+    """All weights of a layer from one draw: programs of random numbers are slow to compile."""
+    D, found, start = basis.space.dim, {}, 0
+    if init == "ginjax":
+        numbers = jax.random.uniform(key, (basis.dim,), dtype, -1, 1)
+    else:
+        numbers = jax.random.normal(key, (basis.dim,), dtype)
+    for pair in basis.pairs:
         _, in_c, n = pair.shape
         k, out_k = len(pair.source[0]), len(pair.target[0])
         if init == "ginjax":
-            bound = (in_c * math.prod(basis.kernel) * D**k) ** -0.5
-            found[pair.key] = jax.random.uniform(subkey, pair.shape, dtype, -bound, bound)
-            continue
-        types = sum(other.target == pair.target for other in basis.pairs)
-        filters = basis.pair_filters(pair).reshape(n, -1)
-        variance = gain**2 * D**out_k / (in_c * n * types * (filters**2).sum(axis=1))
-        deviation = jnp.asarray(np.sqrt(variance), dtype)
-        found[pair.key] = deviation * jax.random.normal(subkey, pair.shape, dtype)
+            scale = np.float64((in_c * math.prod(basis.kernel) * D**k) ** -0.5)
+        else:
+            types = sum(other.target == pair.target for other in basis.pairs)
+            filters = basis.pair_filters(pair).reshape(n, -1)
+            scale = np.sqrt(D**out_k / (in_c * n * types * (filters**2).sum(axis=1)))
+        stop = start + math.prod(pair.shape)
+        drawn = numbers[start:stop].reshape(pair.shape) * jnp.asarray(scale, dtype)
+        found[pair.key] = drawn if init == "ginjax" else jnp.asarray(gain, dtype) * drawn
+        start = stop
     return found
 
 

@@ -1,0 +1,217 @@
+"""Emulate a flow on a torus: an equivariant U-Net against a plain one of as many parameters.
+
+Viscous Burgers flow, ``u_t + (u . grad) u = nu laplace u``, simulated by exponax on a periodic
+grid. Every training flow drifts down the rows of the array. The networks see four snapshots of the
+velocity, predict the fifth, and are then applied to their own output. The test is made twice: on
+new flows of the same kind, and on the same flows turned by 90 degrees, which drift to the side.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import exponax as ex
+import jax
+import jax.numpy as jnp
+import matplotlib.pyplot as plt
+import numpy as np
+import optax
+from tqdm import tqdm
+
+from equivax import images, models
+
+PAST, FUTURE = 4, 5
+VELOCITY = (1, 0)  # tensor order 1, parity 0
+TURN = np.array([[0, -1], [1, 0]])
+
+
+class Data(NamedTuple):
+    """Windows of series: inputs with 4 snapshots, targets with 1 or 5."""
+
+    x: images.MultiImage
+    y: images.MultiImage
+
+
+class Result(NamedTuple):
+    """What one model achieved: relative errors per rollout step, upright and turned."""
+
+    parameters: int
+    compile_seconds: float
+    train_seconds: float
+    upright: np.ndarray
+    turned: np.ndarray
+
+
+def simulate(trajectories: int, steps: int, size: int, key: jax.Array) -> images.MultiImage:
+    """Velocities ``(trajectories, steps, *grid, 2)`` as an image with time in its channels."""
+    stepper = ex.RepeatedStepper(
+        ex.stepper.Burgers(2, 2 * np.pi, size, 0.05, diffusivity=0.02), num_sub_steps=4
+    )
+    swirls = ex.ic.RandomTruncatedFourierSeries(2, cutoff=4, std_one=True)
+
+    def start(key: jax.Array) -> jax.Array:
+        first, second, wind = jax.random.split(key, 3)
+        u = 0.4 * jnp.concatenate([swirls(size, key=first), swirls(size, key=second)])
+        return u.at[0].add(jax.random.uniform(wind, minval=0.5, maxval=1.0))
+
+    flows = jax.vmap(start)(jax.random.split(key, trajectories))
+    series = jax.jit(jax.vmap(ex.rollout(stepper, steps - 1, include_init=True)))(flows)
+    # exponax: (trajectory, time, component, rows, columns); component 0 runs down the rows.
+    blocks = {VELOCITY: jnp.moveaxis(series, 2, -1)[:, :, None]}
+    return images.MultiImage(blocks, D=2, is_torus=True).fold_time()
+
+
+class Emulator(eqx.Module):
+    """The last snapshot plus a tenth of what a network says: flows change little in one step."""
+
+    last: models.LastStep
+    network: models.TensorUNet
+
+    def __call__(self, x: images.MultiImage) -> images.MultiImage:
+        return self.last(x) + 0.1 * self.network(x)
+
+
+def emulator(mid: Any, levels: int, key: jax.Array, **options: Any) -> Emulator:
+    """A U-Net from four velocities to the change of the last one."""
+    signatures = images.Signature(((VELOCITY, PAST),)), images.Signature(((VELOCITY, 1),))
+    network = models.TensorUNet(
+        *signatures, mid_signature=mid, num_downsamples=levels, key=key, **options
+    )
+    return Emulator(models.LastStep(*signatures), network)
+
+
+def count(model: Any) -> int:
+    """Number of trainable parameters."""
+    return sum(leaf.size for leaf in jax.tree.leaves(eqx.filter(model, _is_array)))
+
+
+def _is_array(leaf: Any) -> bool:
+    return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jnp.inexact)
+
+
+def width_for(parameters: int, levels: int) -> int:
+    """Channels of the plain network with as many parameters, or a few less."""
+    few, many = 1, 64
+    while many - few > 1:  # parameters grow with the width
+        n = (few + many) // 2
+        scalars = (((0, 0), n),)
+        options = {"equivariant": False}
+        plain = eqx.filter_eval_shape(emulator, scalars, levels, jax.random.key(0), **options)
+        few, many = (n, many) if count(plain) <= parameters else (few, n)
+    return few
+
+
+def train(
+    model: Any, data: Data, steps: int, batch: int, seed: int, name: str
+) -> tuple[Any, float, float]:
+    """One recipe for all models; returns the model, seconds to compile and seconds to train."""
+    optimiser = optax.adamw(optax.cosine_decay_schedule(3e-3, steps), weight_decay=1e-5)
+    state = optimiser.init(eqx.filter(model, eqx.is_inexact_array))
+
+    @eqx.filter_jit
+    def step(model: Any, state: Any, x: Any, y: Any) -> tuple[Any, Any, jax.Array]:
+        value, gradients = eqx.filter_value_and_grad(lambda m: images.smse(m(x), y))(model)
+        updates, state = optimiser.update(gradients, state, eqx.filter(model, eqx.is_inexact_array))
+        return eqx.apply_updates(model, updates), state, value
+
+    rows = np.random.default_rng(seed)
+    start = time.perf_counter()
+    jax.block_until_ready(step(model, state, data.x[:batch], data.y[:batch])[2])
+    compiled = time.perf_counter()
+    with tqdm(total=steps, desc=name, leave=False) as bar:
+        for number in range(steps):
+            chosen = rows.choice(data.x.batch[0], batch, replace=False)
+            model, state, value = step(model, state, data.x[chosen], data.y[chosen])
+            bar.update()
+            if number % 20 == 0:
+                bar.set_postfix(loss=f"{float(value):.2e}")
+    return model, compiled - start, time.perf_counter() - compiled
+
+
+def errors(model: Any, data: Data) -> np.ndarray:
+    """Root of the mean square error of every rollout step, relative to that of predicting rest."""
+    predicted = models.rollout(model, data.x, FUTURE)
+    wrong = images.timestep_smse(predicted, data.y, FUTURE)
+    return np.sqrt(wrong / images.timestep_smse(0 * data.y, data.y, FUTURE))
+
+
+def draw(series: dict[str, images.MultiImage], output: str) -> None:
+    """The speed and the arrows of the last predicted step."""
+    figure, axes = plt.subplots(
+        1, len(series), figsize=(3.4 * len(series), 3.6), layout="constrained"
+    )
+    truth = next(iter(series.values()))[VELOCITY][FUTURE - 1]
+    largest = float(jnp.linalg.norm(truth, axis=-1).max())
+    for axis, (name, flow) in zip(axes, series.items(), strict=True):
+        u = np.asarray(flow[VELOCITY][FUTURE - 1])
+        axis.imshow(np.linalg.norm(u, axis=-1), cmap="viridis", vmin=0, vmax=largest)
+        every = max(1, len(u) // 16)
+        rows, columns = np.mgrid[: len(u) : every, : len(u) : every]
+        arrows = u[::every, ::every]
+        # component 0 points down the rows, component 1 along the columns
+        axis.quiver(columns, rows, arrows[..., 1], arrows[..., 0], color="w", angles="xy")
+        axis.set_title(name)
+        axis.set_axis_off()
+    figure.suptitle(f"flow turned by 90°, {FUTURE} steps ahead")
+    figure.savefig(output, dpi=120)
+
+
+def main() -> None:
+    """Trains both networks for every seed and prints a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--size", type=int, default=32)
+    parser.add_argument("--trajectories", type=int, default=32)
+    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--width", type=int, default=6)
+    parser.add_argument("--levels", type=int, default=2)
+    parser.add_argument("--output", default="flow_emulator.png")
+    parser.add_argument("--smoke", action="store_true", help="a short run that checks the code")
+    arguments = parser.parse_args()
+    if arguments.smoke:
+        arguments.size, arguments.trajectories, arguments.steps = 8, 3, 3
+        arguments.width, arguments.levels, arguments.batch = 2, 1, 4
+
+    results: dict[str, list[Result]] = {}
+    for seed in arguments.seeds:
+        train_key, test_key, key = jax.random.split(jax.random.key(seed), 3)
+        length = PAST + FUTURE + 3
+        series = simulate(arguments.trajectories, length, arguments.size, train_key)
+        tests = simulate(max(2, arguments.trajectories // 4), length, arguments.size, test_key)
+        training = Data(*images.window_series(series, length, PAST))
+        upright = Data(*images.window_series(tests, length, PAST, FUTURE))
+        turned = Data(upright.x.transform(TURN), upright.y.transform(TURN))
+
+        both = (((0, 0), arguments.width), (VELOCITY, arguments.width))
+        equivariant = emulator(both, arguments.levels, key)
+        channels = width_for(count(equivariant), arguments.levels)
+        plain = emulator((((0, 0), channels),), arguments.levels, key, equivariant=False)
+        pictures = {"truth": turned.y[0]}
+        for name, model in {"equivariant": equivariant, "plain": plain}.items():
+            model, *seconds = train(model, training, arguments.steps, arguments.batch, seed, name)
+            scores = errors(model, upright), errors(model, turned)
+            results.setdefault(name, []).append(Result(count(model), *seconds, *scores))
+            pictures[name] = models.rollout(model, turned.x[0], FUTURE)
+        last = models.LastStep(equivariant.last.in_signature, equivariant.last.out_signature)
+        scores = errors(last, upright), errors(last, turned)
+        results.setdefault("last step", []).append(Result(0, 0.0, 0.0, *scores))
+
+    print(f"\nrelative error of steps 1 to {FUTURE}, mean over {len(arguments.seeds)} seeds")
+    print(f"{'model':13}{'parameters':>11}{'compile':>9}{'train':>8}   test flows")
+    for name, runs in results.items():
+        times = f"{runs[-1].compile_seconds:8.1f}s{runs[-1].train_seconds:7.1f}s"
+        for kind in ("upright", "turned"):
+            mean = np.mean([getattr(run, kind) for run in runs], axis=0)
+            scores = " ".join(f"{value:8.4f}" for value in mean)
+            lead = f"{name:13}{runs[0].parameters:11,}{times}" if kind == "upright" else " " * 41
+            print(f"{lead}   {kind:8}{scores}")
+    draw(pictures, arguments.output)
+    print(f"figure: {arguments.output}")
+
+
+if __name__ == "__main__":
+    main()

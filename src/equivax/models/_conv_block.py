@@ -1,0 +1,238 @@
+"""`ConvBlock`: convolution, norm, activation on tensor images, and its plain twin.
+
+The plain twin takes every component for a scalar channel: the same widths and the same graph with
+`equinox.nn.Conv` in the place of invariant filters. It is what a comparison needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import Array, PRNGKeyArray
+
+from ..images import MultiImage, Signature
+from ..images._batch import scalars
+from ..images._checks import as_dimension, as_flags, axis_space
+from ..images._windows import as_padding, make_windows
+from ..nn import AbstractModule, ConvContract, LayerNorm, PointwiseNonlinearity, VectorNeuron
+from ..nn._container import split_keys
+from ..nn._conv_contract import exported_convolution
+from ..nn._convolution import convolve, plus_bias
+from ..nn._folding import exported_chain
+from ..nn._grid import as_tuple
+from ..spaces import GSpace, hyperoctahedral_on
+from ._on_images import AbstractImageModel
+
+Activation = Callable[[Array], Array]
+
+NORMS = ("layer", None)
+
+
+class ConvBlock(AbstractImageModel):
+    """Convolution, whitening norm, vector neuron; or norm, vector neuron, convolution.
+
+    Law: ``f(g x) = g f(x)`` for signed permutations of the axes, where the stride fits.
+
+    Shapes: as `nn.ConvContract`.
+
+    Example:
+        >>> import equivax as evx, jax
+        >>> scalar, fields = (((0, 0), 1),), (((0, 0), 4), ((1, 0), 4))
+        >>> block = evx.models.ConvBlock(scalar, fields, norm="layer", key=jax.random.key(0))
+        >>> block.out_signature.size(2)
+        12
+    """
+
+    layers: tuple[AbstractModule, ...]
+    in_signature: Signature = eqx.field(static=True)
+    out_signature: Signature = eqx.field(static=True)
+    space: GSpace = eqx.field(static=True)
+    equivariant: bool = eqx.field(static=True)
+
+    def __init__(
+        self,
+        in_signature: Any,
+        out_signature: Any,
+        kernel_size: int | tuple[int, ...] = 3,
+        *,
+        D: int = 2,
+        group: Any = None,
+        norm: str | None = None,
+        activation: Activation | None = jax.nn.gelu,
+        preactivation: bool = False,
+        equivariant: bool = True,
+        key: PRNGKeyArray,
+        **options: Any,
+    ) -> None:
+        """Draws the parameters.
+
+        Args:
+            in_signature: Types of the input: a `Signature`, or what it accepts.
+            out_signature: Types of the output.
+            kernel_size: Taps per axis.
+            D: Number of spatial axes.
+            group: A group of signed permutations of the axes; all of them if None.
+            norm: ``"layer"`` (`nn.LayerNorm`) or None.
+            activation: Of `nn.VectorNeuron`, a function of numbers; None for none.
+            preactivation: Norm and activation come first, on the types of the input.
+            equivariant: False makes the plain twin.
+            key: A JAX key.
+            **options: Of the convolution: ``use_bias``, ``stride``, ``padding``, ``lhs_dilation``,
+                ``rhs_dilation``; of an equivariant one also what else `nn.ConvContract` takes.
+
+        Raises:
+            ValueError: If the norm is unknown, or an argument does not fit.
+        """
+        if norm not in NORMS:
+            raise ValueError(f"ConvBlock: norm: expected 'layer' or None, got {norm!r}")
+        self.in_signature, self.out_signature = Signature(in_signature), Signature(out_signature)
+        self.equivariant = bool(equivariant)
+        self.space = space_of(D, group, self.equivariant, "ConvBlock")
+        first, second = jax.random.split(key)
+        source = self._inside(self.in_signature)
+        target = self._inside(self.out_signature)
+        kind = ConvContract if self.equivariant else _PlainConv
+        settings = {"D": self.space.dim, "group": self.space} if self.equivariant else {"D": D}
+        conv = kind(source, target, kernel_size, key=first, **settings, **options)
+        type_ = (source if preactivation else target).field_type(self.space.dim, self.space)
+        others: list[AbstractModule] = [] if norm is None else [LayerNorm(type_)]
+        if activation is not None and self.equivariant:
+            others.append(VectorNeuron(type_, activation=activation, key=second))
+        elif activation is not None:
+            others.append(PointwiseNonlinearity(type_, activation))
+        self.layers = (*others, conv) if preactivation else (conv, *others)
+
+    def _inside(self, signature: Signature) -> Signature:
+        return signature if self.equivariant else scalars(signature.size(self.space.dim))
+
+    def _image(self, x: MultiImage, key: PRNGKeyArray | None) -> MultiImage:
+        x = x if self.equivariant else x.to_scalar()
+        for layer, own in zip(self.layers, split_keys(key, len(self.layers)), strict=True):
+            x = layer(x, key=own)
+        return x if self.equivariant else x.from_scalar(self.out_signature)
+
+    def export(self, is_torus: Any = True) -> eqx.nn.Sequential:
+        """`equinox.nn.Sequential` of plain layers; it takes one example.
+
+        Args:
+            is_torus: Which axes are periodic: what images know and arrays do not.
+        """
+        return eqx.nn.Sequential([_exported(layer, is_torus) for layer in self.layers])
+
+
+def _exported(layer: AbstractModule, is_torus: Any) -> Any:
+    if isinstance(layer, (ConvContract, _PlainConv)):
+        plain = layer.export(is_torus)
+        return plain if isinstance(plain, eqx.Module) else eqx.nn.Lambda(plain)
+    return exported_chain([layer], None)[0]
+
+
+def space_of(D: int, group: Any, equivariant: bool, caller: str) -> GSpace:
+    """The space of a network: that of the group, or of the identity alone.
+
+    Raises:
+        ValueError: If the group does not act on D axes, or a plain network is given one.
+    """
+    if equivariant:
+        return axis_space(group, D, caller)
+    if group is not None:
+        raise ValueError(
+            f"{caller}: group: expected None with equivariant=False, which commutes with nothing, "
+            f"got {group!r}"
+        )
+    return identity_on(as_dimension(D, caller))
+
+
+def identity_on(D: int) -> GSpace:
+    """The grid with nothing but the identity acting."""
+    space = hyperoctahedral_on(D)
+    return space.restrict([space.group.identity])
+
+
+class _PlainConv(AbstractImageModel):
+    """`equinox.nn.Conv` on the scalars of an image, with the padding of `nn.ConvContract`."""
+
+    conv: eqx.nn.Conv
+    in_signature: Signature = eqx.field(static=True)
+    out_signature: Signature = eqx.field(static=True)
+    space: GSpace = eqx.field(static=True)
+    padding: Any = eqx.field(static=True)
+    lhs_dilation: tuple[int, ...] | None = eqx.field(static=True)
+
+    def __init__(
+        self,
+        in_signature: Signature,
+        out_signature: Signature,
+        kernel_size: Any,
+        *,
+        D: int,
+        use_bias: Any = "auto",
+        stride: Any = 1,
+        padding: Any = None,
+        lhs_dilation: Any = None,
+        rhs_dilation: Any = 1,
+        key: PRNGKeyArray,
+    ) -> None:
+        name = "ConvBlock"
+        self.in_signature, self.out_signature = in_signature, out_signature
+        self.space = identity_on(as_dimension(D, name))
+        self.padding = as_padding(padding, D, name)
+        self.lhs_dilation = None
+        if lhs_dilation is not None:
+            self.lhs_dilation = as_tuple(lhs_dilation, D, name, "lhs_dilation", 1)
+        self.conv = eqx.nn.Conv(
+            D,
+            in_signature.size(D),
+            out_signature.size(D),
+            as_tuple(kernel_size, D, name, "kernel_size", 1),
+            stride=as_tuple(stride, D, name, "stride", 1),
+            dilation=as_tuple(rhs_dilation, D, name, "rhs_dilation", 1),
+            use_bias=bool(use_bias),
+            key=key,
+        )
+
+    def _image(self, x: MultiImage, key: PRNGKeyArray | None) -> MultiImage:
+        conv, D = self.conv, x.D
+        windows = make_windows(
+            "ConvBlock",
+            x.spatial,
+            conv.weight.shape[2:],
+            conv.stride,
+            self.padding,
+            self.lhs_dilation,
+            conv.dilation,
+            x.is_torus,
+        )
+        array, padding, lhs = windows.apply(x.array)
+        y = convolve(
+            array,
+            conv.weight,
+            padding=padding,
+            stride=conv.stride,
+            dilation=conv.dilation,
+            lhs_dilation=lhs,
+            groups=1,
+            precision=None,
+        )
+        if conv.bias is not None:
+            y = plus_bias(y, conv.bias.ravel(), D)
+        return MultiImage.from_array(y, self.out_signature, D, x.is_torus)
+
+    def export(self, is_torus: Any = True) -> Any:
+        """The convolution inside, with its padding."""
+        conv = self.conv
+        return exported_convolution(
+            conv.weight,
+            None if conv.bias is None else conv.bias.ravel(),
+            np.ones(1, bool),
+            as_flags(is_torus, self.space.dim, "ConvBlock", "is_torus"),
+            padding=self.padding,
+            stride=conv.stride,
+            lhs_dilation=self.lhs_dilation,
+            rhs_dilation=conv.dilation,
+            precision=None,
+        )

@@ -1,0 +1,268 @@
+"""Networks from tensor images to tensor images: what they share, and the simplest of them."""
+
+from __future__ import annotations
+
+import abc
+import math
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ..fields import FieldType
+from ..images import MultiImage, Signature
+from ..images._checks import as_dimension, axis_space
+from ..images._orbit import from_orbit, orbit, orbit_tables
+from ..images._series import past_steps
+from ..nn import AbstractModule
+from ..nn._plain import plain_function, plain_layer
+from ..spaces import GSpace, axis_matrices, hyperoctahedral_on
+
+
+class AbstractImageModel(AbstractModule):
+    """Interface of networks from `MultiImage` to `MultiImage`.
+
+    Types are checked by name, and their order does not matter. An array ``(..., C, *spatial)`` is
+    taken for the dense array of an image, periodic along all axes unless ``is_torus`` says
+    otherwise.
+
+    Attributes:
+        in_signature: Types of the input.
+        out_signature: Types of the output.
+        space: The group, with its action on the grid.
+    """
+
+    in_signature: eqx.AbstractVar[Signature]
+    out_signature: eqx.AbstractVar[Signature]
+    space: eqx.AbstractVar[GSpace]
+
+    @property
+    def in_type(self) -> FieldType:
+        """Type of the input's dense channels."""
+        return self.in_signature.field_type(self.space.dim, self.space)
+
+    @property
+    def out_type(self) -> FieldType:
+        """Type of the output's dense channels."""
+        return self.out_signature.field_type(self.space.dim, self.space)
+
+    @abc.abstractmethod
+    def _image(self, x: MultiImage, key: PRNGKeyArray | None) -> MultiImage:
+        """The network on an image with the types of ``in_signature`` in order."""
+
+    def _forward(
+        self, x: Float[Array, "..."], key: PRNGKeyArray | None = None, is_torus: Any = True
+    ) -> Float[Array, "..."]:
+        image = MultiImage.from_array(x, self.in_signature, self.space.dim, is_torus)
+        return self._image(image, key).array
+
+    def _on_image(self, x: MultiImage, key: PRNGKeyArray | None = None) -> MultiImage:
+        name = type(self).__name__
+        if self.space.dim != x.D:
+            raise ValueError(f"{name}: x: expected images of dimension {self.space.dim}, got {x.D}")
+        try:
+            x = x.reorder(self.in_signature)
+        except ValueError as error:
+            raise ValueError(f"{name}: x: {error}") from None
+        self._checked(x.array)
+        return self._image(x, key).reorder(self.out_signature)
+
+    def _for_shape(self, x: Array) -> Array:
+        return self(x, key=jax.random.key(0))
+
+
+class ModelWrapper(AbstractImageModel):
+    """A plain network as one on tensor images: dense array in, dense array out.
+
+    It commutes with nothing but the identity; `GroupAverage` makes it commute with a group.
+
+    Shapes: ``(..., C_in, *sides) -> (..., C_out, *sides')``, as the network has it for one example.
+
+    Example:
+        >>> import equivax as evx, equinox as eqx, jax
+        >>> plain = eqx.nn.Conv2d(2, 3, 3, padding=1, key=jax.random.key(0))
+        >>> vector, scalars = (((1, 0), 1),), (((0, 0), 3),)
+        >>> evx.models.ModelWrapper(plain, vector, scalars).out_signature
+        Signature(3 k0p0)
+    """
+
+    model: Any
+    in_signature: Signature = eqx.field(static=True)
+    out_signature: Signature = eqx.field(static=True)
+    space: GSpace = eqx.field(static=True)
+
+    def __init__(self, model: Any, in_signature: Any, out_signature: Any, *, D: int = 2) -> None:
+        """Names the channels.
+
+        Args:
+            model: A function of one example ``(C_in, *sides)``, such as an Equinox module; a
+                ``key`` is passed on if there is one.
+            in_signature: Types of the input: a `Signature`, or what it accepts.
+            out_signature: Types of the output.
+            D: Number of spatial axes.
+
+        Raises:
+            TypeError: If ``model`` cannot be called.
+        """
+        if not callable(model):
+            raise TypeError(f"ModelWrapper: model: expected a callable, got {type(model).__name__}")
+        self.model = model
+        self.in_signature, self.out_signature = Signature(in_signature), Signature(out_signature)
+        space = hyperoctahedral_on(as_dimension(D, "ModelWrapper"))
+        self.space = space.restrict([space.group.identity])
+
+    def _image(self, x: MultiImage, key: PRNGKeyArray | None) -> MultiImage:
+        options = {} if key is None else {"key": key}
+        flat = x.array.reshape(math.prod(x.batch), *x.array.shape[len(x.batch) :])
+        y = jax.vmap(lambda v: self.model(v, **options))(flat)
+        y = y.reshape(*x.batch, *y.shape[1:])
+        metric = x.metric if y.shape[y.ndim - x.D :] == x.spatial else None
+        return MultiImage.from_array(y, self.out_signature, x.D, x.is_torus, metric)
+
+    def export(self) -> Any:
+        """The network inside."""
+        return self.model
+
+
+class LastStep(AbstractImageModel):
+    """The last time step of the input as the prediction: the baseline that every model must beat.
+
+    Shapes: channels ``(fields, past)`` and constants after them, to channels ``(fields, 1)``.
+    """
+
+    in_signature: Signature = eqx.field(static=True)
+    out_signature: Signature = eqx.field(static=True)
+    space: GSpace = eqx.field(static=True)
+    constants: Signature | None = eqx.field(static=True)
+
+    def __init__(
+        self,
+        in_signature: Any,
+        out_signature: Any,
+        *,
+        constants: Any = None,
+        D: int = 2,
+        group: Any = None,
+    ) -> None:
+        """Finds the number of steps.
+
+        Args:
+            in_signature: Channels ``(fields, past)`` of every type, and constant ones after them.
+            out_signature: Channels ``(fields, 1)``.
+            constants: Signature of the constant channels; None if there are none.
+            D: Number of spatial axes.
+            group: A group of signed permutations of the axes; all of them if None.
+
+        Raises:
+            ValueError: If the numbers of channels do not fit together.
+        """
+        self.in_signature, self.out_signature = Signature(in_signature), Signature(out_signature)
+        self.constants = None if constants is None else Signature(constants)
+        self.space = axis_space(group, D, "LastStep")
+        past_steps(self.in_signature, self.out_signature, self.constants, 1)
+
+    def _image(self, x: MultiImage, key: PRNGKeyArray | None) -> MultiImage:
+        found = jnp.take(x.array, self._channels(), axis=len(x.batch))
+        return MultiImage.from_array(found, self.out_signature, x.D, x.is_torus, x.metric)
+
+    def _channels(self) -> np.ndarray:
+        """Which dense channels hold the last step."""
+        D, found = self.space.dim, []
+        past = past_steps(self.in_signature, self.out_signature, self.constants, 1)
+        places = self.in_signature.slices(D)
+        for type_, channels in self.out_signature:
+            size = D ** len(type_[0])
+            fields = past * np.arange(channels) + past - 1
+            found.append((places[type_].start + size * fields[:, None] + np.arange(size)).ravel())
+        return np.concatenate(found).astype(np.int32)
+
+    def export(self) -> eqx.nn.Lambda:
+        """A plain selection of channels."""
+        return plain_layer(_taken, jnp.asarray(self._channels()))
+
+
+def _taken(channels, x):
+    return jnp.take(x, channels, axis=0)
+
+
+class GroupAverage(AbstractImageModel):
+    """``x -> mean over g of g^-1 f(g x)``: any network, made to commute with a group.
+
+    The images ``g x`` stand on a batch axis, so the network is called once. Its output commutes
+    with the group to rounding, at the cost of ``|G|`` evaluations.
+
+    Law: ``F(g x) = g F(x)``.
+
+    Shapes: as the network. Sides and torus flags that the group exchanges must be equal.
+    """
+
+    model: Any
+    inference: bool
+    in_signature: Signature = eqx.field(static=True)
+    out_signature: Signature = eqx.field(static=True)
+    space: GSpace = eqx.field(static=True)
+    always: bool = eqx.field(static=True)
+
+    def __init__(self, model: Any, group: Any = None, *, always: bool = False) -> None:
+        """Takes the group.
+
+        Args:
+            model: A network from `MultiImage` to `MultiImage`; `ModelWrapper` makes one of any
+                function of arrays.
+            group: A group of signed permutations of the axes; all of them if None.
+            always: Whether to average in training too, not only in inference mode
+                (`equinox.nn.inference_mode`).
+
+        Raises:
+            TypeError: If the model does not say its types.
+            ValueError: If the group does not act on images of the model's dimension.
+        """
+        for name in ("in_signature", "out_signature", "space"):
+            if not hasattr(model, name):
+                raise TypeError(
+                    f"GroupAverage: model: expected a network on tensor images, got "
+                    f"{type(model).__name__} without {name}; ModelWrapper names its channels"
+                )
+        self.model = model
+        self.in_signature, self.out_signature = model.in_signature, model.out_signature
+        self.space = axis_space(group, model.space.dim, "GroupAverage")
+        self.always = bool(always)
+        self.inference = False
+
+    def _image(self, x: MultiImage, key: PRNGKeyArray | None) -> MultiImage:
+        options = {} if key is None else {"key": key}
+        if not (self.always or self.inference):
+            return self.model(x, **options)
+        y = self.model(orbit(x, self.space, "GroupAverage"), **options)
+        metric = x.metric if y.spatial == x.spatial else None
+        array = from_orbit(y, self.space)
+        return MultiImage.from_array(array, y.signature, x.D, x.is_torus, metric)
+
+    def export(self) -> eqx.nn.Lambda:
+        """The average of the exported network, over one example on any grid the group preserves."""
+        D, tables = self.space.dim, []
+        for signature, inverse in ((self.in_signature, False), (self.out_signature, True)):
+            _, sources, signs = orbit_tables(signature, (1,) * D, self.space, inverse)
+            tables += [jnp.asarray(sources, jnp.int32), jnp.asarray(signs, jnp.int32)]
+        matrices = jnp.asarray(axis_matrices(self.space), jnp.int32)
+        function = plain_function(_moved)
+        return plain_layer(_averaged, function, self.model.export(), matrices, *tables)
+
+
+def _averaged(moved, model, matrices, source, sign, back_source, back_sign, x):
+    images = jax.vmap(moved, (None, 0, 0, 0))(x, matrices, source, sign)
+    inverses = jnp.swapaxes(matrices, 1, 2)
+    return jax.vmap(moved)(jax.vmap(model)(images), inverses, back_source, back_sign).mean(0)
+
+
+def _moved(x, matrix, source, sign):
+    sides = x.shape[1:]
+    last = jnp.array(sides, jnp.int32)[:, None] - 1
+    centred = 2 * jnp.indices(sides, jnp.int32).reshape(len(sides), -1) - last
+    place = (matrix.T @ centred + last) // 2
+    pixels = jnp.ravel_multi_index(tuple(place), sides, mode="clip")
+    turned = x.reshape(x.shape[0], -1)[source][:, pixels]
+    return jnp.where(sign[:, None] < 0, -turned, turned).reshape(x.shape)
