@@ -256,4 +256,5 @@ def _summed(function: Callable[[Array, Array], Any], x: Array, y: Array) -> Any:
 
     whole = count * chunk
     rest = function(x[..., whole:, :], y[..., whole:, :])
-    return jax.lax.scan(add, rest, chunk * np.arange(count, dtype=np.int32))[0]
+    starts = jnp.asarray(chunk * np.arange(count, dtype=np.int32))
+    return jax.lax.scan(add, rest, starts)[0]
