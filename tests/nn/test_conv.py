@@ -419,3 +419,12 @@ def test_the_output_has_the_dtype_of_the_input(dtype):
     exact = {jnp.bfloat16: 0.05, jnp.float16: 0.01, jnp.float32: 1e-5}[dtype]
     error = jnp.abs(y.astype(jnp.float32) - layer(x)).max() / jnp.abs(layer(x)).max()
     assert float(error) <= exact
+
+
+def test_a_readout_may_ignore_irreps_without_a_warning(key):
+    space = spaces.flip_rot_on_r2(4)
+    fields, scalars = FieldType(space, [space.regular]), FieldType(space, [space.trivial])
+    # A size of its own: the warning comes once per pair of types and kernel.
+    with pytest.warns(nn.UnusedIrrepsWarning, match="warn_unused=False silences"):
+        nn.Conv(fields, scalars, 1, rings=[0.0], sigma=0.517, key=key)
+    nn.Conv(fields, scalars, 1, rings=[0.0], sigma=0.518, warn_unused=False, key=key)

@@ -64,6 +64,7 @@ class TypeBasis:
         maximum_offset: int | None = None,
         basis_filter: BasisFilter | None = None,
         allow_dependent: bool = False,
+        warn_unused: bool = True,
         caller: str = "TypeBasis",
     ) -> None:
         """Solves all pairs of kinds.
@@ -79,6 +80,7 @@ class TypeBasis:
             maximum_offset: Bound on the offset of solutions.
             basis_filter: Which elements between two fields to keep.
             allow_dependent: Accept linearly dependent elements.
+            warn_unused: Whether to warn if irreps of the input reach no output.
             caller: Who asks, for messages.
 
         Raises:
@@ -108,7 +110,7 @@ class TypeBasis:
             maximum_offset=maximum_offset,
         )
         self._set(space, in_rep, out_rep, recipe, basis_filter, allow_dependent)
-        self._check(caller)
+        self._check(caller, warn_unused)
 
     @classmethod
     def from_recipe(
@@ -119,12 +121,13 @@ class TypeBasis:
         recipe: Recipe,
         basis_filter: BasisFilter | None = None,
         allow_dependent: bool = False,
+        warn_unused: bool = True,
         caller: str = "TypeBasis",
     ) -> TypeBasis:
         """From another description of the parts, such as differential operators."""
         self = object.__new__(cls)
         self._set(space, in_rep, out_rep, recipe, basis_filter, allow_dependent)
-        self._check(caller)
+        self._check(caller, warn_unused)
         return self
 
     def _set(self, *key: Any) -> None:
@@ -132,7 +135,7 @@ class TypeBasis:
         for name, value in {**values, "_key": key[:5], "_allow_dependent": key[5]}.items():
             object.__setattr__(self, name, value)
 
-    def _check(self, caller: str) -> None:
+    def _check(self, caller: str, warn_unused: bool) -> None:
         if not self.pairs:
             raise ValueError(
                 f"{caller}: only the zero kernel commutes from in_type {self.in_rep!r} to out_type "
@@ -140,14 +143,14 @@ class TypeBasis:
                 + (" and the basis_filter" if self._key[4] is not None else "")
                 + "; larger kernels, higher frequencies or other fields may connect them"
             )
-        if self.unused_in:
+        if self.unused_in and warn_unused:
             _warn_unused(self, caller)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"TypeBasis is immutable: cannot set {name}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (TypeBasis.from_recipe, (*self._key, True))
+        return (TypeBasis.from_recipe, (*self._key, True, False))
 
     def __eq__(self, other: object) -> bool:
         return self is other or (isinstance(other, TypeBasis) and self._key == other._key)
@@ -357,7 +360,8 @@ def _warn_unused(basis: TypeBasis, caller: str) -> None:
     """Warns once per basis."""
     warnings.warn(
         f"{caller}: irreps {', '.join(basis.unused_in)} of in_type {basis.in_rep!r} reach no "
-        f"output of out_type {basis.out_rep!r} with {basis.recipe}",
+        f"output of out_type {basis.out_rep!r} with {basis.recipe} "
+        "(warn_unused=False silences this)",
         UnusedIrrepsWarning,
         stacklevel=4,
     )

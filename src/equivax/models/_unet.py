@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import equinox as eqx
@@ -17,7 +16,6 @@ from ..nn import (
     Conv,
     PointwiseAvgPoolAntialiased,
     Sequential,
-    UnusedIrrepsWarning,
     Upsampling,
 )
 from ..nn._container import split_keys, step
@@ -125,9 +123,8 @@ class UNet(AbstractContainer):
             )
             for level in levels
         )
-        with warnings.catch_warnings():  # a head of scalars leaves other irreps out on purpose
-            warnings.simplefilter("ignore", UnusedIrrepsWarning)
-            self.head = Conv(widths[0], out_type, 1, key=next(keys))
+        # A head of scalars leaves other irreps out on purpose.
+        self.head = Conv(widths[0], out_type, 1, warn_unused=False, key=next(keys))
         self.in_type = in_type
         self.out_type = out_type
 

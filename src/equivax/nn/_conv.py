@@ -50,6 +50,7 @@ class Conv(AbstractCorrelation):
         basis_filter: Callable[[Mapping[str, Any]], bool] | None = None,
         precision: jax.lax.PrecisionLike = None,
         init: str | Callable[..., Weights] | None = "generalized_he",
+        warn_unused: bool = True,
         grid_check: str = "warn",
         dtype: Any = None,
         key: PRNGKeyArray,
@@ -78,6 +79,8 @@ class Conv(AbstractCorrelation):
             precision: Of the convolution, as in `jax.lax.conv`; kernels are made at the highest.
             init: ``"generalized_he"``, ``"delta_orthonormal"``, ``"zeros"``, None (zeros), or a
                 callable ``(basis, key) -> weights``.
+            warn_unused: Whether to warn, once per pair of types, if irreps of the input reach no
+                output, as those that a readout of scalars ignores.
             grid_check: What to do if stride and size break exactness: ``"warn"``, ``"raise"`` or
                 ``"off"``.
             dtype: Of the parameters; JAX's default float if None.
@@ -99,6 +102,7 @@ class Conv(AbstractCorrelation):
             frequency_cutoff=frequency_cutoff,
             maximum_offset=maximum_offset,
             basis_filter=basis_filter,
+            warn_unused=warn_unused,
             caller="Conv",
         )
         self._set_up(

@@ -81,6 +81,7 @@ class ConvTranspose(AbstractModule):
         basis_filter: Callable[[Mapping[str, Any]], bool] | None = None,
         precision: jax.lax.PrecisionLike = None,
         init: str | Callable[..., Weights] | None = "generalized_he",
+        warn_unused: bool = True,
         grid_check: str = "warn",
         dtype: Any = None,
         key: PRNGKeyArray,
@@ -107,6 +108,8 @@ class ConvTranspose(AbstractModule):
             basis_filter: As in `Conv`.
             precision: Of the convolution; kernels are made at the highest.
             init: As in `Conv`.
+            warn_unused: Whether to warn, once per pair of types, if irreps of the input reach no
+                output, as those that a readout of scalars ignores.
             grid_check: What to do if ``output_padding`` breaks exactness: ``"warn"``, ``"raise"``
                 or ``"off"``.
             dtype: Of the parameters; JAX's default float if None.
@@ -132,6 +135,7 @@ class ConvTranspose(AbstractModule):
             frequency_cutoff=frequency_cutoff,
             maximum_offset=maximum_offset,
             basis_filter=basis_filter,
+            warn_unused=warn_unused,
             caller=caller,
         )
         self.stride = as_tuple(stride, dim, caller, "stride", 1)

@@ -53,6 +53,7 @@ class Diffop(AbstractCorrelation):
         angle_offset: float | int | None = None,
         precision: jax.lax.PrecisionLike = None,
         init: str | Callable[..., Weights] | None = "generalized_he",
+        warn_unused: bool = True,
         grid_check: str = "warn",
         dtype: Any = None,
         key: PRNGKeyArray,
@@ -82,6 +83,8 @@ class Diffop(AbstractCorrelation):
             angle_offset: Turns the polynomials, which changes the basis but not its span.
             precision: As in `Conv`.
             init: As in `Conv`; for ``"delta_orthonormal"`` order 0 is the centre.
+            warn_unused: Whether to warn, once per pair of types, if irreps of the input reach no
+                output, as those that a readout of scalars ignores.
             grid_check: As in `Conv`.
             dtype: Of the parameters; JAX's default float if None.
             key: A JAX key.
@@ -122,6 +125,7 @@ class Diffop(AbstractCorrelation):
             out_part.representation,
             recipe,
             basis_filter,
+            warn_unused=warn_unused,
             caller="Diffop",
         )
         self._set_up(
