@@ -736,12 +736,21 @@ VALUE_CLASSES: dict[type, tuple[type, str]] = {
 #: Every type of every group, by label.
 TYPES = [(group, type_) for group in GROUPS for type_ in types(group)]
 
-#: What can go wrong in statistics, for every group: a basis that mixes copies, trivial copies in a
+#: What can go wrong in statistics: a basis that mixes copies, trivial copies in a
 #: turned basis, none, one kind of irrep, fields in runs.
 STATISTICS_TYPES = [
     (group, type_)
     for group, type_ in TYPES
     if type_ in ("turned", "two trivial", "no trivial", "one kind", "regulars", "sheared")
+    # One group of each kind: statistics see irreps and their types, not how elements multiply.
+    and group in ("C1", "D3", "Q8", "C3xC3", "icosahedral", "SO2", "SO3", "sheared")
+]
+
+#: What can go wrong in maps: copies that are mixed, apart or missing, and summands in runs.
+MAP_TYPES = [
+    (group, type_)
+    for group, type_ in TYPES
+    if type_ in ("turned", "interleaved", "no trivial", "regulars", "measured", "sheared")
 ]
 
 

@@ -70,6 +70,17 @@ def check_own_group(text: str, figure: Path) -> None:
     assert figure.stat().st_size > 1000
 
 
+def check_tensor_images(text: str, figure: Path) -> None:
+    rows = dict(re.findall(r"^(equivariant|plain) +[\d,]+ +[\d.]+ +(.*)$", text, re.MULTILINE))
+    trained, turned, mirrored = map(float, rows["equivariant"].split())
+    assert trained < 0.9, text  # it has learned something
+    assert turned == pytest.approx(trained, abs=2e-4)
+    assert mirrored == pytest.approx(trained, abs=2e-4)
+    trained, turned, _ = map(float, rows["plain"].split())
+    assert turned > 1.5 * trained, text
+    assert figure.stat().st_size > 1000
+
+
 def check_flow(text: str, figure: Path) -> None:
     rows = re.findall(r"(upright|turned) ((?: +[\d.]+){5})$", text, re.MULTILINE)
     assert [kind for kind, _ in rows] == ["upright", "turned"] * 3, text
@@ -81,7 +92,12 @@ def check_flow(text: str, figure: Path) -> None:
     assert figure.stat().st_size > 1000
 
 
-CHECKS = {"digits_mlp": check_digits, "flow_emulator": check_flow, "own_group": check_own_group}
+CHECKS = {
+    "digits_mlp": check_digits,
+    "flow_emulator": check_flow,
+    "own_group": check_own_group,
+    "tensor_images": check_tensor_images,
+}
 
 
 @pytest.mark.parametrize("script", EXAMPLES, ids=lambda script: script.stem)

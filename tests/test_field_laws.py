@@ -41,6 +41,10 @@ from laws import (
 )
 
 by_case = pytest.mark.parametrize("name", CASES)
+#: What does not depend on the group is seen on one type: the first of every recipe.
+by_recipe = pytest.mark.parametrize(
+    "name", [next(n for n, c in CASES.items() if c.recipe is r) for r in RECIPES.values() if r.on]
+)
 by_type = pytest.mark.parametrize("space, type_", TYPES)
 
 
@@ -103,7 +107,8 @@ def test_layers_commute_and_take_any_batch_in_float64(name, key):
 
         alike = (single(x), jax.vmap(jax.vmap(single))(x), single(x[1, 2]), single(x[:0]))
         trained = over_orbit(module, state, inputs, options)
-        return alike, trained, over_orbit(quiet, state, inputs, options)
+        same = jax.tree.structure(quiet) == jax.tree.structure(module) and state is None
+        return alike, trained, trained if same else over_orbit(quiet, state, inputs, options)
 
     inputs = jnp.asarray(orbit_inputs(case, module))
     with jax.default_matmul_precision("highest"):
@@ -125,22 +130,6 @@ def test_layers_commute_and_take_any_batch_in_float64(name, key):
     assert relative(batched, vmapped) <= allowed
     for leaf, before in zip(jax.tree.leaves(same), jax.tree.leaves(state), strict=True):
         assert np.array_equal(leaf, before)  # inference changes no statistics
-
-
-@by_case
-def test_layers_commute_in_float32_where_float64_is_possible_too(name, key, precision):
-    case = CASES[name]
-    layer = made(case, key)
-    inputs = jnp.asarray(orbit_inputs(case, layer.module), jnp.float32)
-    arguments = (layer.module, layer.state, inputs, layer.options)
-    with jax.default_matmul_precision("highest"):
-        outputs, states = jitted_orbit(*arguments)
-    assert outputs.dtype == jnp.float32
-    assert np.ptp(np.asarray(outputs)) > 0.1  # a layer that is constant commutes with anything
-    assert equivariance_error(case, layer.module, outputs) <= bound(case, "float32")
-    assert spread_of_states(states) <= bound(case, "float32")
-    with precision(True):
-        assert jax.eval_shape(functools.partial(over_orbit, *arguments))[0].dtype == jnp.float32
 
 
 class Wrong(eqx.Module):
@@ -283,12 +272,27 @@ def test_equal_modules_share_a_trace(name, key):
 # ---- training ----------------------------------------------------------------------------------
 
 
-@by_case
-def test_training_keeps_equivariance(name, key):
+@by_recipe
+def test_layers_commute_in_float32_before_and_after_training(name, key, precision):
     case = CASES[name]
     layer = made(case, key)
+    inputs = jnp.asarray(orbit_inputs(case, layer.module), jnp.float32)
+
+    def checked(module, state):
+        with jax.default_matmul_precision("highest"):
+            outputs, states = jitted_orbit(module, state, inputs, layer.options)
+        assert outputs.dtype == jnp.float32
+        assert equivariance_error(case, module, outputs) <= bound(case, "float32")
+        return outputs, states
+
+    outputs, states = checked(layer.module, layer.state)
+    assert np.ptp(np.asarray(outputs)) > 0.1  # a layer that is constant commutes with anything
+    assert spread_of_states(states) <= bound(case, "float32")
+    with precision(True):  # float32 where float64 is possible too
+        arguments = (layer.module, layer.state, inputs, layer.options)
+        assert eqx.filter_eval_shape(over_orbit, *arguments)[0].dtype == jnp.float32
     if not trainable(layer.module):
-        pytest.skip("no parameters")
+        return
     parameters, static = eqx.partition(layer.module, eqx.is_inexact_array)
     x = example(case, layer.module, 4)
     target = normal(*layer.module.evaluate_output_shape(x.shape), seed=2)
@@ -297,14 +301,10 @@ def test_training_keeps_equivariance(name, key):
         y, state = call(eqx.combine(p, static), state, x, layer.options)
         return ((y - target) ** 2).mean(), state
 
-    inputs = jnp.asarray(orbit_inputs(case, layer.module), jnp.float32)
     for after, state in trained(
         loss, parameters, layer.state, compiler_options=options_for_gradients(case)
     ):
-        module = eqx.combine(after, static)
-        with jax.default_matmul_precision("highest"):
-            outputs, _ = jitted_orbit(module, state, inputs, layer.options)
-        assert equivariance_error(case, module, outputs) <= bound(case, "float32")
+        checked(eqx.combine(after, static), state)
 
 
 # ---- gradients and dtypes ----------------------------------------------------------------------

@@ -52,6 +52,8 @@ def orbit(rep: Any, x: Any) -> np.ndarray:
 
 def over_orbits(module: Any, inputs: Any, options: dict[str, Any]) -> jax.Array:
     """Outputs for `orbit`; under vmap, layers with a key draw the same for every element."""
+    if "key" not in options:
+        return module(inputs, **options)  # elements are examples
     return jax.vmap(lambda v: module(v, **options))(inputs)
 
 
@@ -65,7 +67,7 @@ def equivariance_error(module: Any, outputs: Any) -> float:
 
 
 @pytest.mark.usefixtures("x64")
-@by_type
+@pytest.mark.parametrize("group, type_", cases.MAP_TYPES)
 def test_every_layer_commutes_with_every_element_in_float64(group, type_, key):
     rep = cases.types(group)[type_]
     chosen = {
@@ -89,24 +91,6 @@ def test_every_layer_commutes_with_every_element_in_float64(group, type_, key):
     assert {y.dtype for y in outputs.values()} == {jnp.dtype("float64")}
     errors = {name: equivariance_error(modules[name], outputs[name]) for name in modules}
     assert {n: e for n, e in errors.items() if not e <= bound(chosen[n], "float64")} == {}
-
-
-@by_layer
-def test_layers_commute_in_float32_where_float64_is_possible_too(name, key, precision):
-    case = LAYERS[name]
-    module = randomized(case, key)
-    options = case.options(module, key)
-    inputs = jnp.asarray(orbit(module.in_type, normal(4, module.in_type.size)), jnp.float32)
-    call = eqx.filter_jit(over_orbits)
-    with jax.default_matmul_precision("highest"):
-        narrow = call(module, inputs, options)
-        with precision(True):
-            wide = call(module, inputs, options)
-    assert narrow.dtype == wide.dtype == jnp.float32
-    assert np.ptp(np.asarray(narrow)) > 0.1  # a layer that is constant commutes with anything
-    assert equivariance_error(module, narrow) <= bound(case, "float32")
-    # The same function whether or not float64 exists.
-    assert relative(wide, narrow) <= bound(case, "float32")
 
 
 def test_the_law_notices_a_layer_that_does_not_commute(key):
@@ -221,31 +205,49 @@ def test_modules_work_without_filters(name, key):
 
 # ---- training ----------------------------------------------------------------------------------
 
-TRAINED = [
-    name
-    for name, case in LAYERS.items()
-    if any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(case.abstract))
-]
 
-
-@pytest.mark.parametrize("name", TRAINED)
-def test_training_keeps_equivariance(name, key):
+@by_layer
+def test_layers_commute_in_float32_before_and_after_training_and_rounding(name, key, precision):
     case = LAYERS[name]
     module = randomized(case, key)
-    parameters, static = eqx.partition(module, eqx.is_inexact_array)
     options = case.options(module, key)
     x = normal(8, module.in_type.size)
+    inputs = jnp.asarray(orbit(module.in_type, x[:4]), jnp.float32)
+    call = eqx.filter_jit(over_orbits)
+
+    def checked(module):
+        with jax.default_matmul_precision("highest"):
+            outputs = call(module, inputs, options)
+        assert outputs.dtype == jnp.float32
+        assert equivariance_error(module, outputs) <= bound(case, "float32")
+        return outputs
+
+    outputs = checked(module)
+    assert np.ptp(np.asarray(outputs)) > 0.1  # a layer that is constant commutes with anything
+    with precision(True):  # float32 where float64 is possible too
+        assert eqx.filter_eval_shape(over_orbits, module, inputs, options).dtype == jnp.float32
+
+    # Sixteen bits there and back change parameters only.
+    coarse = cast(module, jnp.bfloat16)
+    back = cast(coarse, jnp.float32)
+    assert jax.tree.structure(back) == jax.tree.structure(module)
+    exact = checked(back)[0]
+    y = applied(coarse, inputs[0].astype(jnp.bfloat16), cast(options, jnp.bfloat16))
+    assert y.dtype == jnp.bfloat16
+    assert np.isfinite(np.asarray(y, np.float32)).all()
+    # bfloat16 has 8 bits: 2^-8 = 0.4 % per rounding, some roundings per layer
+    assert relative(y.astype(jnp.float32), exact) < 0.03 * (1 + case.recipe.depth)
+
+    parameters, static = eqx.partition(module, eqx.is_inexact_array)
+    if not jax.tree.leaves(parameters):
+        return
     target = normal(8, module.out_type.size, seed=2)
 
     def loss(p, carry):
         return ((eqx.combine(p, static)(x, **options) - target) ** 2).mean(), carry
 
-    inputs = jnp.asarray(orbit(module.in_type, x[:2]), jnp.float32)
-    call = eqx.filter_jit(over_orbits)
     for after, _ in trained(loss, parameters):
-        with jax.default_matmul_precision("highest"):
-            outputs = call(eqx.combine(after, static), inputs, options)
-        assert equivariance_error(module, outputs) <= bound(case, "float32")
+        checked(eqx.combine(after, static))
 
 
 # ---- gradients ---------------------------------------------------------------------------------
@@ -439,13 +441,13 @@ def test_pickled_exports_run_where_equivax_is_not_installed(tmp_path, key):
         if case.recipe.summary is None:
             module, state = case.build_with_state(key)
             x = normal(3, module.in_type.size)
-            y, _ = eqx.nn.inference_mode(module)(x, state)
+            y, _ = eqx.filter_jit(eqx.nn.inference_mode(module))(x, state)
             exports[name] = (module.export(state), (x,), np.asarray(y))
     for name, case in cases.DISTRIBUTIONS.items():
         module = case.build(key)
         x = normal(3, module.in_type.size)
         plain = module.export()
-        exports[name] = (plain, (x,), tuple(map(np.asarray, jax.vmap(plain)(x))))
+        exports[name] = (plain, (x,), tuple(map(np.asarray, jax.jit(jax.vmap(plain))(x))))
     file = tmp_path / "exports.pkl"
     file.write_bytes(cloudpickle.dumps(exports))
     ran = subprocess.run(
@@ -458,30 +460,10 @@ def test_pickled_exports_run_where_equivax_is_not_installed(tmp_path, key):
 # ---- dtypes ------------------------------------------------------------------------------------
 
 
-@by_layer
-def test_sixteen_bits_there_and_back_change_parameters_only(name, key):
-    case = LAYERS[name]
-    module = randomized(case, key)
-    options = case.options(module, key)
-    coarse = cast(module, jnp.bfloat16)
-    back = cast(coarse, jnp.float32)
-    assert jax.tree.structure(back) == jax.tree.structure(module)
-    x = normal(4, module.in_type.size)
-    inputs = jnp.asarray(orbit(module.in_type, x), jnp.float32)
-    with jax.default_matmul_precision("highest"):
-        exact = eqx.filter_jit(over_orbits)(back, inputs, options)
-    assert equivariance_error(module, exact) <= bound(case, "float32")
-    y = applied(coarse, x.astype(jnp.bfloat16), cast(options, jnp.bfloat16))
-    assert y.dtype == jnp.bfloat16
-    assert np.isfinite(np.asarray(y, np.float32)).all()
-    # bfloat16 has 8 bits: 2^-8 = 0.4 % per rounding, some roundings per layer
-    assert relative(y.astype(jnp.float32), exact[0]) < 0.03 * (1 + case.recipe.depth)
-
-
 BOTH_FLAGS = """
 import sys
 sys.path.insert(0, {tests!r})
-import conftest, cases, jax, numpy as np
+import conftest, cases, equinox, jax, numpy as np
 
 results = {{}}
 for flag in {order}:
@@ -495,7 +477,8 @@ for flag in {order}:
                 case.abstract,
             )
             x = rng.standard_normal((3, module.in_type.size)).astype(dtype)
-            y = np.asarray(module(x, **case.options(module, jax.random.key(1))))
+            options = case.options(module, jax.random.key(1))
+            y = np.asarray(equinox.filter_jit(lambda m, x, o: m(x, **o))(module, x, options))
             assert y.dtype == dtype, (name, y.dtype)
             results[f"{{int(flag)}} {{name}}"] = y
 np.savez({file!r}, **results)

@@ -13,8 +13,8 @@ import equivax
 
 PACKAGE = Path(equivax.__file__).parent
 ROOMS = (
-    *("groups", "representations", "hom", "linalg", "stats", "images", "nn", "models"),
-    *("testing", "tools", "viz"),
+    *("groups", "representations", "hom", "spaces", "fields", "kernels", "linalg", "stats"),
+    *("images", "nn", "models", "testing", "tools", "viz"),
 )
 
 #: Public callables and the argument names that must not change.
@@ -123,6 +123,8 @@ SIGNATURES = {
     "nn.RMSNorm": ["in_type", "eps", "affine"],
     "nn.LayerNorm": ["in_type", "eps", "pool", "center", "affine", "use_bias", "whiten", "bias"],
     "nn.VectorNeuron": ["in_type", "activation", "eps", "convention", "mix", "key"],
+    "nn.PerType": ["make", "signature", "share", "check", "key"],
+    "nn.NormMaxPool": ["in_type", "kernel_size", "by", "ties"],
     "nn.GroupNorm": ["in_type", "groups", "eps", "whiten", "bias", "affine"],
     "nn.GNormBatchNorm": ["in_type", "per", "correction"],
     "nn.RunningMoments": ["in_type", "out_type", "momentum"],

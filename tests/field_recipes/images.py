@@ -1,10 +1,25 @@
 """Layers on tensor images, built from the signature of a field type."""
 
 from equivax import nn
+from equivax.images import Signature
 from field_recipe import FieldRecipe
 from image_cases import signature_of
 
+
+def per_type(type_, key):
+    def neuron(own, channels, key):
+        return nn.VectorNeuron(Signature(((own, channels),)).field_type(2), key=key)
+
+    return nn.PerType(neuron, signature_of(type_), key=key)
+
+
 RECIPES = {
+    "PerType": FieldRecipe(
+        covers=nn.PerType,
+        build=lambda type_, other, key: per_type(type_, key),
+        parameters=lambda module: sum(c**2 for t, c in module.in_signature if t != ((), 0)),
+        on=(("B2", "tensors"),),
+    ),
     "ConvContract": FieldRecipe(
         covers=nn.ConvContract,
         build=lambda type_, other, key: nn.ConvContract(

@@ -97,15 +97,15 @@ def test_uneven_multiplicities_are_scaled_block_by_block(key):
     """1 A1 + 6 E to 6 A1 + 1 E of D4 gives 2/7 and 12/7 under Xavier."""
     a1, e = D4.trivial, D4.irrep(1, 1)
     basis = hom_basis(a1 + 6 * e, 6 * a1 + e)
-    keys = jax.random.split(key, 4000)
+    keys = jax.random.split(key, 1000)
     coeffs = jax.vmap(lambda k: basis.init(k, "xavier_normal"))(keys)
-    # 24 000 draws each: 4 sigma are 3.7 %.
+    # 6000 draws each: 4 sigma are 7.3 %.
     moments = {name: float(6 * (c**2).mean()) for name, c in coeffs.items()}
-    assert moments["trivial"] / 6 == pytest.approx(2 / 7, rel=0.037)
-    assert moments["irrep(1,1)"] == pytest.approx(12 / 7, rel=0.037)
+    assert moments["trivial"] / 6 == pytest.approx(2 / 7, rel=0.073)
+    assert moments["irrep(1,1)"] == pytest.approx(12 / 7, rel=0.073)
     he = jax.vmap(lambda k: basis.init(k, "he_normal"))(keys)
-    assert float((he["trivial"] ** 2).mean()) == pytest.approx(2.0, rel=0.037)
-    assert float(6 * (he["irrep(1,1)"] ** 2).mean()) == pytest.approx(2.0, rel=0.037)
+    assert float((he["trivial"] ** 2).mean()) == pytest.approx(2.0, rel=0.073)
+    assert float(6 * (he["irrep(1,1)"] ** 2).mean()) == pytest.approx(2.0, rel=0.073)
 
 
 # ---- orthogonal ---------------------------------------------------------------------------------
@@ -145,7 +145,7 @@ def test_orthogonal_is_spread_evenly(kind, key):
     psi = group.irrep(*irrep)
     basis = hom_basis(3 * psi, 3 * psi)
     name, s = basis.blocks[0].name, basis.blocks[0].endomorphism_dimension
-    count = 3000
+    count = 1000
     draws = jax.vmap(lambda k: basis.init(k, "orthogonal")[name])(jax.random.split(key, count))
     theta = np.asarray(draws, np.float64)
     spread = 4 / np.sqrt(3 * s * count)  # 4 sigma of a mean of numbers of mean square 1 / (3 S)

@@ -22,6 +22,7 @@ from batch_norm_cases import (
     typed,
 )
 from equivax import FieldType, groups, nn, spaces
+from field_orbits import fibers, points
 
 KEY = jax.random.key(20)
 EXACT = 1e-11
@@ -121,10 +122,14 @@ def test_the_whole_batch_may_move(name, inference):
     x = np.asarray(jax.random.normal(KEY, (3, type_.size, 4, 4)) + 0.5)
     y, after = called(layer, x, state)
     assert called(layer, type_(x), state)[0].type == type_
-    orbit = jnp.stack([type_.transform(x, g) for g in type_.group.elements])
-    moved, states = jax.vmap(lambda x: called(layer, x, state))(orbit)
-    for value, g in zip(moved, type_.group.elements, strict=True):
-        assert np.abs(value - type_.transform(y, g)).max() < EXACT
+    elements = type_.group.elements
+
+    def orbit(x):
+        turned = fibers(type_, x, elements)
+        return [points(type_.space.matrix(g), v) for g, v in zip(elements, turned, strict=True)]
+
+    moved, states = jax.vmap(lambda x: called(layer, x, state))(jnp.asarray(orbit(x)))
+    assert np.abs(moved - np.stack(orbit(y))).max() < EXACT
     for one, all_ in zip(*map(jax.tree.leaves, (after, states)), strict=True):
         assert np.abs(np.asarray(one) - np.asarray(all_)).max(initial=0) < EXACT
 

@@ -109,6 +109,8 @@ SETTINGS = {
 def test_commutes_with_every_element(D, setting, group, key):
     if D == 3 and setting not in ("torus", "strided, even", "one axis"):
         pytest.skip("the same code; two dimensions have shown it")
+    if group is not None and setting not in ("torus", "strided"):
+        pytest.skip("the same code; the full group has shown it")
     options, torus, sides = SETTINGS[setting]
     signature = Signature(tuple((name, 1 + (n == 0)) for n, name in enumerate(SIGNATURES[D])))
     space = None if group is None else group(D)
@@ -123,7 +125,8 @@ def test_commutes_with_every_element(D, setting, group, key):
 
     @jax.jit
     def both(conv, x):
-        return [(conv(x.transform(g)), conv(x).transform(g)) for g in elements]
+        y = conv(x)
+        return [(conv(x.transform(g)), y.transform(g)) for g in elements]
 
     for moved, expected in both(conv, x):
         assert jax.tree.structure(moved) == jax.tree.structure(expected)
@@ -185,9 +188,11 @@ def image(*sides, signature=S, torus=True, metric=None):
     )
 
 
-# ruff: noqa: E501
 BAD = {
-    "unreachable": (lambda c: c((("k0p0", 1),), (("k0p1", 1),)), "k0p1 cannot be reached from k0p0 .*smallest size is 4"),
+    "unreachable": (
+        lambda c: c((("k0p0", 1),), (("k0p1", 1),)),
+        "k0p1 cannot be reached from k0p0 .*smallest size is 4",
+    ),
     "no channels": (lambda c: c((), S), "in_signature: expected at least one"),
     "group": (lambda c: c(S, S, group=spaces.rot_on_r2(8)), "basis='harmonic'"),
     "rectangle": (lambda c: c(S, S, (3, 5)), "kernel_size"),
@@ -202,9 +207,15 @@ BAD = {
     "stride": (lambda c: c(S, S, stride=0), "stride: expected an integer >= 1"),
     "check": (lambda c: c(S, S, grid_check="no"), "grid_check: expected one of"),
     "filters": (lambda c: c(S, S, filters=3), "filters: expected a mapping"),
-    "filter shape": (lambda c: c(S, S, filters={(0, 0): np.ones((1, 3, 2))}), r"filters: expected \(n, 3, 3\)"),
+    "filter shape": (
+        lambda c: c(S, S, filters={(0, 0): np.ones((1, 3, 2))}),
+        r"filters: expected \(n, 3, 3\)",
+    ),
     "filter key": (lambda c: c(S, S, filters={"a": np.ones((1, 3, 3))}), r"keys \(order, parity\)"),
-    "varying filter": (lambda c: c(S, S, filters={(0, 0): np.arange(9.0).reshape(1, 3, 3)}), "leaves alone, but"),
+    "varying filter": (
+        lambda c: c(S, S, filters={(0, 0): np.arange(9.0).reshape(1, 3, 3)}),
+        "leaves alone, but",
+    ),
     "dtype": (lambda c: c(S, S, dtype=int), "dtype: expected a floating"),
     "even stride": (lambda c: c(S, S, stride=2)(image(8, 8)), "kernel_size=4, padding=1"),
     "even kernel": (lambda c: c(S, S, 2)(image(8, 8)), "half a cell off"),
@@ -213,15 +224,24 @@ BAD = {
     "too small": (lambda c: c(S, S, 5, padding="VALID")(image(3, 3)), "at least 5 cells"),
     "transposed": (lambda c: c(S, S, lhs_dilation=2)(image(4, 4, torus=False)), "explicit pairs"),
     "dimension": (lambda c: c(S, S)(image(4)), "images of dimension 2, got 1"),
-    "channels": (lambda c: c(S, S)(image(4, 4, signature=S.scale(2))), "expected 2 channels of k0p0, got 4"),
-    "missing type": (lambda c: c(S, S)(image(4, 4, signature=Signature((((0, 0), 2),)))), "k1p0, got none"),
+    "channels": (
+        lambda c: c(S, S)(image(4, 4, signature=S.scale(2))),
+        "expected 2 channels of k0p0, got 4",
+    ),
+    "missing type": (
+        lambda c: c(S, S)(image(4, 4, signature=Signature((((0, 0), 2),)))),
+        "k1p0, got none",
+    ),
     "array": (lambda c: c(S, S)(np.ones((3, 4, 4), np.float32)), r"expected \(..., 4, _, _\)"),
     "metric": (
         lambda c: c(S, S, padding="VALID")(image(4, 4, metric=np.ones((4, 4, 2, 2), np.float32))),
         "sides .* of the metric",
     ),
-    "kernel": (lambda c: c(S, S).with_kernel(np.ones((4, 4, 5, 5))), r"kernel: expected \(4, 4, 3, 3\)"),
-}  # fmt: skip
+    "kernel": (
+        lambda c: c(S, S).with_kernel(np.ones((4, 4, 5, 5))),
+        r"kernel: expected \(4, 4, 3, 3\)",
+    ),
+}
 
 
 @pytest.mark.usefixtures("unchecked_annotations")

@@ -21,6 +21,7 @@ from ._initializers import Scheme, check_scheme, draw
 from ._layout import Layout, build_layout
 
 MODES = ("auto", "dense", "spectral")
+"""Ways to apply a map: the cheaper one, by its matrix, irrep by irrep."""
 
 #: Batch size that ``mode="auto"`` assumes for a single vector.
 ROWS_UNDER_VMAP = 512

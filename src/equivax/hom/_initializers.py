@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import math
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -24,7 +24,6 @@ from ._layout import MULTIPLICATION
 
 Scheme = str | Callable[..., Array]
 
-#: Names, as accepted by ``init=``, with what they draw.
 SCHEMES: dict[str, tuple[str, float, str]] = {
     "xavier_normal": ("normal", 2.0, "fan_avg"),
     "xavier_uniform": ("uniform", 6.0, "fan_avg"),
@@ -39,6 +38,7 @@ SCHEMES: dict[str, tuple[str, float, str]] = {
     "identity": ("identity", 1.0, ""),
     "zeros": ("zeros", 1.0, ""),
 }
+"""Names, as accepted by ``init=``, with what they draw."""
 
 
 #: Numbers drawn from one key.
@@ -96,6 +96,34 @@ def draw(
     if kind in ("normal", "uniform", "orthogonal"):
         pieces = _pieces(key, blocks, "uniform" if kind == "uniform" else "normal", dtype)
     return _assembled(pieces, blocks, scheme, dtype, taps)
+
+
+def standard_normal(
+    key: PRNGKeyArray, shapes: Mapping[str, tuple[int, ...]], dtype: Any
+) -> dict[str, Float[Array, "..."]]:
+    """Independent standard normal numbers, drawn like those of `draw`.
+
+    Args:
+        key: A JAX key.
+        shapes: Name to shape; the name seeds the numbers.
+        dtype: Of the numbers.
+    """
+    blocks = tuple((name, math.prod(shape), 1, 1) for name, shape in shapes.items())
+    return _cut(_pieces(key, blocks, "normal", dtype), blocks, tuple(shapes.values()))
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def _cut(
+    pieces: tuple[Array, ...],
+    blocks: tuple[tuple[str, int, int, int], ...],
+    shapes: tuple[tuple[int, ...], ...],
+) -> dict[str, Float[Array, "..."]]:
+    chunks = jnp.concatenate(pieces)
+    found, start = {}, 0
+    for (name, size, *_), count, shape in zip(blocks, _chunk_counts(blocks), shapes, strict=True):
+        found[name] = chunks[start : start + count].reshape(-1)[:size].reshape(shape)
+        start += count
+    return found
 
 
 def _chunk_counts(blocks: tuple[tuple[str, int, int, int], ...]) -> list[int]:

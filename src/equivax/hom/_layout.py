@@ -21,7 +21,6 @@ from .._numerics import freeze
 from ..groups import Group
 from ..representations import Representation
 
-#: Multiplication of 1, i, j, k from the left: MULTIPLICATION[S][s] is the matrix of the s-th unit.
 MULTIPLICATION: dict[int, np.ndarray] = {
     1: np.ones((1, 1, 1)),
     2: np.array([[[1, 0], [0, 1]], [[0, -1], [1, 0]]], dtype=np.float64),
@@ -35,6 +34,7 @@ MULTIPLICATION: dict[int, np.ndarray] = {
         dtype=np.float64,
     ),
 }
+"""Multiplication of 1, i, j, k from the left: ``MULTIPLICATION[S][s]`` is that of the s-th unit."""
 
 
 @functools.cache

@@ -21,6 +21,7 @@ from ._block_product import rows_times
 from ._layout import MULTIPLICATION, Batch, Layout, Run, Side
 
 HIGHEST = jax.lax.Precision.HIGHEST
+"""Precision of changes of basis and of synthesis, whatever that of the large products is."""
 
 
 @functools.cache

@@ -83,22 +83,22 @@ def ring_layout(parts: tuple[Part, ...]) -> RingLayout:
 
 @runtime_checkable
 class Recipe(Protocol):
-    """A hashable description of the parts of a kernel.
-
-    Attributes:
-        kernel: Taps per spatial axis.
-        checks_rank: Whether elements may be linearly dependent, so that someone must look.
-        remedy: What to change if they are.
-    """
+    """A hashable description of the parts of a kernel."""
 
     @property
-    def kernel(self) -> tuple[int, ...]: ...
+    def kernel(self) -> tuple[int, ...]:
+        """Taps per spatial axis."""
+        ...
 
     @property
-    def checks_rank(self) -> bool: ...
+    def checks_rank(self) -> bool:
+        """Whether elements may be linearly dependent, so that someone must look."""
+        ...
 
     @property
-    def remedy(self) -> str: ...
+    def remedy(self) -> str:
+        """What to change if they are."""
+        ...
 
     def parts(self, space: GSpace) -> tuple[Part, ...]:
         """All parts, ordered by ring, then frequency."""

@@ -1,9 +1,7 @@
 """Least squares over the maps that commute with the group: the true constrained optimum.
 
-In the coordinates of irreps the problem splits. With ``F[(n, a), (i, s)] = (Psi_s xh_n[i])_a`` and
-``T[(n, a), o] = (yh_n[o])_a`` an ordinary least-squares problem with ``N d`` rows, ``S m_in``
-columns and ``m_out`` right-hand sides gives the coefficients of one irrep. It equals plain
-least squares on the data augmented by the whole group.
+It equals plain least squares on the data augmented by the whole group, and splits into one small
+problem per irrep (`_blockwise`).
 """
 
 from __future__ import annotations
@@ -11,13 +9,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Shaped
 
-from ..hom import HIGHEST, HomBasis, hom_basis, is_concrete, to_irreps
+from ..hom import HIGHEST, hom_basis, is_concrete
 from ..representations import as_representation, check_same_group
+from ._blockwise import least_norm, normal_equations
 
 SOLVERS = ("svd", "normal")
 
@@ -85,125 +83,19 @@ def lstsq(
     )
     if not basis.blocks:
         return jnp.zeros((*leading, target.size, source.size), dtype)
-    coeffs = _solve_blocks(basis, x, y, root, leading, ridge, rcond, solver)
-    return basis.synthesize(coeffs)
-
-
-def _solve_blocks(
-    basis: HomBasis,
-    x: Array,
-    y: Array,
-    root: Array | None,
-    leading: tuple[int, ...],
-    ridge: Any,
-    rcond: float | None,
-    solver: str,
-) -> dict[str, Array]:
-    xh, yh = to_irreps(basis.in_rep, x), to_irreps(basis.out_rep, y)
-    count = x.shape[-2]
+    if root is not None:
+        x, y = x * root[..., None], y * root[..., None]
+    if solver == "svd":
+        thetas = least_norm(basis, x, y, rcond)
+    else:
+        thetas = normal_equations(basis, x, y, ridge if has_ridge else None, rcond)
     coeffs = {}
     for block in basis.blocks:
-        psi = basis.in_rep.group.irrep_data(block.id).endomorphism_basis.astype(x.dtype)
-        features = jnp.einsum("sab,...nib->...nais", psi, xh[block.name], precision=HIGHEST)
-        targets = jnp.moveaxis(yh[block.name], -1, -2)  # (..., n, a, o)
-        if root is not None:
-            features = features * root[..., None, None, None]
-            targets = targets * root[..., None, None]
-        rows, columns = count * block.size, block.in_multiplicity * block.endomorphism_dimension
-        features = jnp.broadcast_to(features, leading + features.shape[-4:])
-        targets = jnp.broadcast_to(targets, leading + targets.shape[-3:])
-        features = features.reshape(*leading, rows, columns)
-        targets = targets.reshape(*leading, rows, block.out_multiplicity)
-        if solver == "svd":
-            theta = _least_norm(features, targets, rcond)
-        else:
-            theta = _normal_equations(features, targets, ridge * block.size, rcond)
-        theta = jnp.swapaxes(theta, -1, -2)
-        coeffs[block.name] = theta.reshape(leading + block.shape)
-    return coeffs
-
-
-def _least_norm(
-    features: Float[Array, "*batch rows columns"],
-    targets: Float[Array, "*batch rows out"],
-    rcond: float | None,
-) -> Float[Array, "*batch columns out"]:
-    """Least squares of least norm: by the Gram matrix where that is safe, else by QR and SVD."""
-    rows, columns = features.shape[-2:]
-    if rcond is None:
-        rcond = float(jnp.finfo(features.dtype).eps) * max(rows, columns)
-    if rows < 2 * columns:
-        return _by_svd(features, targets, rcond)
-    transposed = jnp.swapaxes(features, -1, -2)
-    factor = jnp.linalg.cholesky(jnp.matmul(transposed, features, precision=HIGHEST))
-    diagonal = jnp.abs(jnp.diagonal(factor, axis1=-2, axis2=-1))
-    # The diagonal bounds the condition number from below; a NaN factor compares as unsafe.
-    safe = jnp.all(
-        diagonal.min(-1) > float(jnp.finfo(features.dtype).eps) ** 0.25 * diagonal.max(-1)
-    )
-    return jax.lax.cond(
-        safe,
-        lambda f, t: _corrected_seminormal(f, t, factor),
-        lambda f, t: _by_svd(f, t, rcond),
-        features,
-        targets,
-    )
-
-
-def _corrected_seminormal(features: Array, targets: Array, factor: Array) -> Array:
-    """Normal equations and one step of refinement, as accurate as QR for moderate conditioning.
-
-    Bjorck, *Numerical methods for least squares problems*, section 6.6.5. Only matrix products have
-    the length of the data, so it is several times faster than an orthogonal factorisation.
-    """
-    transposed = jnp.swapaxes(features, -1, -2)
-
-    def solve(right: Array) -> Array:
-        moved = jnp.matmul(transposed, right, precision=HIGHEST)
-        return _cholesky_solve(factor, moved)
-
-    theta = solve(targets)
-    residual = targets - jnp.matmul(features, theta, precision=HIGHEST)
-    return theta + solve(residual)
-
-
-def _cholesky_solve(factor: Array, right: Array) -> Array:
-    half = jax.scipy.linalg.solve_triangular(factor, right, lower=True)
-    return jax.scipy.linalg.solve_triangular(factor, half, lower=True, trans=1)
-
-
-def _by_svd(features: Array, targets: Array, rcond: float) -> Array:
-    """QR first, so that the SVD is of a small square matrix."""
-    if features.shape[-2] > features.shape[-1]:
-        q, features = jnp.linalg.qr(features)
-        targets = jnp.matmul(jnp.swapaxes(q, -1, -2), targets, precision=HIGHEST)
-    left, values, right = jnp.linalg.svd(features, full_matrices=False)
-    keep = values > rcond * values[..., :1]
-    inverse = jnp.where(keep, 1 / jnp.where(keep, values, 1.0), 0.0)
-    moved = jnp.matmul(jnp.swapaxes(left, -1, -2), targets, precision=HIGHEST)
-    scaled = inverse[..., :, None] * moved
-    return jnp.matmul(jnp.swapaxes(right, -1, -2), scaled, precision=HIGHEST)
-
-
-def _normal_equations(
-    features: Float[Array, "*batch rows columns"],
-    targets: Float[Array, "*batch rows out"],
-    ridge: Any,
-    rcond: float | None,
-) -> Float[Array, "*batch columns out"]:
-    """``(F^T F + ridge I)^+ F^T T``; with a positive ridge by Cholesky."""
-    transposed = jnp.swapaxes(features, -1, -2)
-    gram = jnp.matmul(transposed, features, precision=HIGHEST)
-    moved = jnp.matmul(transposed, targets, precision=HIGHEST)
-    if is_concrete(ridge) and ridge == 0:
-        columns = gram.shape[-1]
-        if rcond is None:
-            rcond = float(jnp.finfo(gram.dtype).eps) * max(features.shape[-2:])
-        # A null space is exact up to rounding of the Gram matrix, not of its root.
-        inverse = jnp.linalg.pinv(gram, rtol=rcond, hermitian=True)
-        return jnp.matmul(inverse, moved, precision=HIGHEST).reshape(*moved.shape[:-2], columns, -1)
-    shifted = gram + ridge * jnp.eye(gram.shape[-1], dtype=gram.dtype)
-    return _cholesky_solve(jnp.linalg.cholesky(shifted), moved)
+        theta = jnp.swapaxes(thetas[block.name], -1, -2)
+        coeffs[block.name] = jnp.broadcast_to(theta, leading + theta.shape[-2:]).reshape(
+            leading + block.shape
+        )
+    return basis.synthesize(coeffs)
 
 
 def _samples(name: str, value: Any, size: int) -> Array:

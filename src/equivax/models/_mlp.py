@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,7 +22,6 @@ from ..nn import (
     PointwiseNonlinearity,
     QuadraticPool,
     Sequential,
-    UnusedIrrepsWarning,
 )
 from ..nn._module import representation_of
 from ..representations import Representation, as_representation, regular, trivial
@@ -238,9 +236,7 @@ def _quiet_linear(
     in_type: Any, out_type: Any, options: dict[str, Any], key: PRNGKeyArray
 ) -> Linear:
     """A `Linear` inside a network, where dropping irreps on the way to the output is intended."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UnusedIrrepsWarning)
-        return Linear(in_type, out_type, key=key, **options)
+    return Linear(in_type, out_type, warn_unused=False, key=key, **options)
 
 
 def _hidden_type(caller: str, source: Representation, width: Any, hidden_rep: Any) -> Any:

@@ -26,6 +26,7 @@ from ._module import AbstractModule as AbstractModule
 from ._module import AbstractStatefulModule as AbstractStatefulModule
 from ._module_list import ModuleList as ModuleList
 from ._multiple import Multiple as Multiple
+from ._per_type import PerType as PerType
 from ._rearrange import Identity as Identity
 from ._rearrange import Reshuffle as Reshuffle
 from ._rearrange import Restriction as Restriction

@@ -138,6 +138,7 @@ def impose_equivariance(
         out_rep,
         use_bias=linear.bias is not None,
         init="zeros",
+        warn_unused=False,
         dtype=linear.weight.dtype,
         key=jax.random.key(0),
     )

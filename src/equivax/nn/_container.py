@@ -13,6 +13,7 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, PRNGKeyArray
 
+from ..images import MultiImage
 from ._module import AbstractModule
 
 
@@ -22,7 +23,7 @@ def is_stateful(layer: Any) -> bool:
 
 
 def step(
-    layer: Any, inputs: tuple[Array, ...], state: eqx.nn.State | None, key: PRNGKeyArray | None
+    layer: Any, inputs: tuple[Any, ...], state: eqx.nn.State | None, key: PRNGKeyArray | None
 ) -> tuple[Any, eqx.nn.State | None]:
     """One layer of a container: the output and the state after it."""
     if is_stateful(layer):
@@ -60,7 +61,7 @@ class AbstractContainer(AbstractModule, eqx.nn.StatefulLayer):
 
         Args:
             x: Array ``(..., n)`` for a vector type, ``(..., n, *spatial)`` for fields, or a
-                `GeometricTensor` of ``in_type``.
+                `GeometricTensor` of ``in_type``, or a `MultiImage` whose signature has that type.
             state: The state of the model, if a layer inside has running statistics.
             key: A JAX key, split among the layers.
 
@@ -83,6 +84,10 @@ class AbstractContainer(AbstractModule, eqx.nn.StatefulLayer):
             raise TypeError(
                 f"{name}: state: expected an equinox.nn.State or None, got {type(state).__name__}"
             )
+        if isinstance(x, MultiImage):
+            with jax.named_scope(f"equivax.{name}"):
+                wrapped, new_state = self._on_image(x, state, key)
+            return wrapped if state is None else (wrapped, new_state)
         array = self._checked(x)
         with jax.named_scope(f"equivax.{name}"):
             y, new_state = self._forward(array, state, key)
@@ -94,6 +99,13 @@ class AbstractContainer(AbstractModule, eqx.nn.StatefulLayer):
         self, x: Array, state: eqx.nn.State | None, key: PRNGKeyArray | None
     ) -> tuple[Any, eqx.nn.State | None]:
         """The layers in their order on a checked array."""
+
+    def _on_image(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, x: MultiImage, state: eqx.nn.State | None, key: PRNGKeyArray | None
+    ) -> tuple[MultiImage, eqx.nn.State | None]:
+        """The layers on a tensor image; containers whose layers should see it override this."""
+        y, state = self._forward(self._image_array(x), state, key)
+        return self._image_of(y, x), state
 
     @abc.abstractmethod
     def export(self, state: eqx.nn.State | None = None) -> Any:

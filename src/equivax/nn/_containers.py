@@ -9,6 +9,7 @@ from typing import Any
 import equinox as eqx
 from jaxtyping import Array, PRNGKeyArray
 
+from ..images import MultiImage
 from ._container import AbstractContainer, is_stateful, split_keys, step
 from ._folding import exported_chain
 from ._module import AbstractModule
@@ -82,6 +83,14 @@ class Sequential(AbstractContainer):
         for layer, own in zip(self.layers, split_keys(key, len(self.layers)), strict=True):
             x, state = step(layer, (x,), state, own)
         return x, state
+
+    def _on_image(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, x: MultiImage, state: eqx.nn.State | None, key: PRNGKeyArray | None
+    ) -> tuple[MultiImage, eqx.nn.State | None]:
+        y: Any = x  # every layer sees the torus and the metric
+        for layer, own in zip(self.layers, split_keys(key, len(self.layers)), strict=True):
+            y, state = step(layer, (y,), state, own)
+        return y, state
 
     def evaluate_output_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
         """Shape of the output for an input shape: that of the layers, one after the other."""

@@ -82,9 +82,17 @@ def block_sums(
     for (size, count), start in zip(runs, _starts(runs), strict=True):
         piece = x if len(runs) == 1 else _slice(x, start, size * count, axis)
         if size > 1:
-            piece = split_axis(piece, count, size, axis).sum(axis=axis)
+            piece = _sum_of_short(split_axis(piece, count, size, axis), axis)
         pieces.append(piece)
     return pieces[0] if len(pieces) == 1 else jnp.concatenate(pieces, axis=axis)
+
+
+def _sum_of_short(x: Array, axis: int) -> Array:
+    """The sum over one axis; on CPU slices of images add up faster than `sum` reduces them."""
+    if axis == -1 or x.shape[axis] > MOST_SLICES:
+        return x.sum(axis=axis)
+    slices = (jax.lax.index_in_dim(x, i, axis, keepdims=False) for i in range(x.shape[axis]))
+    return functools.reduce(jnp.add, slices)
 
 
 def scale_blocks(
@@ -101,8 +109,41 @@ def scale_blocks(
     Returns:
         ``(..., channels, *spatial)``.
     """
-    # One gather that fuses with the product; broadcasting over a short inner axis is slower.
-    return x * take_channels(factors, block_index(sizes), axis)
+    return x * spread_blocks(sizes, factors, axis)
+
+
+def spread_blocks(
+    sizes: tuple[int, ...], values: Float[Array, "..."], axis: int = -1
+) -> Float[Array, "..."]:
+    """The number of its block at every channel.
+
+    Args:
+        sizes: Of the blocks, in order.
+        values: ``(..., blocks, *spatial)``.
+        axis: The channel axis, negative.
+
+    Returns:
+        ``(..., channels, *spatial)``.
+    """
+    runs = _runs(sizes)
+    if max(sizes) == 1:
+        return values
+    if axis == -1 or len(runs) > MOST_SLICES:
+        # One gather that fuses with a product; broadcasting over a short last axis is slower.
+        return take_channels(values, block_index(sizes), axis)
+    # In front of spatial axes broadcasting is fast, and its gradient a sum, not a scatter.
+    pieces, start = [], 0
+    for size, count in runs:
+        piece = values if len(runs) == 1 else _slice(values, start, count, axis)
+        at = values.ndim + axis + 1
+        if size <= MOST_SLICES:
+            piece = jnp.stack(size * [piece], axis=at)
+        else:
+            wide = (*piece.shape[:at], size, *piece.shape[at:])
+            piece = jnp.broadcast_to(jnp.expand_dims(piece, at), wide)
+        pieces.append(merge_axis(piece, axis))
+        start += count
+    return pieces[0] if len(pieces) == 1 else jnp.concatenate(pieces, axis=axis)
 
 
 def _starts(runs: tuple[tuple[int, int], ...]) -> list[int]:

@@ -50,6 +50,7 @@ class Linear(AbstractModule):
         bias_init: str = "zeros",
         mode: str = "auto",
         precision: Any = None,
+        warn_unused: bool = True,
         dtype: Any = None,
         key: PRNGKeyArray,
     ) -> None:
@@ -65,6 +66,8 @@ class Linear(AbstractModule):
                 ``"auto"`` (the cheaper one by static shapes). The parameters are the same.
             precision: Of the large products, as in `jax.lax.dot`; changes of basis always run at
                 the highest.
+            warn_unused: Whether to warn, once per pair of types, if irreps of the input reach no
+                output.
             dtype: Of the parameters; JAX's default float if None.
             key: A JAX key.
 
@@ -80,7 +83,7 @@ class Linear(AbstractModule):
                 f"Linear: in_type, out_type: expected types of vectors, got {in_type!r} and "
                 f"{out_type!r}; nn.Conv with kernel_size=1 maps fields point by point"
             )
-        basis = checked_basis("Linear", in_rep, out_rep)
+        basis = checked_basis("Linear", in_rep, out_rep, warn_unused)
         if mode not in MODES:
             raise ValueError(f"Linear: mode: expected one of {', '.join(MODES)}, got {mode!r}")
         self.weights = basis.init(key, init, dtype=dtype)
@@ -140,7 +143,7 @@ class Linear(AbstractModule):
         return plain_linear(self.weight, self.bias)
 
 
-def checked_basis(caller: str, in_rep: Any, out_rep: Any) -> HomBasis:
+def checked_basis(caller: str, in_rep: Any, out_rep: Any, warn_unused: bool = True) -> HomBasis:
     """The Hom space of a layer, refused if empty, with a warning about ignored irreps.
 
     Raises:
@@ -158,7 +161,7 @@ def checked_basis(caller: str, in_rep: Any, out_rep: Any) -> HomBasis:
             f"{', '.join(basis.unused_in)}) and out_type {out_rep!r} (irreps "
             f"{', '.join(basis.unreached_out)}) share no irrep"
         )
-    if basis.unused_in:
+    if basis.unused_in and warn_unused:
         _warn_unused(caller, in_rep, out_rep, basis.unused_in)
     return basis
 
@@ -168,7 +171,7 @@ def _warn_unused(caller: str, in_rep: Any, out_rep: Any, unused: tuple[str, ...]
     """Warns once per pair of types."""
     warnings.warn(
         f"{caller}: irreps {', '.join(unused)} of in_type {in_rep!r} reach no output, because "
-        f"out_type {out_rep!r} lacks them",
+        f"out_type {out_rep!r} lacks them (warn_unused=False silences this)",
         UnusedIrrepsWarning,
         stacklevel=5,
     )

@@ -244,7 +244,8 @@ def representation_of(type_: Any, caller: str, argument: str) -> Representation:
     try:
         return as_representation(type_, argument)
     except TypeError as error:
-        raise TypeError(f"{caller}: {error}") from None
+        hint = "; signature.field_type(D) is a type" if isinstance(type_, Signature) else ""
+        raise TypeError(f"{caller}: {error}{hint}") from None
 
 
 def on_channels(function: Callable[[Array], Array], x: Array, type_: Any) -> Array:

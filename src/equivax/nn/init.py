@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..hom import standard_normal
 from ..kernels import TypeBasis
 
 Coefficients = dict[str, Float[Array, "out in dim"]]
@@ -41,18 +42,9 @@ def generalized_he(basis: TypeBasis, key: PRNGKeyArray, gain: float = 1.0) -> Co
     """
     dtype = jnp.result_type(float)
     shapes = basis.shapes
-    keys = {name: jax.random.fold_in(key, zlib.crc32(name.encode())) for name in shapes}
-    drawn = _normal(keys, tuple(shapes.items()), jnp.dtype(dtype))
+    drawn = standard_normal(key, shapes, jnp.dtype(dtype))
     fans = basis.fan()
     return {n: drawn[n] * jnp.asarray(gain / np.sqrt(fans[n]), dtype) for n in shapes}
-
-
-def _normal(keys: Any, shapes: tuple, dtype: Any) -> Coefficients:
-    """One program for all pairs."""
-    return {name: jax.random.normal(keys[name], shape, dtype) for name, shape in shapes}
-
-
-_normal = jax.jit(_normal, static_argnums=(1, 2))
 
 
 def delta_orthonormal(basis: TypeBasis, key: PRNGKeyArray) -> Coefficients:

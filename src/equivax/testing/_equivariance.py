@@ -19,17 +19,22 @@ from jaxtyping import PRNGKeyArray
 
 from ..groups import GroupElement
 from ..nn import AbstractModule
+from ..nn._module import channel_axis
 from ..representations import Representation, as_representation
+from ._action import act, default_elements, embedding_of
 
 #: Relative error allowed per dtype, for one layer: rounding of the longest sums in it.
 RELATIVE_TOLERANCE = {"float64": 1e-12, "float32": 1e-5, "bfloat16": 5e-2, "float16": 5e-3}
+
+SIDE = 33
+"""Default length of spatial axes: odd through five halvings, so strided layers can be exact."""
 
 
 class EquivarianceError(NamedTuple):
     """One row of the table: how far ``f(rho_in(g) x)`` is from ``rho_out(g) f(x)``.
 
     Attributes:
-        element: The group element ``g``.
+        element: The group element ``g``, of the group of the output.
         absolute: Largest absolute difference over the batch.
         relative: The same divided by the largest entry of the output.
     """
@@ -66,25 +71,34 @@ def equivariance_error(
     dtype: Any = None,
     randomize: bool = True,
     call_options: dict[str, Any] | None = None,
+    spatial: Sequence[int] | None = None,
+    state: eqx.nn.State | None = None,
 ) -> list[EquivarianceError]:
     """Measures ``|f(rho_in(g) x) - rho_out(g) f(x)|`` on normally distributed ``x``.
 
+    Fields on a line or plane are moved with their points, by the elements that map the grid to
+    itself. Behind a `Restriction`, also in a `Sequential`, ``g`` runs over the subgroup.
+
     Args:
-        function: An equivariant layer, or any function of a batch ``(batch, n_in)``.
+        function: An equivariant layer, or any function of a batch ``(batch, n_in, *spatial)``.
         in_type: Type of the input; that of the layer if None.
         out_type: Type of the output; that of the layer if None.
         key: A JAX key for inputs and parameters.
-        elements: Group elements; default ``group.testing_elements``.
+        elements: Elements of the group of ``out_type``; default its ``testing_elements``, of which
+            fields on a line or plane keep those that map the grid to itself.
         batch: Number of inputs.
         dtype: Of the inputs; JAX's default float if None.
         randomize: Whether to draw a layer's parameters at random first.
         call_options: Further keyword arguments of the call, such as ``key=`` for dropout.
+        spatial: Shape of the grid of the input, 33 cells along every axis if None.
+        state: For a function ``(x, state) -> (y, state)``: the state of every call.
 
     Returns:
         One row per element. Nothing is printed.
 
     Raises:
-        ValueError: If types are missing, their groups differ, or nothing would be measured.
+        ValueError: If types are missing, their groups differ and no layer says how, an element does
+            not map the grid to itself, or nothing would be measured.
     """
     in_type = getattr(function, "in_type", None) if in_type is None else in_type
     out_type = getattr(function, "out_type", None) if out_type is None else out_type
@@ -94,33 +108,46 @@ def equivariance_error(
         )
     source = as_representation(in_type, "in_type")
     target = as_representation(out_type, "out_type")
-    if source.group is not target.group:
+    embedding = embedding_of(function)
+    if source.group is not embedding(target.group.identity).group:
         raise ValueError(
             f"equivariance_error: in_type is acted on by {source.group.name}, out_type by "
-            f"{target.group.name}"
+            f"{target.group.name}; only a Restriction, or a Sequential with one, may do that"
         )
-    elements = source.group.testing_elements if elements is None else elements
+    elements = default_elements(in_type, out_type, embedding) if elements is None else elements
     if len(elements) == 0:
         raise ValueError("equivariance_error: elements: expected at least one, got none")
     if batch < 1:
         raise ValueError(f"equivariance_error: batch: expected a positive number, got {batch}")
+    dim = -1 - channel_axis(in_type)
+    shape = (SIDE,) * dim if spatial is None else tuple(spatial)
+    if len(shape) != dim:
+        raise ValueError(
+            f"equivariance_error: spatial: expected {dim} numbers for {in_type!r}, got {shape}"
+        )
     options = call_options or {}
     dtype = jnp.dtype(jnp.result_type(float) if dtype is None else dtype)
     input_key, parameter_key = jax.random.split(key)
     if randomize and isinstance(function, eqx.Module):
         function = randomize_parameters(function, parameter_key)
-    x = np.asarray(jax.random.normal(input_key, (batch, source.size), jnp.float32), np.float64)
-    x = _round_to(x, dtype)
-    inputs = np.stack([x, *(source.transform(x, g) for g in elements)])
+    drawn = jax.random.normal(input_key, (batch, source.size, *shape), jnp.float32)
+    x = _round_to(np.asarray(drawn, np.float64), dtype)
+
+    def output(v: np.ndarray) -> np.ndarray:
+        array = jnp.asarray(v, dtype)
+        if state is None:
+            return np.asarray(function(array, **options), np.float64)
+        # Equinox refuses a state that was updated before; a copy is a new one.
+        y, _ = function(array, jax.tree.map(lambda leaf: leaf, state), **options)
+        return np.asarray(y, np.float64)
+
     with jax.default_matmul_precision("highest"):
-        outputs = np.stack(
-            [np.asarray(function(jnp.asarray(v, dtype), **options), np.float64) for v in inputs]
-        )
-    y = outputs[0]
-    scale = max(float(np.abs(outputs).max()), np.finfo(np.float64).tiny)
+        y = output(x)
+        moved = [output(act(in_type, x, embedding(g))) for g in elements]
+    scale = max(*(float(np.abs(v).max()) for v in (y, *moved)), np.finfo(np.float64).tiny)
     rows = []
-    for g, moved in zip(elements, outputs[1:], strict=True):
-        absolute = float(np.abs(moved - target.transform(y, g)).max())
+    for g, left in zip(elements, moved, strict=True):
+        absolute = float(np.abs(left - act(out_type, y, g)).max())
         rows.append(EquivarianceError(g, absolute, absolute / scale))
     return rows
 

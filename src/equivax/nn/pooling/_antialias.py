@@ -28,9 +28,7 @@ class PointwiseMaxPoolAntialiased(AbstractModule):
 
     The blur has side ``2 round(4 sigma) + 1``, weights ``exp(-|q|^2 / (2 sigma^2))`` of sum 1, and
     half its side of padding: zeros, which darken the border, or the outermost cells. The padding
-    of the user goes to the maximum alone. Law: as `PointwiseMaxPool`.
-
-    Shapes: ``(..., C, *L) -> (..., C, *n)``, ``n = floor((L + 2p - k) / s) + 1``.
+    of the user goes to the maximum alone. Law and shapes: as `PointwiseMaxPool`.
     """
 
     in_type: Any = eqx.field(static=True)
@@ -56,9 +54,9 @@ class PointwiseMaxPoolAntialiased(AbstractModule):
 
         Args:
             in_type: A `FieldType` whose fields are permutation representations.
-            kernel_size: Taps of the maximum; an integer, or one per axis, like the next two.
-            stride: Cells from an output to the next; ``kernel_size`` if None.
-            padding: Cells added on both sides, at most half the kernel; the maximum ignores them.
+            kernel_size: Taps of the maximum; as in `PointwiseMaxPool`, like the next two.
+            stride: Cells from an output to the next.
+            padding: Cells added on both sides; the maximum ignores them.
             dilation: 1; there for the peers' order of arguments.
             ceil_mode: Whether a last window may reach over the end.
             sigma: Standard deviation of the blur, in cells.

@@ -20,11 +20,10 @@ class PointwiseAvgPool(AbstractModule):
     """``y(p) = mean_q x(s p + q - padding)`` over a window, zeros of the padding counted.
 
     The divisor is the number of positions of the window inside the padded array, so a window that
-    ``ceil_mode`` clips divides by fewer. Law: linear, hence for any field; commutes with the
-    elements that map the grid to itself if and only if ``(L + 2p - k) mod s == 0`` on every axis
-    (else see ``grid_check``).
+    ``ceil_mode`` clips divides by fewer. Law: linear, hence for any field; else as
+    `PointwiseMaxPool` with a dilation of 1.
 
-    Shapes: ``(..., C, *L) -> (..., C, *n)``, ``n = floor((L + 2p - k) / s) + 1``.
+    Shapes: as `PointwiseMaxPool`.
     """
 
     in_type: Any = eqx.field(static=True)
@@ -45,12 +44,11 @@ class PointwiseAvgPool(AbstractModule):
 
         Args:
             in_type: Any `FieldType`.
-            kernel_size: Taps of the window; an integer, or one per axis, like the next two.
-            stride: Cells from a window to the next; ``kernel_size`` if None.
-            padding: Zeros added on both sides, at most half the kernel.
+            kernel_size: As in `PointwiseMaxPool`, like the rest.
+            stride: Cells from a window to the next.
+            padding: Zeros added on both sides.
             ceil_mode: Whether a last window may reach over the end.
-            grid_check: What to do on a grid where it cannot be exact: "raise", "warn" or "off";
-                None: the first on tensor images, the second on other fields.
+            grid_check: On a grid where it cannot be exact.
 
         Raises:
             ValueError: If a number does not fit.

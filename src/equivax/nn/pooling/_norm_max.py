@@ -34,7 +34,7 @@ class NormMaxPool(AbstractModule):
 
     Law: as `PointwiseMaxPool`, for any orthogonal fields (Weiler and Cesa 2019).
 
-    Shapes: ``(..., C, *L) -> (..., C, *n)``, ``n = floor((L + 2p - d(k-1) - 1) / s) + 1``.
+    Shapes: as `PointwiseMaxPool`.
     """
 
     in_type: Any = eqx.field(static=True)
@@ -62,9 +62,9 @@ class NormMaxPool(AbstractModule):
 
         Args:
             in_type: Any `FieldType`.
-            kernel_size: Taps of the window; an integer, or one per axis, like the next three.
-            stride: Cells from a window to the next; ``kernel_size`` if None.
-            padding: Cells added on both sides, at most half the kernel; never chosen.
+            kernel_size: As in `PointwiseMaxPool`, like the next five.
+            stride: Cells from a window to the next.
+            padding: Cells added on both sides; never chosen.
             dilation: Cells from a tap to the next.
             ceil_mode: Whether a last window may reach over the end.
             by: ``"norm"``, by which a trivial field keeps its sign, or ``"value"``: the usual
@@ -72,8 +72,7 @@ class NormMaxPool(AbstractModule):
             ties: ``"mean"``, ``"first"`` or ``"softmax"``; None: the first of these on tensor
                 images, the second on other fields.
             beta: Of ``"softmax"``, positive.
-            grid_check: What to do on a grid where it cannot be exact: "raise", "warn" or "off";
-                None: the first on tensor images, the second on other fields.
+            grid_check: On a grid where it cannot be exact.
 
         Raises:
             ValueError: If a number does not fit, a mode is unknown, or ``by="value"`` meets a field
@@ -115,7 +114,7 @@ class NormMaxPool(AbstractModule):
         plan = field_blocks(whole_fields(rep))
         index = field_index(rep) if len(self.in_type) < rep.size else None
         ties = self.ties or ("mean" if image else "first")
-        slide = slide_longest
+        slide: Any = slide_longest
         if ties != "first":
             slide = functools.partial(slide_tied, slide_max, self._sharpness(ties))
         axis = -1 - self.in_type.space.dim
@@ -139,7 +138,7 @@ class NormMaxPool(AbstractModule):
         return plain_layer(longest_field, *functions, *plan, index, axis, _plain(w))
 
 
-def _plain(windows: Windows) -> tuple:
+def _plain(windows: Windows) -> tuple[Any, Any, Any, Any, Any]:
     w = windows
     return w.kernel_size, w.stride, w.pairs, w.dilation, w.ceil_mode
 
