@@ -170,7 +170,7 @@ RECIPES = {
         depth=6,
     ),
     "ResNet": FieldRecipe(
-        covers=models.ResNet,
+        covers=models.FieldResNet,
         build=_resnet,
         parameters=lambda module: _sizes(module.features, module.readout),
         on=(("SO2", "trivial"),),
@@ -182,7 +182,7 @@ RECIPES = {
         depth=12,
     ),
     "UNet": FieldRecipe(
-        covers=models.UNet,
+        covers=models.FieldUNet,
         build=_unet,
         parameters=lambda module: _sizes(module.down, module.ups, module.merges, module.head),
         on=(("C4", "regular"),),

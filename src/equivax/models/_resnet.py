@@ -122,7 +122,7 @@ def _block(body, shortcut, after, x):
     return after(body(x) + (x if shortcut is None else shortcut(x)))
 
 
-class ResNet(AbstractContainer):
+class FieldResNet(AbstractContainer):
     """A steerable residual network for images; ResNet-18 by default.
 
     A stem (convolution with stride, norm, nonlinearity, blurred pool), stages of `BasicBlock` of

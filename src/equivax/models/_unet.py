@@ -26,7 +26,7 @@ from ._choices import checked_counts, checked_odd, checked_plane, checked_unit
 from ._residual import Activation, batch_norm, default_activation
 
 
-class UNet(AbstractContainer):
+class FieldUNet(AbstractContainer):
     """A steerable U-Net: from fields to fields on the same grid, such as masks, flows or forces.
 
     On every level two convolutions with norm and nonlinearity. Downwards the grid is blurred and
