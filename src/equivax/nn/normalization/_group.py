@@ -18,7 +18,15 @@ from .._module import AbstractModule, channel_axis, representation_of
 from .._plain import detached, plain_function, plain_layer
 from ._checks import checked_eps
 from ._fibres import FibrePlan, by_kind, constants, fibre_plan, kind_names
-from ._whitening import eigen, inverse_root, slope, whitened
+from ._whitening import (
+    applied,
+    damped,
+    damped_root,
+    eigen,
+    inverse_root,
+    slope,
+    whitened,
+)
 
 WHITENS = ("full", "isotypic", "rms")
 BIASES = ("auto", "mean", "scalar")
@@ -130,7 +138,9 @@ class GroupNorm(AbstractModule):
     def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
         plan = fibre_plan(representation_of(self.in_type, "GroupNorm", "in_type"))
         root = functools.partial(inverse_root, eigen, slope)
-        function = functools.partial(whitened, root, self.groups, self.eps)
+        value = functools.partial(damped_root, damped)
+        functions = root, value, damped, applied
+        function = functools.partial(whitened, *functions, self.groups, self.eps)
         axis = channel_axis(self.in_type)
         return by_kind(function, self._kinds(plan), plan.gather, plan.scatter, axis, x)
 
@@ -138,7 +148,9 @@ class GroupNorm(AbstractModule):
         """A plain function."""
         plan = fibre_plan(representation_of(self.in_type, "GroupNorm", "in_type"))
         root = plain_function(inverse_root, detached(eigen), detached(slope))
-        function = plain_function(whitened, root, self.groups, self.eps)
+        value = plain_function(damped_root, detached(damped))
+        functions = root, value, detached(damped), detached(applied)
+        function = plain_function(whitened, *functions, self.groups, self.eps)
         axis = channel_axis(self.in_type)
         return plain_layer(by_kind, function, *constants(plan, self._kinds(plan)), axis)
 
