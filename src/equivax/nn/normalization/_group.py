@@ -46,7 +46,8 @@ class GroupNorm(AbstractModule):
     orthonormal: a metric of an image is passed on, not used.
 
     Law: ``f(rho(g) x) = rho(g) f(x)``, and the same when the points move: the symmetric root turns
-    with S. Gradients are finite everywhere, also second ones.
+    with S. Gradients are finite everywhere, also second ones. Directions in which x varies
+    by nothing but rounding (of its size, or of ``sqrt(u eps)``: 1e-6 in float32) are damped.
 
     Shapes: ``(..., C, *spatial)``, unchanged. Statistics are taken in at least float32.
 
@@ -83,7 +84,7 @@ class GroupNorm(AbstractModule):
         Args:
             in_type: Any type; for tensor images ``signature.field_type(D)``.
             groups: Must divide the number of fields of every kind.
-            eps: Added to the covariance, positive.
+            eps: Added to the covariance, positive; far below the variances of the data.
             whiten: ``"full"``, ``"isotypic"`` or ``"rms"``.
             bias: ``"auto"`` (or True): added to trivial fields, times the mean for the others;
                 ``"mean"``: the latter for all; ``"scalar"``: trivial fields only; False: none.

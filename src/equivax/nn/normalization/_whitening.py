@@ -102,9 +102,9 @@ def damped_root(damped, covariance, eps, floor):
     off = S[..., 0, 1]
     radius = jnp.hypot(half, off)
     pair = damped(jnp.stack([mean + radius, mean - radius], axis=-1), eps, floor)
-    level, slope = 0.5 * (pair[..., 0] + pair[..., 1]), 0.5 * (pair[..., 0] - pair[..., 1])
-    slope = slope / jnp.maximum(radius, jnp.finfo(S.dtype).tiny)
-    half, off = slope * half, slope * off
+    level, tilt = 0.5 * (pair[..., 0] + pair[..., 1]), 0.5 * (pair[..., 0] - pair[..., 1])
+    tilt = tilt / jnp.maximum(radius, jnp.finfo(S.dtype).tiny)
+    half, off = tilt * half, tilt * off
     rows = [[level + half, off], [off, level - half]]
     return jnp.stack([jnp.stack(row, axis=-1) for row in rows], axis=-2)
 
@@ -155,11 +155,13 @@ def whitened(
     x = x - centre
     level = jnp.sum(centre * centre, axis=3, keepdims=True)
     u = jnp.finfo(x.dtype).eps
+    # Floors: rounding of S, whose trace is total, of S + eps, and of x: mean |x|^2 = total + level.
     if n == 1 or projector is None:
         variance = jnp.mean(x * x, axis=(2, 3, 4), keepdims=True)
-        floor = u * (16.0 * n * variance + eps) + (64.0 * u) ** 2 * (n * variance + level)
-        factor = 1.0 / jnp.sqrt(variance + eps)
-        y = applied(jnp.multiply, damped(variance, eps, floor), factor, x)
+        total = n * variance
+        floor = u * (16.0 * total + eps) + (64.0 * u) ** 2 * (total + level)
+        factors = damped(variance, eps, floor), 1.0 / jnp.sqrt(variance + eps)
+        y = applied(jnp.multiply, *factors, x)
     else:
         # One small product per field, averaged afterwards: no activation is moved.
         lead = ((0, 1, 2), (0, 1, 2))
