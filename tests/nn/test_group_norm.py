@@ -144,6 +144,33 @@ def test_first_and_second_gradients_are_finite(D, k):
 
 
 @pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize(
+    "D, k, whiten",
+    [(2, 0, "full"), (2, 1, "full"), (3, 1, "full"), (2, 1, "isotypic"), (2, 1, "rms")],
+)
+def test_rounding_is_not_magnified(D, k, whiten):
+    size, sides = D**k, (4,) * D
+    u, rng = np.finfo(float).eps, np.random.default_rng(0)
+    norm = nn.GroupNorm(Signature((((k, 0), 4),)).field_type(D), 2, whiten=whiten)
+    axis = rng.normal(size=(size, 1))
+    axis /= np.linalg.norm(axis)
+    # Constant, large, and on a line, of which only one direction is alive.
+    lengths = np.array([[1.0] * 4, [1e3] * 4, [1.0, -2.0, 3.0, 0.5]])
+    x = lengths[..., None, None] * np.broadcast_to(axis, (size, 4**D))
+    noise = u * rng.integers(-4, 5, x.shape)
+    groups = x.reshape(3, 2, 2, *x.shape[2:])
+    centred = groups - groups.mean(axis=(2, 4), keepdims=True)
+    square = (centred**2).sum(axis=3, keepdims=True).mean(axis=(2, 4), keepdims=True)
+    expected = centred / np.sqrt(square / (1 if whiten == "full" else size) + norm.eps)
+    # Last what was to be zero: the eps, with no size of x to go by.
+    data = np.concatenate([x * (1 + noise), noise[:1]]).reshape(4, -1, *sides)
+    expected = np.concatenate([expected.reshape(x.shape), 0 * x[:1]])
+    y = jax.jit(lambda f, x: f(x), compiler_options=UNOPTIMISED)(norm, data)
+    error = np.abs(y.reshape(expected.shape) - expected).max(axis=(1, 2, 3))
+    assert (error < 50 * u * np.array([1, 1e3, 1, 1])).all()
+
+
+@pytest.mark.usefixtures("x64")
 def test_the_modes_do_what_they_say():
     signature = Signature((((0, 0), 2), ((1, 0), 2), ((2, 0), 4)))
     type_ = signature.field_type(2)

@@ -18,7 +18,15 @@ from .._module import AbstractModule, channel_axis, representation_of
 from .._plain import detached, plain_function, plain_layer
 from ._checks import checked_eps
 from ._fibres import FibrePlan, by_kind, constants, fibre_plan, kind_names
-from ._whitening import eigen, inverse_root, slope, whitened
+from ._whitening import (
+    applied,
+    damped,
+    damped_root,
+    eigen,
+    inverse_root,
+    slope,
+    whitened,
+)
 
 WHITENS = ("full", "isotypic", "rms")
 BIASES = ("auto", "mean", "scalar")
@@ -38,7 +46,8 @@ class GroupNorm(AbstractModule):
     orthonormal: a metric of an image is passed on, not used.
 
     Law: ``f(rho(g) x) = rho(g) f(x)``, and the same when the points move: the symmetric root turns
-    with S. Gradients are finite everywhere, also second ones.
+    with S. Gradients are finite everywhere, also second ones. Directions in which x varies
+    by nothing but rounding (of its size, or of ``sqrt(u eps)``: 1e-6 in float32) are damped.
 
     Shapes: ``(..., C, *spatial)``, unchanged. Statistics are taken in at least float32.
 
@@ -75,7 +84,7 @@ class GroupNorm(AbstractModule):
         Args:
             in_type: Any type; for tensor images ``signature.field_type(D)``.
             groups: Must divide the number of fields of every kind.
-            eps: Added to the covariance, positive.
+            eps: Added to the covariance, positive; far below the variances of the data.
             whiten: ``"full"``, ``"isotypic"`` or ``"rms"``.
             bias: ``"auto"`` (or True): added to trivial fields, times the mean for the others;
                 ``"mean"``: the latter for all; ``"scalar"``: trivial fields only; False: none.
@@ -130,7 +139,9 @@ class GroupNorm(AbstractModule):
     def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
         plan = fibre_plan(representation_of(self.in_type, "GroupNorm", "in_type"))
         root = functools.partial(inverse_root, eigen, slope)
-        function = functools.partial(whitened, root, self.groups, self.eps)
+        value = functools.partial(damped_root, damped)
+        functions = root, value, damped, applied
+        function = functools.partial(whitened, *functions, self.groups, self.eps)
         axis = channel_axis(self.in_type)
         return by_kind(function, self._kinds(plan), plan.gather, plan.scatter, axis, x)
 
@@ -138,7 +149,9 @@ class GroupNorm(AbstractModule):
         """A plain function."""
         plan = fibre_plan(representation_of(self.in_type, "GroupNorm", "in_type"))
         root = plain_function(inverse_root, detached(eigen), detached(slope))
-        function = plain_function(whitened, root, self.groups, self.eps)
+        value = plain_function(damped_root, detached(damped))
+        functions = root, value, detached(damped), detached(applied)
+        function = plain_function(whitened, *functions, self.groups, self.eps)
         axis = channel_axis(self.in_type)
         return plain_layer(by_kind, function, *constants(plan, self._kinds(plan)), axis)
 
