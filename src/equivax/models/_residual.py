@@ -11,7 +11,6 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
 from ..fields import FieldType
@@ -28,10 +27,10 @@ from ..nn import (
     Sequential,
 )
 from ..nn._container import split_keys, step
-from ..nn._folding import exported_chain
 from ..nn._plain import plain_layer
 from ..representations import Representation
 from ..spaces import no_base_space
+from ._classifier import AbstractClassifier
 
 Activation = Callable[[FieldType], AbstractModule]
 
@@ -158,7 +157,7 @@ def _residual(before, body, shortcut, x):
     return body(active) + (x if shortcut is None else shortcut(active))
 
 
-class WideResNet(AbstractContainer):
+class WideResNet(AbstractClassifier):
     """A steerable wide residual network for images, ``depth = 6 n + 4`` (e.g. WRN-16-8).
 
     A first convolution, three stages of ``n`` residual blocks (the last two halve the grid), norm,
@@ -250,30 +249,3 @@ class WideResNet(AbstractContainer):
         self.readout = eqx.nn.Linear(len(fields), classes, key=next(keys))
         self.in_type = in_type
         self.out_type = FieldType(no_base_space(space.group), classes * space.trivial)
-
-    def is_stateful(self) -> bool:
-        """The batch norms are."""
-        return True
-
-    def _forward(
-        self, x: Array, state: eqx.nn.State | None, key: PRNGKeyArray | None
-    ) -> tuple[Array, eqx.nn.State | None]:
-        y, state = step(self.features, (x,), state, key)
-        y = y.mean(axis=tuple(range(-self.in_type.space.dim, 0)))
-        weight = self.readout.weight.astype(y.dtype)
-        bias = self.readout.bias
-        return jnp.matmul(y, weight.T) + bias.astype(y.dtype), state  # pyright: ignore
-
-    def evaluate_output_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
-        """Shape of the logits for a shape of images."""
-        self.features.evaluate_output_shape(shape)
-        return (*shape[: len(shape) - 1 - self.in_type.space.dim], self.out_type.size)
-
-    def export(self, state: eqx.nn.State | None = None) -> eqx.nn.Sequential:
-        """`equinox.nn.Sequential` of plain layers at inference; it takes one example."""
-        layers = exported_chain(self.features.layers, state)
-        return eqx.nn.Sequential([*layers, plain_layer(_mean_over_grid), self.readout])
-
-
-def _mean_over_grid(x):
-    return x.mean(axis=tuple(range(1, x.ndim)))

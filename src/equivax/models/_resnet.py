@@ -7,17 +7,16 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
 from ..fields import FieldType
 from ..nn import AbstractContainer, AbstractModule, Conv, PointwiseAvgPoolAntialiased, Sequential
 from ..nn._container import split_keys, step
-from ..nn._folding import exported_chain
 from ..nn._plain import plain_layer
 from ..representations import Representation
 from ..spaces import no_base_space
 from ._choices import checked_counts, checked_plane, checked_unit
+from ._classifier import AbstractClassifier
 from ._residual import Activation, batch_norm, default_activation, invariant_map
 
 
@@ -122,7 +121,7 @@ def _block(body, shortcut, after, x):
     return after(body(x) + (x if shortcut is None else shortcut(x)))
 
 
-class FieldResNet(AbstractContainer):
+class FieldResNet(AbstractClassifier):
     """A steerable residual network for images; ResNet-18 by default.
 
     A stem (convolution with stride, norm, nonlinearity, blurred pool), stages of `BasicBlock` of
@@ -214,30 +213,3 @@ class FieldResNet(AbstractContainer):
         self.readout = eqx.nn.Linear(len(fields), classes, key=next(keys))
         self.in_type = in_type
         self.out_type = FieldType(no_base_space(space.group), classes * space.trivial)
-
-    def is_stateful(self) -> bool:
-        """The batch norms are."""
-        return True
-
-    def _forward(
-        self, x: Array, state: eqx.nn.State | None, key: PRNGKeyArray | None
-    ) -> tuple[Array, eqx.nn.State | None]:
-        y, state = step(self.features, (x,), state, key)
-        y = y.mean(axis=(-2, -1))
-        weight = self.readout.weight.astype(y.dtype)
-        bias = self.readout.bias
-        return jnp.matmul(y, weight.T) + bias.astype(y.dtype), state  # pyright: ignore
-
-    def evaluate_output_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
-        """Shape of the logits for a shape of images."""
-        self.features.evaluate_output_shape(shape)
-        return (*shape[: len(shape) - 3], self.out_type.size)
-
-    def export(self, state: eqx.nn.State | None = None) -> eqx.nn.Sequential:
-        """`equinox.nn.Sequential` of plain layers at inference; it takes one example."""
-        layers = exported_chain(self.features.layers, state)
-        return eqx.nn.Sequential([*layers, plain_layer(_mean), self.readout])
-
-
-def _mean(x):
-    return x.mean(axis=(1, 2))

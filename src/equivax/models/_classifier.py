@@ -1,0 +1,50 @@
+"""What networks that classify images share: features, their mean over the grid, a readout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, PRNGKeyArray
+
+from ..fields import FieldType
+from ..nn import AbstractContainer, Sequential
+from ..nn._container import step
+from ..nn._folding import exported_chain
+from ..nn._plain import plain_layer
+
+
+class AbstractClassifier(AbstractContainer):
+    """Invariant features, their mean over the grid, and a linear map to the logits."""
+
+    features: eqx.AbstractVar[Sequential]
+    readout: eqx.AbstractVar[eqx.nn.Linear]
+    in_type: eqx.AbstractVar[FieldType]
+    out_type: eqx.AbstractVar[FieldType]
+
+    def is_stateful(self) -> bool:
+        """The batch norms are."""
+        return True
+
+    def _forward(
+        self, x: Array, state: eqx.nn.State | None, key: PRNGKeyArray | None
+    ) -> tuple[Array, eqx.nn.State | None]:
+        y, state = step(self.features, (x,), state, key)
+        y = y.mean(axis=tuple(range(-self.in_type.space.dim, 0)))
+        weight, bias = self.readout.weight, self.readout.bias
+        return jnp.matmul(y, weight.T.astype(y.dtype)) + bias.astype(y.dtype), state  # pyright: ignore
+
+    def evaluate_output_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """Shape of the logits for a shape of images."""
+        self.features.evaluate_output_shape(shape)
+        return (*shape[: len(shape) - 1 - self.in_type.space.dim], self.out_type.size)
+
+    def export(self, state: eqx.nn.State | None = None) -> eqx.nn.Sequential:
+        """`equinox.nn.Sequential` of plain layers at inference; it takes one example."""
+        layers = exported_chain(self.features.layers, state)
+        return eqx.nn.Sequential([*layers, plain_layer(_mean_over_grid), self.readout])
+
+
+def _mean_over_grid(x):
+    return x.mean(axis=tuple(range(1, x.ndim)))
