@@ -266,7 +266,8 @@ class ConvContract(AbstractModule):
         ):
             size = self.space.dim ** len(type_[0])
             values = self.bias.get(name, jnp.zeros((channels,), dtype))
-            parts.append(jnp.repeat(values, size, total_repeat_length=channels * size))
+            # jnp.repeat is a gather, which compiles slowly, as does its gradient.
+            parts.append(jnp.broadcast_to(values[:, None], (channels, size)).reshape(-1))
             plain = type_ == SCALAR and self.bias_mode != "mean"
             added.append(np.full(channels * size, plain or name not in self.bias))
         return jnp.concatenate(parts), np.concatenate(added)
