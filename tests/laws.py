@@ -56,7 +56,16 @@ def relative(a: Any, b: Any) -> float:
 
 
 def cast(tree: Any, dtype: Any) -> Any:
-    return jax.tree.map(lambda a: a.astype(dtype) if eqx.is_inexact_array(a) else a, tree)
+    """The tree in another dtype; by NumPy, since JAX would compile once per shape."""
+
+    def converted(leaf: Any) -> Any:
+        if not eqx.is_inexact_array(leaf):
+            return leaf
+        if isinstance(leaf, jax.core.Tracer):
+            return leaf.astype(dtype)
+        return jnp.asarray(np.asarray(leaf).astype(dtype))
+
+    return jax.tree.map(converted, tree)
 
 
 # ---- training ----------------------------------------------------------------------------------
