@@ -1,7 +1,6 @@
 """The laws of every layer on feature fields, over the table of field cases."""
 
 import dataclasses
-import functools
 import io
 import re
 import warnings
@@ -29,9 +28,7 @@ from field_orbits import (
 )
 from laws import (
     EXACT,
-    OPTIMISED,
     SAME,
-    UNOPTIMISED,
     assert_free_of_equivax,
     cast,
     drawn,
@@ -49,11 +46,6 @@ by_type = pytest.mark.parametrize("space, type_", TYPES)
 
 def bound(case, dtype):
     return EXACT[dtype] * case.recipe.depth
-
-
-def options_for_gradients(case):
-    """How to compile gradients: of networks as users do."""
-    return OPTIMISED if case.recipe.depth > 10 else UNOPTIMISED
 
 
 def trainable(module):
@@ -307,9 +299,7 @@ def test_layers_commute_in_float32_before_and_after_training(name, key, precisio
         y, state = call(eqx.combine(p, static), state, x, layer.options)
         return ((y - target) ** 2).mean(), state
 
-    for after, state in trained(
-        loss, parameters, layer.state, compiler_options=options_for_gradients(case)
-    ):
+    for after, state in trained(loss, parameters, layer.state):
         checked(eqx.combine(after, static), state)
 
 
@@ -321,7 +311,7 @@ def test_gradients_are_finite_and_half_precision_runs(name, key):
     case = CASES[name]
     layer = made(case, key)
 
-    @functools.partial(eqx.filter_jit, compiler_options=options_for_gradients(case))
+    @jitted
     def run(module, state, inputs):
         def at(v):
             def loss(pair):

@@ -48,6 +48,10 @@ def called(case: Case, module: Any, x: Any, state: Any) -> tuple[jax.Array, Any]
     return output_of(case, y), state
 
 
+#: Where the call without jit is not the question: there every operation is compiled by itself.
+compiled_call = eqx.filter_jit(called)
+
+
 def prepared(case: Case, key: jax.Array, **axes: Any) -> tuple[Any, Any]:
     """The module with parameters and running statistics from normal distributions."""
     module, state = eqx.filter_eval_shape(functools.partial(case.build_with_state, **axes), key)
@@ -313,7 +317,7 @@ def test_gradients_flow_through_the_statistics_of_the_batch(name, key):
     case = STATEFUL[name]
     module, state = prepared(case, key)
     x, direction = (normal(5, module.in_type.size, seed=seed) for seed in (1, 2))
-    weights = normal(*called(case, module, x, state)[0].shape, seed=3)
+    weights = normal(*compiled_call(case, module, x, state)[0].shape, seed=3)
 
     @jax.jit
     def loss(x):
@@ -341,7 +345,7 @@ def test_state_and_parameters_survive_a_file(name, key):
     for one, other in zip(*map(jax.tree.leaves, ((module, state), saved)), strict=True):
         assert np.array_equal(one, other)
     x = normal(4, module.in_type.size)
-    found, expected = (called(case, m, x, s)[0] for m, s in ((module, state), saved))
+    found, expected = (compiled_call(case, m, x, s)[0] for m, s in ((module, state), saved))
     assert np.array_equal(found, expected)
 
 
@@ -357,7 +361,7 @@ def test_export_is_the_function_at_inference_without_equivax(name, key):
     with pytest.raises(ValueError, match=r"export: state: .* has running statistics"):
         evx.export(module)
     x = normal(4, module.in_type.size)
-    expected, _ = called(case, eqx.nn.inference_mode(module), x, state)
+    expected, _ = compiled_call(case, eqx.nn.inference_mode(module), x, state)
     for plain in (module.export(state), evx.export({"layer": module}, state)["layer"]):
         assert_free_of_equivax(plain)
         error = relative(jax.jit(jax.vmap(plain))(x), expected)
@@ -369,8 +373,8 @@ def test_sixteen_bits_keep_statistics_in_float32(name, key):
     case = STATEFUL[name]
     module, state = prepared(case, key)
     x = normal(16, module.in_type.size)
-    exact, after = called(case, module, x, state)
-    y, coarse = called(case, cast(module, jnp.bfloat16), x.astype(jnp.bfloat16), state)
+    exact, after = compiled_call(case, module, x, state)
+    y, coarse = compiled_call(case, cast(module, jnp.bfloat16), x.astype(jnp.bfloat16), state)
     if case.recipe.summary is None:
         assert y.dtype == jnp.bfloat16
     # bfloat16 has 8 bits: 2^-8 = 0.4 % per rounding, some roundings per layer

@@ -23,10 +23,6 @@ class AbstractClassifier(AbstractContainer):
     in_type: eqx.AbstractVar[FieldType]
     out_type: eqx.AbstractVar[FieldType]
 
-    def is_stateful(self) -> bool:
-        """The batch norms are."""
-        return True
-
     def _forward(
         self, x: Array, state: eqx.nn.State | None, key: PRNGKeyArray | None
     ) -> tuple[Array, eqx.nn.State | None]:

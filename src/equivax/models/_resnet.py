@@ -213,3 +213,7 @@ class FieldResNet(AbstractClassifier):
         self.readout = eqx.nn.Linear(len(fields), classes, key=next(keys))
         self.in_type = in_type
         self.out_type = FieldType(no_base_space(space.group), classes * space.trivial)
+
+    def is_stateful(self) -> bool:
+        """The batch norms are."""
+        return True
