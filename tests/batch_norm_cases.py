@@ -10,6 +10,7 @@ import numpy as np
 
 from equivax import FieldType, Representation, groups, nn, spaces, testing
 from equivax.spaces import GSpace
+from laws import normal
 
 D4 = groups.dihedral(4)
 VECTOR = spaces.flip_rot_on_r2(4).vector
@@ -81,7 +82,7 @@ def trained(name: str, scene: str, **options: Any) -> tuple[Any, eqx.nn.State]:
     points = (3, 3, 3)[: SCENES[scene].dim]
     for seed in (5, 6):
         shape = (7, layer.in_type.size, *points)
-        _, state = called(layer, 2 * jax.random.normal(jax.random.key(seed), shape) + 1, state)
+        _, state = called(layer, 2 * normal(*shape, seed=seed) + 1, state)
     return layer, state
 
 

@@ -40,7 +40,7 @@ jax.config.update("jax_numpy_rank_promotion", "allow")
 # Linux gives a process 65,530 memory maps. Every compiled function takes some ten of them, and LLVM
 # brings the process down where there are none left.
 MAPS = Path("/proc/self/maps")
-MOST_MAPS = 25_000
+MOST_MAPS = 40_000
 TESTS_BETWEEN_COUNTS = 8
 COUNT = pytest.StashKey[int]()
 

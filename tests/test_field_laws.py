@@ -120,7 +120,8 @@ def test_layers_commute_and_take_any_batch_in_float64(name, key):
         error = equivariance_error(case, module, outputs, training=training)
         assert error <= bound(case, "float64")
         assert spread_of_states(states) <= bound(case, "float64")
-    batched, vmapped, single, none = alike
+    batched, vmapped, single = alike
+    none = jax.eval_shape(lambda v: call(layer.quiet, state, v, options)[0], x[:0])
     allowed = SAME * case.recipe.depth
     shape = module.evaluate_output_shape(x[0, 0].shape)
     assert batched.shape == (2, 3, *shape)
@@ -183,7 +184,7 @@ def test_a_named_axis_is_a_batch_axis(name, key):
 # ---- shapes and types --------------------------------------------------------------------------
 
 
-@by_case
+@by_recipe
 def test_types_are_checked_and_passed_on(name, key):
     case = CASES[name]
     layer = made(case, key)
@@ -244,7 +245,7 @@ def flags(module):
     return any(isinstance(leaf, bool) for leaf in jax.tree.leaves(module))
 
 
-@by_case
+@by_recipe
 def test_equal_modules_share_a_trace(name, key):
     case = CASES[name]
     one, other = made(case, key), made(case, key, fresh=True)
@@ -336,7 +337,7 @@ def test_gradients_are_finite_and_half_precision_runs(name, key):
 # ---- storage -----------------------------------------------------------------------------------
 
 
-@by_case
+@by_recipe
 def test_layers_and_states_survive_a_file(name, key):
     case = CASES[name]
     layer = made(case, key)

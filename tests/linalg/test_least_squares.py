@@ -11,6 +11,7 @@ import equivax as evx
 from equivax import groups, linalg
 from golden_statistics import array, has
 from golden_vectors import CASES, facts, from_golden_matrices
+from laws import normal
 from random_types import mean_over_group
 
 #: The numbers were computed twice, in two ways, to 1e-11 or better.
@@ -45,7 +46,7 @@ def test_golden_fits(case):
 def test_it_equals_plain_least_squares_on_the_augmented_data(samples):
     """Row 1 of the peer's defects: solving freely and projecting is not the optimum."""
     rep = 2 * groups.dihedral(4).regular
-    x, y = jax.random.normal(jax.random.key(samples), (2, samples, rep.size))
+    x, y = normal(2, samples, rep.size, seed=samples)
     moved_x = np.concatenate([np.asarray(x) @ g.T for g in rep.matrices])
     moved_y = np.concatenate([np.asarray(y) @ g.T for g in rep.matrices])
     expected = np.linalg.lstsq(moved_x, moved_y, rcond=1e-12)[0].T
@@ -57,7 +58,7 @@ def test_one_sample_determines_a_map_out_of_one_regular_copy():
     rep = groups.icosahedral().regular
     basis = evx.hom_basis(rep, rep)
     truth = basis.synthesize(basis.init(jax.random.key(0)))
-    x = jax.random.normal(jax.random.key(1), (1, rep.size))
+    x = normal(1, rep.size, seed=1)
     fitted = linalg.lstsq(x, x @ truth.T, rep, rep)
     assert float(jnp.abs(fitted - truth).max()) < 1e-9
 
@@ -65,7 +66,7 @@ def test_one_sample_determines_a_map_out_of_one_regular_copy():
 @pytest.mark.parametrize("solver", ["svd", "normal"])
 def test_batches_compiled_and_mapped_calls_agree(solver):
     rep = groups.quaternion().regular
-    x, y = jax.random.normal(jax.random.key(2), (2, 3, 40, rep.size))
+    x, y = normal(2, 3, 40, rep.size, seed=2)
     batched = linalg.lstsq(x, y, rep, rep, solver=solver)
 
     def fit(x, y):
@@ -89,7 +90,7 @@ def test_float32_is_accurate_where_it_can_be(precision):
         rep = 4 * groups.octahedral().regular
         basis = evx.hom_basis(rep, rep)
         truth = basis.synthesize(basis.init(jax.random.key(0)))
-        x = jax.random.normal(jax.random.key(1), (500, rep.size))
+        x = normal(500, rep.size, seed=1)
         fitted = linalg.lstsq(x, x @ truth.T, rep, rep)
     # Conditioning of a few times float32 rounding.
     assert float(jnp.abs(fitted - truth).max()) < 2e-5

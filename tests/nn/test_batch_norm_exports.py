@@ -11,6 +11,7 @@ import pytest
 from batch_norm_cases import ANY, PLACES, SCENES, called, made, statistics, trained, typed
 from equivax import FieldType, groups, nn, spaces, testing
 from equivax.nn.normalization._pointwise_map import block_count
+from laws import normal
 
 KEY = jax.random.key(21)
 EXACT = 1e-11
@@ -24,7 +25,7 @@ EXACT = 1e-11
 def test_exports_are_the_layer_at_inference(name, scene):
     layer, state = trained(name, scene)
     n, dim = layer.in_type.size, SCENES[scene].dim
-    x = jax.random.normal(KEY, (3, n, *(2, 3, 4)[:dim]))
+    x = normal(3, n, *(2, 3, 4)[:dim])
     expected, _ = called(eqx.nn.inference_mode(layer), x, state)
     plain = layer.export(state)
     assert float(jnp.abs(jax.vmap(plain)(x) - expected).max()) < EXACT
@@ -66,7 +67,7 @@ def test_the_map_at_inference_folds_into_a_convolution_before_it():
             (matrix @ conv.bias[:, 0, 0] + shift)[:, None, None],
         ),
     )
-    x = jax.random.normal(KEY, (2, 6, 6))
+    x = normal(2, 6, 6)
     expected, _ = called(eqx.nn.inference_mode(layer), conv(x), state)
     assert float(jnp.abs(folded(x) - expected).max()) < EXACT
 
@@ -76,7 +77,7 @@ def test_equinox_finds_the_flag_and_a_file_keeps_everything(tmp_path):
     assert eqx.nn.inference_mode(layer).inference is True
     eqx.tree_serialise_leaves(tmp_path / "layer", (layer, state))
     layer2, state2 = eqx.tree_deserialise_leaves(tmp_path / "layer", made("gnorm", "plane"))
-    x = jax.random.normal(KEY, (2, layer.in_type.size, 3, 3))
+    x = normal(2, layer.in_type.size, 3, 3)
     one, other = (called(eqx.nn.inference_mode(m), x, s)[0] for m, s in
                   ((layer, state), (layer2, state2)))  # fmt: skip
     assert np.array_equal(one, other)
@@ -96,7 +97,7 @@ def _field_norm(scene):
 def test_field_norm_is_its_formula_at_every_point(scene):
     layer = _field_norm(scene)
     type_, dim = layer.in_type, SCENES[scene].dim
-    x = np.asarray(jax.random.normal(KEY, (2, 3, type_.size, *(2, 3, 4)[:dim])))
+    x = np.asarray(normal(2, 3, type_.size, *(2, 3, 4)[:dim]))
     y = layer(x)
     rows, expected, trivial = np.moveaxis(x, -1 - dim, -1), [], 0
     for i, field in enumerate(type_):
@@ -129,7 +130,7 @@ def test_field_norm_is_its_formula_at_every_point(scene):
 def test_field_norm_commutes():
     layer = _field_norm("plane")
     type_ = layer.in_type
-    x = type_(jax.random.normal(KEY, (2, type_.size, 4, 4)))
+    x = type_(normal(2, type_.size, 4, 4))
     for g in type_.group.elements:
         error = layer(x.transform(g)).array - layer(x).transform(g).array
         assert float(jnp.abs(error).max()) < EXACT
@@ -142,7 +143,7 @@ def test_field_norm_at_degenerate_inputs_and_in_sixteen_bits():
         gradient = jax.grad(lambda x: (layer(x) ** 2).sum())(x)
         assert np.isfinite(gradient).all()
         assert np.isfinite(layer(x)).all()
-    x = jax.random.normal(KEY, shape)
+    x = normal(*shape)
     y = layer(x.astype(jnp.bfloat16))
     assert y.dtype == jnp.bfloat16
     assert float(jnp.abs(y.astype(jnp.float32) - layer(x)).max()) < 0.1
@@ -153,7 +154,7 @@ def test_field_norm_warns_of_invariant_fields_which_become_the_bias():
     type_ = FieldType(space, [space.irrep(1), space.trivial])
     with pytest.warns(UserWarning, match=r"field 1 \(trivial\); nn.LayerNorm"):
         layer = nn.FieldNorm(type_)
-    y = layer(jax.random.normal(KEY, (2, 3, 4, 4)))
+    y = layer(normal(2, 3, 4, 4))
     assert float(jnp.abs(y[:, 2]).max()) == 0.0
     assert nn.FieldNorm(type_, affine=False).weight is None
 
@@ -165,7 +166,7 @@ def test_field_norm_warns_of_invariant_fields_which_become_the_bias():
 def test_row_10_training_divides_by_the_batch_and_differentiates_it(name):
     """There it divides by the running variance, which starts at 1, and detaches it."""
     layer, state = made(name, "plane")
-    x = 100 * jax.random.normal(KEY, (16, layer.in_type.size, 4, 4))
+    x = 100 * normal(16, layer.in_type.size, 4, 4)
     y, _ = called(layer, x, state)
     assert float(jnp.mean(y**2)) == pytest.approx(1.0, abs=0.01)
     # y does not change if the batch is scaled, so the derivative along x vanishes.
@@ -179,7 +180,7 @@ def test_row_10_weights_start_at_one_and_may_be_left_out(name):
     layer, state = made(name, "plane")
     assert np.array_equal(layer.weight, np.ones(3))
     plain, plain_state = made(name, "plane", affine=False)
-    x = jax.random.normal(KEY, (4, layer.in_type.size, 4, 4))
+    x = normal(4, layer.in_type.size, 4, 4)
     assert np.array_equal(called(layer, x, state)[0], called(plain, x, plain_state)[0])
 
 
@@ -187,7 +188,7 @@ def test_row_11_several_fields_with_a_change_of_basis():
     """There two regular fields raise."""
     space = spaces.rot_on_r2(4)
     layer, state = typed(nn.GNormBatchNorm, FieldType(space, 3 * space.regular))
-    y, _ = called(layer, 5 + jax.random.normal(KEY, (8, 12, 5, 5)), state)
+    y, _ = called(layer, 5 + normal(8, 12, 5, 5), state)
     assert y.shape == (8, 12, 5, 5)
     assert float(jnp.abs(y.mean(axis=(0, 2, 3)).sum())) < 1e-3
 
@@ -196,8 +197,8 @@ def test_row_11_variances_are_never_negative():
     """There they are E x^2 - (E x)^2; a Gram matrix in user coordinates would fail as well."""
     space = spaces.rot_on_r2(4)
     layer, state = typed(nn.GNormBatchNorm, FieldType(space, space.regular), momentum=1.0)
-    x = 1e4 + 1e-2 * jax.random.normal(KEY, (8, 4, 5, 5))
-    large = jnp.array([1.0, -1, 1, -1])[:, None, None] * 1e4 * jax.random.normal(KEY, (8, 1, 5, 5))
+    x = 1e4 + 1e-2 * normal(8, 4, 5, 5)
+    large = jnp.array([1.0, -1, 1, -1])[:, None, None] * 1e4 * normal(8, 1, 5, 5)
     for batch in (x, large):
         y, after = called(layer, batch, state)
         assert np.isfinite(y).all()
@@ -217,7 +218,7 @@ def test_row_13_the_export_knows_the_change_of_basis():
     space = spaces.flip_rot_on_r2(4)
     layer, state = typed(nn.GNormBatchNorm, FieldType(space, 2 * space.regular))
     layer = testing.randomize_parameters(layer, KEY)
-    x = jax.random.normal(KEY, (6, 16, 5, 5)) * jnp.arange(1.0, 17)[:, None, None]
+    x = normal(6, 16, 5, 5) * jnp.arange(1.0, 17)[:, None, None]
     _, state = called(layer, x, state)
     matrix, _ = layer.inference_map(state)
     off_diagonal = matrix - jnp.diag(jnp.diag(matrix))

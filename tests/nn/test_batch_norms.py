@@ -23,6 +23,7 @@ from batch_norm_cases import (
 )
 from equivax import FieldType, groups, nn, spaces
 from field_orbits import fibers, points
+from laws import normal
 
 KEY = jax.random.key(20)
 EXACT = 1e-11
@@ -85,7 +86,7 @@ def test_golden_field_norm(entry):
 @by_layer
 def test_training_is_the_formula_with_dense_projectors(name):
     layer, state = made(name, "plane")
-    x = 2 * jax.random.normal(KEY, (4, layer.in_type.size, 3, 3)) + 1
+    x = 2 * normal(4, layer.in_type.size, 3, 3) + 1
     y, state = called(layer, x, state)
     expected, mean, variance = reference(name, layer, x)
     assert np.abs(y - expected).max() < EXACT
@@ -119,7 +120,7 @@ def test_the_whole_batch_may_move(name, inference):
     layer, state = trained(name, "plane")
     layer = eqx.nn.inference_mode(layer, inference)
     type_ = layer.in_type
-    x = np.asarray(jax.random.normal(KEY, (3, type_.size, 4, 4)) + 0.5)
+    x = np.asarray(normal(3, type_.size, 4, 4) + 0.5)
     y, after = called(layer, x, state)
     assert called(layer, type_(x), state)[0].type == type_
     elements = type_.group.elements
@@ -141,7 +142,7 @@ def test_points_and_batch_axes_are_alike(name, scene):
     layer, state = made(name, scene)
     vectors, vector_state = made(name, "vectors")
     n, points = layer.in_type.size, (2, 3, 4)[: SCENES[scene].dim]
-    rows = np.asarray(jax.random.normal(KEY, (24 * 2, n)))
+    rows = np.asarray(normal(24 * 2, n))
     expected, after = called(vectors, rows, vector_state)
     fields = np.moveaxis(rows.reshape(-1, *points, n), -1, -1 - len(points))
     y, found = called(layer, fields, state)
@@ -161,7 +162,7 @@ def test_points_and_batch_axes_are_alike(name, scene):
 @by_layer
 def test_a_named_axis_is_a_batch_axis(name):
     layer, state = made(name, "plane")
-    x = 2 * jax.random.normal(KEY, (2, 3, layer.in_type.size, 2, 2)) + 1
+    x = 2 * normal(2, 3, layer.in_type.size, 2, 2) + 1
     expected, after = called(layer, x, state)
     named, named_state = made(name, "plane", axis_name="b")
     mapped = jax.vmap(named, axis_name="b", in_axes=(0, None), out_axes=(0, None))
@@ -204,13 +205,13 @@ def test_gradients_flow_through_the_statistics(name, mode):
 def test_degenerate_batches_are_finite(name, options):
     layer, state = made(name, "plane", **options)
     n = layer.in_type.size
-    random = jax.random.normal(KEY, (1, n, 1, 1))
+    random = normal(1, n, 1, 1)
     batches = {
         "zero": jnp.zeros((2, n, 3, 3)),
         "constant": jnp.broadcast_to(random, (2, n, 3, 3)),
         "one vector": random,
-        "large": 1e4 * jax.random.normal(KEY, (2, n, 3, 3)),
-        "far away": 1e4 + jax.random.normal(KEY, (2, n, 3, 3)),
+        "large": 1e4 * normal(2, n, 3, 3),
+        "far away": 1e4 + normal(2, n, 3, 3),
         "one field only": jnp.zeros((2, n, 3, 3)).at[:, 0].set(100.0),
     }
 
@@ -232,7 +233,7 @@ def test_degenerate_batches_are_finite(name, options):
 @by_layer
 def test_a_single_vector_has_no_bessel_factor(name):
     layer, state = made(name, "vectors", momentum=1.0)
-    x = jax.random.normal(KEY, (layer.in_type.size,))
+    x = normal(layer.in_type.size)
     _, state = called(layer, x, state)
     assert np.isfinite(statistics(layer, state)[1]).all()
 
@@ -244,7 +245,7 @@ def test_a_single_vector_has_no_bessel_factor(name):
 def test_without_running_statistics_those_of_the_batch_serve_always(name):
     layer, state = made(name, "plane", track_running_stats=False)
     assert layer.running is None
-    x = jax.random.normal(KEY, (4, layer.in_type.size, 3, 3))
+    x = normal(4, layer.in_type.size, 3, 3)
     usual, usual_state = made(name, "plane")
     expected, _ = called(usual, x, usual_state)
     for chosen in (layer, eqx.nn.inference_mode(layer)):
@@ -258,7 +259,7 @@ def test_without_running_statistics_those_of_the_batch_serve_always(name):
 @by_layer
 def test_ema_divides_by_the_updated_running_statistics(name):
     layer, state = made(name, "plane", mode="ema")
-    x = 3 * jax.random.normal(KEY, (4, layer.in_type.size, 3, 3)) + 1
+    x = 3 * normal(4, layer.in_type.size, 3, 3) + 1
     y, after = called(layer, x, state)
     z, unchanged = called(eqx.nn.inference_mode(layer), x, after)
     assert float(jnp.abs(y - z).max()) < 1e-5
@@ -269,7 +270,7 @@ def test_ema_divides_by_the_updated_running_statistics(name):
 @by_layer
 def test_sixteen_bits_keep_statistics_in_float32(name):
     layer, state = made(name, "plane")
-    x = jax.random.normal(KEY, (8, layer.in_type.size, 4, 4)) + 1
+    x = normal(8, layer.in_type.size, 4, 4) + 1
     exact, after = called(layer, x, state)
     for dtype in (jnp.bfloat16, jnp.float16):
         y, coarse = called(layer, x.astype(dtype), state)
@@ -313,7 +314,7 @@ def test_orbits_may_have_statistics_of_their_own():
     space = spaces.rot_on_r2(4)
     fused = (space.regular + space.trivial + space.regular).fused()
     apart = FieldType(space, [space.regular, space.trivial, space.regular])
-    x = jax.random.normal(KEY, (5, 9, 3, 3)) * jnp.arange(1.0, 10)[:, None, None]
+    x = normal(5, 9, 3, 3) * jnp.arange(1.0, 10)[:, None, None]
     one, state = eqx.nn.make_with_state(nn.InnerBatchNorm)(FieldType(space, fused))
     assert one.weight.shape == (1,)
     orbits, orbit_state = eqx.nn.make_with_state(nn.InnerBatchNorm)(
@@ -337,7 +338,7 @@ def test_statistics_per_type_do_not_depend_on_the_choice_of_copies():
     mix[1:3, 4:], mix[4:, 4:] = turn[0, 1] * np.eye(2), turn[1, 1] * np.eye(2)
     other = evx.Representation.from_matrices(group, parts.matrices)
     assert np.abs(mix @ parts.matrices - parts.matrices @ mix).max() < 1e-12
-    x = np.asarray(jax.random.normal(KEY, (20, 6))) * np.arange(1, 7) + 1
+    x = np.asarray(normal(20, 6)) * np.arange(1, 7) + 1
     for per, same in (("type", True), ("copy", False)):
         layer, state = eqx.nn.make_with_state(nn.GNormBatchNorm)(parts.fused(), per=per)
         y, after = called(layer, x, state)
@@ -355,7 +356,7 @@ def test_interleaved_fields_keep_their_order():
     parts = [space.regular, space.irrep(1), space.trivial] * 2
     type_ = FieldType(space, [*parts, space.regular])
     layer, state = typed(nn.GNormBatchNorm, type_)
-    x = jax.random.normal(KEY, (6, type_.size, 3, 3))
+    x = normal(6, type_.size, 3, 3)
     weights = jnp.arange(1.0, 1 + len(layer.weight))
     bias = jnp.arange(len(layer.bias)).astype(jnp.float32)
     layer = eqx.tree_at(lambda tree: (tree.weight, tree.bias), layer, (weights, bias))

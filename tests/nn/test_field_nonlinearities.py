@@ -9,6 +9,7 @@ import pytest
 import golden_fields
 from equivax import FieldType, GeometricTensor, Representation, groups, nn, spaces
 from equivax.testing._equivariance import randomize_parameters
+from laws import normal
 
 D4 = spaces.flip_rot_on_r2(4)
 C4 = spaces.rot_on_r2(4)
@@ -142,7 +143,7 @@ def test_one_and_two_tensors_are_one_formula(drop_gates, share, key):
     assert one.out_type == two.out_type
     one = randomize_parameters(one, key)
     two = eqx.tree_at(lambda m: m.bias, two, one.bias)
-    x = jax.random.normal(key, (2, gates.size + gated.size, 5, 4))
+    x = normal(2, gates.size + gated.size, 5, 4)
     s, v = x[:, : gates.size], x[:, gates.size :]
     np.testing.assert_allclose(one(x), two(s, v), rtol=1e-6)
     np.testing.assert_allclose(jax.vmap(two.export())(s, v), two(s, v), rtol=1e-6)
@@ -166,7 +167,7 @@ def test_gates_within_fields(key):
     type_ = FieldType(D4, 2 * field)
     layer = nn.GatedNonlinearity.within_fields(type_, function=lambda t: t)
     assert layer.out_type == FieldType(D4, 2 * (D4.irrep(1, 1) + D4.irrep(1, 0)).fused())
-    x = jax.random.normal(key, (2, 10, 3, 3))
+    x = normal(2, 10, 3, 3)
     y = layer(x)
     np.testing.assert_allclose(y[:, :2], x[:, :1] * x[:, 2:4], rtol=1e-6)
     np.testing.assert_allclose(y[:, 2], x[:, 1] * x[:, 4], rtol=1e-6)
@@ -212,7 +213,7 @@ def commutes_pointwise(layer, key, atol=1e-5):
     layer = randomize_parameters(layer, key)
     rep, out = layer.in_type.representation, layer.out_type.representation
     elements = layer.in_type.testing_elements
-    x = np.asarray(jax.random.normal(key, (2, rep.size, 3, 2)))
+    x = np.asarray(normal(2, rep.size, 3, 2))
     moved = [np.einsum("ij,bjhw->bihw", rep(g), x) for g in (rep.group.identity, *elements)]
     y, *rest = np.asarray(eqx.filter_jit(layer)(jnp.asarray(np.stack(moved), jnp.float32)))
     for g, found in zip(elements, rest, strict=True):
@@ -279,7 +280,7 @@ def test_gradients_are_finite_at_zero_and_constant_fields(name, key):
 @pytest.mark.parametrize("name", LAYERS)
 def test_exports_are_the_same_function(name, key):
     layer = randomize_parameters(LAYERS[name](), key)
-    x = jax.random.normal(key, (3, layer.in_type.size, 2, 2))
+    x = normal(3, layer.in_type.size, 2, 2)
     exported, expected = eqx.filter_jit(lambda m, n: (jax.vmap(m)(x), n(x)))(layer.export(), layer)
     np.testing.assert_allclose(exported, expected, atol=1e-6)
 
@@ -288,7 +289,7 @@ def test_exports_are_the_same_function(name, key):
 def test_vectors_images_and_batches_agree(name, key):
     """A field on a point is an image of one pixel."""
     layer = randomize_parameters(LAYERS[name](), key)
-    x = jax.random.normal(key, (2, 3, layer.in_type.size, 4, 1))
+    x = normal(2, 3, layer.in_type.size, 4, 1)
     y, mapped, one = eqx.filter_jit(lambda m: (m(x), jax.vmap(jax.vmap(m))(x), m(x[1, 2])))(layer)
     assert y.shape == (2, 3, layer.out_type.size, 4, 1)
     np.testing.assert_allclose(mapped, y, rtol=1e-5, atol=1e-6)
@@ -306,7 +307,7 @@ def test_fields_and_vectors_agree(name, key):
     bare = type(plane)(rep, **options)
     assert isinstance(bare.out_type, Representation)
     assert bare.out_type == plane.out_type.representation == line.out_type.representation
-    x = jax.random.normal(key, (3, rep.size, 2, 4))
+    x = normal(3, rep.size, 2, 4)
     y = plane(x)
     points = jnp.moveaxis(x, 1, -1)
     np.testing.assert_allclose(bare(points), jnp.moveaxis(y, 1, -1), rtol=1e-5, atol=1e-6)

@@ -12,7 +12,7 @@ import pytest
 import golden_fields
 from equivax import FieldType, GeometricTensor, groups, nn, spaces, testing
 from equivax.representations import band_limited
-from laws import relative
+from laws import normal, relative
 
 SO2, O2, SO3 = groups.so2(), groups.o2(), groups.so3()
 C8, D4, Q8 = groups.cyclic(8), groups.dihedral(4), groups.quaternion()
@@ -97,7 +97,7 @@ def test_dimensions_of_functions_on_lie_groups():
 @pytest.mark.parametrize("group", [C8, D4, Q8], ids=repr)
 def test_on_regular_fields_it_is_pointwise(group, key):
     layer = nn.FourierNonlinearity(3 * group.regular, jax.nn.relu)
-    x = jax.random.normal(key, (5, 3 * group.order))
+    x = normal(5, 3 * group.order)
     np.testing.assert_allclose(layer(x), jax.nn.relu(x), atol=1e-6)
 
 
@@ -117,7 +117,7 @@ def test_it_is_exact_under_the_symmetry_of_its_grid(key):
     grid = nn.FourierGrid.of(SO3, turns)
     rep = band_limited(SO3, 2)
     layer = nn.FourierNonlinearity(rep, jax.nn.relu, grid=grid)
-    x = jax.random.normal(key, (4, rep.size))
+    x = normal(4, rep.size)
     y = layer(x)
     for g in turns[:12]:
         assert relative(layer(x @ rep(g).T), y @ rep(g).T) < 1e-12
@@ -131,7 +131,7 @@ def test_it_is_exact_at_the_angles_of_the_grid_only(group, key):
     rep = band_limited(group, 3)
     layer = nn.FourierNonlinearity(rep, jax.nn.relu)
     assert len(layer.grid) == 16 * (1 if group is SO2 else 2)
-    x = jax.random.normal(key, (4, rep.size))
+    x = normal(4, rep.size)
     y = layer(x)
     errors = {g: relative(layer(x @ rep(g).T), y @ rep(g).T) for g in layer.grid.elements}
     assert max(errors.values()) < 1e-12
@@ -141,7 +141,7 @@ def test_it_is_exact_at_the_angles_of_the_grid_only(group, key):
 
 def test_the_identity_goes_through_and_cuts_the_band(key):
     wide, narrow = band_limited(SO2, 3), band_limited(SO2, 1)
-    x = jax.random.normal(key, (4, wide.size))
+    x = normal(4, wide.size)
     layer = nn.FourierNonlinearity(wide, lambda values: values)
     np.testing.assert_allclose(layer(x), x, atol=1e-6)
     cut = nn.FourierNonlinearity(wide, lambda values: values, out_irreps=1)
@@ -215,7 +215,7 @@ def test_any_dimension_and_mixtures(dim, key):
     actions = [None, C8.irrep(4), C8.irrep(1), C8.irrep(1) + C8.trivial]
     space = spaces.GSpace(C8, actions[dim])
     type_ = FieldType(space, [C8.irrep(1), C8.regular, C8.irrep(1), C8.trivial, C8.irrep(4)])
-    x = jax.random.normal(key, (2, type_.size, *(3, 4, 5)[:dim]))
+    x = normal(2, type_.size, *(3, 4, 5)[:dim])
     for layer in (
         nn.FourierNonlinearity(type_, jax.nn.elu),
         nn.FourierNonlinearity(type_, jax.nn.elu, out_irreps=[(0,), (2,)]),
@@ -257,7 +257,7 @@ def test_weights_of_an_uneven_grid_count_a_point_twice(key):
     angles = list(2 * np.pi * np.arange(9) / 9)
     doubled = nn.FourierGrid.of(SO2, [*angles, *angles[:3]])
     weighted = nn.FourierGrid.of(SO2, angles, [*3 * [2.0], *6 * [1.0]])
-    x = jax.random.normal(key, (4, rep.size))
+    x = normal(4, rep.size)
     one, other = (nn.FourierNonlinearity(rep, grid=grid) for grid in (doubled, weighted))
     np.testing.assert_allclose(one(x), other(x), atol=1e-6)
 

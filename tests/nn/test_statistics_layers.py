@@ -15,6 +15,7 @@ from equivax import groups, nn, testing
 from golden_statistics import array, gaussians
 from golden_vectors import REPS, with_golden_basis
 from golden_vectors import array as vectors
+from laws import normal
 
 ATOL = 1e-9
 KEY = jax.random.key(11)
@@ -69,8 +70,8 @@ def test_the_density_is_invariant_and_that_of_scipy(covariance):
     matrices = (group.regular + group.trivial).matrices
     rep = evx.Representation.from_matrices(group, q @ matrices @ q.T)
     layer = nn.EquivariantMultivariateNormal(rep, covariance=covariance)
-    u = np.asarray(jax.random.normal(KEY, (layer.in_type.size,)))
-    y = np.asarray(jax.random.normal(jax.random.key(1), (5, rep.size)))
+    u = np.asarray(normal(layer.in_type.size))
+    y = np.asarray(normal(5, rep.size, seed=1))
     distribution = layer(u)
     reference = distribution.log_prob(y)
     for g in group.elements:
@@ -96,7 +97,7 @@ def test_the_full_covariance_has_all_commuting_degrees_of_freedom():
     squares = [rep(g @ g).trace() for g in rep.group.elements]
     characters = [rep.character(g) for g in rep.group.elements]
     assert layer.num_dof == (np.mean(np.square(characters)) + np.mean(squares)) / 2
-    eta = jax.random.normal(KEY, (layer.num_dof,)) / 3
+    eta = normal(layer.num_dof) / 3
     sigma = layer(jnp.concatenate([jnp.zeros(rep.size), eta])).covariance
     assert float(jnp.abs(layer.dof_from_covariance(sigma) - eta).max()) < 1e-9
     with pytest.raises(ValueError, match="commutes"):
@@ -109,7 +110,7 @@ def test_the_parameters_move_as_many_dimensions_as_there_are(group, covariance):
     """The rank of the Jacobian of the covariance in eta is the number of parameters."""
     rep = group.regular + group.trivial
     layer = nn.EquivariantMultivariateNormal(rep, covariance=covariance)
-    u = jax.random.normal(KEY, (layer.in_type.size,))
+    u = normal(layer.in_type.size)
     jacobian = jax.jacobian(lambda u: layer(u).covariance.ravel())(u)[:, rep.size :]
     assert np.linalg.matrix_rank(jacobian, tol=1e-8) == layer.num_dof
 
@@ -120,7 +121,7 @@ def test_the_density_integrates_to_one(covariance):
     plane = groups.cyclic(2).trivial + line
     for rep in (line, plane, 2 * line):
         layer = nn.EquivariantMultivariateNormal(rep, covariance=covariance)
-        u = 0.3 * jax.random.normal(KEY, (layer.in_type.size,))
+        u = 0.3 * normal(layer.in_type.size)
         axis = np.linspace(-12.0, 12.0, 481)
         points = np.stack(np.meshgrid(*[axis] * rep.size), axis=-1)
         total = jnp.exp(layer(u).log_prob(points)).sum() * (axis[1] - axis[0]) ** rep.size
@@ -131,8 +132,8 @@ def test_the_density_integrates_to_one(covariance):
 def test_gradients_of_the_density_are_finite_differences(covariance):
     rep = groups.quaternion().regular
     layer = nn.EquivariantMultivariateNormal(rep, covariance=covariance, min_var=0.2)
-    u = 0.5 * jax.random.normal(KEY, (layer.in_type.size,))
-    y, direction = jax.random.normal(jax.random.key(1), (rep.size,)), jnp.cos(jnp.arange(len(u)))
+    u = 0.5 * normal(layer.in_type.size)
+    y, direction = normal(rep.size, seed=1), jnp.cos(jnp.arange(len(u)))
     log_prob = jax.jit(lambda u: layer(u).log_prob(y))
     slope = float(jax.grad(log_prob)(u) @ direction)
     numerical = float(log_prob(u + 1e-5 * direction) - log_prob(u - 1e-5 * direction)) / 2e-5
@@ -143,14 +144,14 @@ def test_gradients_of_the_density_are_finite_differences(covariance):
 @pytest.mark.parametrize("group", [groups.dihedral(3), groups.quaternion()])
 def test_fit_is_the_maximum_of_the_likelihood(group, covariance):
     rep = group.regular + group.trivial
-    y = jax.random.normal(KEY, (60, rep.size)) @ jnp.diag(jnp.arange(1.0, rep.size + 1))
+    y = normal(60, rep.size) @ jnp.diag(jnp.arange(1.0, rep.size + 1))
     layer = nn.EquivariantMultivariateNormal(rep, covariance=covariance)
     best = layer.fit(y)
     u = jnp.concatenate([best.mean, layer.dof_from_covariance(best.covariance)])
     likelihood = jax.jit(jax.vmap(lambda u: layer(u).log_prob(y).mean()))
     # Invariant means and all parameters of the covariance: every perturbation is worse.
     projector = jnp.asarray(evx.linalg.invariant_projector(layer.in_type))
-    directions = jax.random.normal(jax.random.key(1), (50, len(u))) @ projector
+    directions = normal(50, len(u), seed=1) @ projector
     best_value = likelihood(u[None])[0]
     assert float(best.log_prob(y).mean()) == pytest.approx(float(best_value), abs=1e-10)
     for size in (1e-3, 1e-1):
@@ -161,7 +162,7 @@ def test_fit_is_the_maximum_of_the_likelihood(group, covariance):
 def test_fit_keeps_variances_above_the_floor(covariance):
     rep = groups.cyclic(3).regular + groups.cyclic(3).trivial
     layer = nn.EquivariantMultivariateNormal(rep, covariance=covariance, min_var=0.5)
-    fitted = layer.fit(jax.random.normal(KEY, (40, rep.size)) * jnp.array([2.0, 2.0, 2.0, 0.1]))
+    fitted = layer.fit(normal(40, rep.size) * jnp.array([2.0, 2.0, 2.0, 0.1]))
     values = np.linalg.eigvalsh(fitted.covariance)
     assert values.min() >= 0.5 - 1e-12
     free = nn.EquivariantMultivariateNormal(rep, covariance=covariance)
@@ -175,7 +176,7 @@ def test_the_floor_belongs_to_the_parameters():
     rep = 2 * groups.cyclic(4).regular
     for covariance in ("diagonal", "full", "type"):
         layer = nn.EquivariantMultivariateNormal(rep, covariance=covariance, min_var=0.3)
-        u = 0.4 * jax.random.normal(KEY, (layer.in_type.size,))
+        u = 0.4 * normal(layer.in_type.size)
         eta = layer.dof_from_covariance(layer(u).covariance)
         assert float(jnp.abs(eta - u[rep.size :]).max()) < 1e-10
         with pytest.raises(ValueError, match=r"not above min_var=0.3 on"):
@@ -187,7 +188,7 @@ def test_layer_norm_is_that_of_equinox_on_permutations():
     regular = group.regular
     for rep in (3 * regular, group.quotient("rotations") + regular, group.trivial + regular):
         assert rep.is_permutation
-        x = jax.random.normal(KEY, (7, rep.size)) + 1
+        x = normal(7, rep.size) + 1
         ours = nn.LayerNorm(rep, eps=1e-5)(x)
         theirs = jax.vmap(eqx.nn.LayerNorm(rep.size, eps=1e-5))(x)
         assert float(jnp.abs(ours - theirs).max()) < 1e-12
@@ -197,7 +198,7 @@ def test_layer_norm_is_that_of_equinox_on_permutations():
 @pytest.mark.filterwarnings("ignore:LayerNorm")
 def test_layer_norm_exports_with_every_option(pool):
     rep = groups.dihedral(3).regular + groups.dihedral(3).irrep(1, 1)
-    x = jax.random.normal(KEY, (7, rep.size))
+    x = normal(7, rep.size)
     for options in ({}, {"center": False}, {"affine": False}, {"use_bias": False}):
         layer = nn.LayerNorm(rep, pool=pool, eps=1e-3, **options)
         assert float(jnp.abs(jax.vmap(layer.export())(x) - layer(x)).max()) < 1e-12
@@ -220,7 +221,7 @@ def test_batch_norm_on_invariants_is_plain_batch_norm():
     """Row 16 of the peer's defects: training divides by the statistics of the batch."""
     rep = 5 * groups.cyclic(1).trivial
     layer, state = eqx.nn.make_with_state(nn.GNormBatchNorm)(rep)
-    x = 10 * jax.random.normal(KEY, (64, 5)) + 4
+    x = 10 * normal(64, 5) + 4
     y, after = layer(x, state)
     expected = (x - x.mean(0)) / jnp.sqrt(x.var(0) + 1e-5)
     assert float(jnp.abs(y - expected).max()) < 1e-12
@@ -236,7 +237,7 @@ def test_batch_norm_on_invariants_is_plain_batch_norm():
 def test_momentum_is_the_weight_of_the_newest_batch():
     """Equinox's own 0.99 is that of the old statistics; None is the plain average."""
     rep = groups.dihedral(3).regular + groups.dihedral(3).trivial
-    batches = [jax.random.normal(jax.random.key(t), (4 + t, rep.size)) + t for t in range(3)]
+    batches = [normal(4 + t, rep.size, seed=t) + t for t in range(3)]
     trivial = [evx.linalg.invariant_projector(rep) @ np.asarray(b).mean(0) for b in batches]
     for momentum, weights in ((0.25, (0.25 * 0.75**2, 0.25 * 0.75, 0.25)), (None, (1 / 3,) * 3)):
         layer, state = eqx.nn.make_with_state(nn.GNormBatchNorm)(rep, momentum=momentum)
@@ -259,7 +260,7 @@ def test_momentum_is_the_weight_of_the_newest_batch():
 
 def test_modes_and_correction_of_batch_norm():
     rep = groups.cyclic(3).regular
-    x = jax.random.normal(KEY, (6, rep.size)) + 2
+    x = normal(6, rep.size) + 2
     make = eqx.nn.make_with_state(nn.GNormBatchNorm)
     layer, state = make(rep, correction=1, affine=False)
     scale = jnp.sqrt(1 / (evx.stats.spectral_var(x, rep, estimator="ml") * 6 / 5 + 1e-5))
@@ -276,9 +277,7 @@ def test_running_moments_weigh_samples_exactly():
     """Row 23 of the peer's defects: drift of the mean belongs to the covariance."""
     rep = groups.dihedral(3).regular
     layer, state = eqx.nn.make_with_state(nn.RunningMoments)(rep, momentum=0.2)
-    batches = [
-        5.0 * (t % 2) + jax.random.normal(jax.random.key(t), (10, rep.size)) for t in range(6)
-    ]
+    batches = [5.0 * (t % 2) + normal(10, rep.size, seed=t) for t in range(6)]
     for batch in batches:
         moments, state = layer(batch, state)
     weights = np.array([0.2 * 0.8 ** (5 - t) for t in range(6)])
@@ -296,8 +295,8 @@ def test_running_moments_of_pairs_give_the_least_squares_map():
     group = groups.quaternion()
     source, target = 2 * group.regular, group.regular + group.trivial
     layer, state = eqx.nn.make_with_state(nn.RunningMoments)(source, target, momentum=0.5)
-    x = jax.random.normal(KEY, (50, source.size))
-    y = jax.random.normal(jax.random.key(1), (50, target.size)) + x[:, : target.size]
+    x = normal(50, source.size)
+    y = normal(50, target.size, seed=1) + x[:, : target.size]
     moments, state = layer(x, state, y=y)
     assert moments.mean_y.shape == (target.size,)
     for found, (a, b, ra, rb) in {

@@ -11,6 +11,7 @@ import equivax as evx
 from equivax import groups, stats
 from golden_statistics import array, has
 from golden_vectors import CASES, facts, from_golden_matrices
+from laws import normal
 
 ATOL = 1e-9
 
@@ -55,9 +56,7 @@ def test_variance_is_the_diagonal_of_the_covariance_in_any_basis():
     q, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(2, 2)))
     turned = evx.Representation.from_matrices(group, q @ (2 * group.trivial).matrices @ q.T)
     rep = turned + group.regular + turned
-    x = jax.random.normal(jax.random.key(1), (50, rep.size)) @ jnp.diag(
-        jnp.arange(1.0, rep.size + 1)
-    )
+    x = normal(50, rep.size, seed=1) @ jnp.diag(jnp.arange(1.0, rep.size + 1))
     variance, _ = stats.var_mean(x, rep)
     assert np.abs(variance - jnp.diagonal(stats.cov(x, x, rep, rep))).max() < 1e-10
 
@@ -65,7 +64,7 @@ def test_variance_is_the_diagonal_of_the_covariance_in_any_basis():
 def test_axes_are_named_and_time_does_not_scramble_channels():
     """Row 10 of the peer's defects."""
     rep = 4 * groups.cyclic(1).trivial
-    x = jax.random.normal(jax.random.key(2), (200, 30, 4)) + jnp.array([0.0, 10.0, 20.0, 30.0])
+    x = normal(200, 30, 4, seed=2) + jnp.array([0.0, 10.0, 20.0, 30.0])
     variance, average = stats.var_mean(x, rep, axis=(0, 1))
     # 6000 samples: 4 sigma are 5 % and 8 %.
     assert np.abs(average - np.array([0.0, 10.0, 20.0, 30.0])).max() < 0.06
@@ -76,7 +75,7 @@ def test_axes_are_named_and_time_does_not_scramble_channels():
 
 def test_moments_do_not_change_when_the_data_move():
     rep = groups.quaternion().regular + groups.quaternion().irrep(1)
-    x = np.asarray(jax.random.normal(jax.random.key(3), (20, rep.size)))
+    x = np.asarray(normal(20, rep.size, seed=3))
     covariance, variance = stats.cov(x, x, rep, rep), stats.spectral_var(x, rep)
     for g in rep.group.elements:
         moved = rep.transform(x, g)
@@ -90,7 +89,7 @@ def test_moments_do_not_change_when_the_data_move():
 
 def test_known_center_and_weights():
     rep = groups.dihedral(4).regular
-    x = jax.random.normal(jax.random.key(4), (30, rep.size))
+    x = normal(30, rep.size, seed=4)
     variance, _ = stats.var_mean(x, rep, center=jnp.zeros(rep.size))
     expected = jnp.diagonal(stats.cov(x, x, rep, rep, centered=False))
     assert np.abs(variance - expected).max() < 1e-12
