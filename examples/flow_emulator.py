@@ -47,8 +47,10 @@ class Result(NamedTuple):
 
 def simulate(trajectories: int, steps: int, size: int, key: jax.Array) -> images.MultiImage:
     """Velocities ``(trajectories, steps, *grid, 2)`` as an image with time in its channels."""
+    # Snapshots are 0.2 apart; finer grids need finer steps, or fast flows blow up.
+    parts = max(4, size // 8)
     stepper = ex.RepeatedStepper(
-        ex.stepper.Burgers(2, 2 * np.pi, size, 0.05, diffusivity=0.02), num_sub_steps=4
+        ex.stepper.Burgers(2, 2 * np.pi, size, 0.2 / parts, diffusivity=0.02), num_sub_steps=parts
     )
     swirls = ex.ic.RandomTruncatedFourierSeries(2, cutoff=4, std_one=True)
 
@@ -59,6 +61,8 @@ def simulate(trajectories: int, steps: int, size: int, key: jax.Array) -> images
 
     flows = jax.vmap(start)(jax.random.split(key, trajectories))
     series = jax.jit(jax.vmap(ex.rollout(stepper, steps - 1, include_init=True)))(flows)
+    if not np.isfinite(series).all():
+        raise FloatingPointError("a simulated flow is not finite: its steps in time are too long")
     # exponax: (trajectory, time, component, rows, columns); component 0 runs down the rows.
     blocks = {VELOCITY: jnp.moveaxis(series, 2, -1)[:, :, None]}
     return images.MultiImage(blocks, D=2, is_torus=True).fold_time()
