@@ -96,6 +96,14 @@ RECIPES = {
         spread=0.3,
         depth=12,
     ),
+    "Series": FieldRecipe(
+        covers=models.Series,
+        build=_small("Series", width=1, depth=3),
+        parameters=_blocks,
+        on=(("B2", "pseudotensors"),),
+        moves_points=True,
+        depth=4,
+    ),
     "ModelWrapper": FieldRecipe(
         covers=models.ModelWrapper,
         build=_wrapped,

@@ -20,6 +20,7 @@ NETWORKS = {
     "DilResNet": lambda s, **o: models.DilResNet(
         s, s, width=WIDTH, num_blocks=1, dilations=(1, 2, 1), key=KEY, **o
     ),
+    "Series": lambda s, **o: models.Series(s, s, width=WIDTH, depth=3, key=KEY, **o),
 }
 TURN, FLIP = np.array([[0, -1], [1, 0]]), np.diag([1, -1])
 
@@ -38,7 +39,9 @@ def images(signature, sides=(8, 8)):
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("name, signature", [("UNet", S), ("ResNet", PSEUDO), ("DilResNet", S)])
+@pytest.mark.parametrize(
+    "name, signature", [("UNet", S), ("ResNet", PSEUDO), ("DilResNet", S), ("Series", PSEUDO)]
+)
 def test_networks_are_exact_with_finite_gradients_and_an_export(name, signature):
     model = NETWORKS[name](signature)
     model = jax.tree.map(lambda a: a + 0.1 if eqx.is_inexact_array(a) else a, model)  # biases too
@@ -111,6 +114,10 @@ def nodes(tree):
         (lambda: NETWORKS["UNet"](S, norm="batch"), "norm: expected 'layer' or None, got 'batch'"),
         (lambda: NETWORKS["UNet"](S, num_conv=0), "num_conv: expected positive integers, got 0"),
         (lambda: NETWORKS["ResNet"](S, kernel_size=2), "kernel_size: expected an odd"),
+        (
+            lambda: models.Series(S, S, depth=0, key=KEY),
+            "Series: depth: expected positive",
+        ),
         (
             lambda: models.DilResNet((((0, 0), 1),), (((0, 1), 1),), key=KEY),
             "k0p1 cannot be reached",

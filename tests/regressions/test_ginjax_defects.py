@@ -17,7 +17,7 @@ import numpy as np
 import optax
 import pytest
 
-from equivax import nn
+from equivax import models, nn
 from equivax.images import GeometricImage, MultiImage, Signature, invariant_filters
 from laws import UNOPTIMISED, normal, optimisers, relative
 
@@ -136,6 +136,10 @@ def test_a_series_of_three_different_signatures():
     ends = [S, *between, S]
     model = nn.Sequential(*(nn.ConvContract(a, b, key=KEY) for a, b in itertools.pairwise(ends)))
     assert jax.eval_shape(model, image()).signature == S
+    chain = models.Series(S, ends[2], mid_signature=ends[1], depth=4, key=KEY)
+    blocks = (*chain.encoder, *chain.decoder)
+    assert [b.in_signature for b in blocks] == [S, ends[1], ends[1], ends[1]]
+    assert jax.eval_shape(chain, image()).signature == ends[2]
 
 
 def test_covariant_flags_are_not_lost():

@@ -14,6 +14,7 @@ from ._resnet import BasicBlock as BasicBlock
 from ._resnet import FieldResNet as FieldResNet
 from ._rollout import rollout as rollout
 from ._tensor_resnet import DilResNet as DilResNet
+from ._tensor_resnet import Series as Series
 from ._tensor_resnet import TensorResNet as TensorResNet
 from ._tensor_unet import TensorUNet as TensorUNet
 from ._transfer import transfer_weights as transfer_weights

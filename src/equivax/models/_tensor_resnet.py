@@ -66,6 +66,93 @@ class AbstractResidualImages(AbstractImageModel):
         return plain_layer(_residual, plain(self.encoder), chains, plain(self.decoder))
 
 
+class Series(AbstractResidualImages):
+    """A chain of convolutions on tensor images: ``depth`` blocks, the last one without activation.
+
+    The simplest network on a grid: from the input's types to those inside, on and on, to the
+    output's.
+
+    Law: ``f(g x) = g f(x)`` for signed permutations of the axes, exactly.
+
+    Shapes: ``(..., C_in, *sides) -> (..., C_out, *sides)``, any sides.
+
+    Example:
+        >>> import equivax as evx, jax
+        >>> scalar, vector = (((0, 0), 1),), (((1, 0), 1),)
+        >>> model = evx.models.Series(scalar, vector, depth=3, width=4, key=jax.random.key(0))
+        >>> len(model.encoder), len(model.decoder)
+        (2, 1)
+    """
+
+    encoder: tuple[ConvBlock, ...]
+    chains: tuple[tuple[ConvBlock, ...], ...]
+    decoder: tuple[ConvBlock, ...]
+    in_signature: Signature = eqx.field(static=True)
+    out_signature: Signature = eqx.field(static=True)
+    space: GSpace = eqx.field(static=True)
+    equivariant: bool = eqx.field(static=True)
+
+    def __init__(
+        self,
+        in_signature: Any,
+        out_signature: Any,
+        *,
+        D: int = 2,
+        group: Any = None,
+        depth: int = 4,
+        width: int = 16,
+        mid_signature: Any = None,
+        kernel_size: int = 3,
+        norm: str | None = None,
+        activation: Activation = jax.nn.gelu,
+        equivariant: bool = True,
+        key: PRNGKeyArray,
+        **options: Any,
+    ) -> None:
+        """Builds the blocks.
+
+        Args:
+            in_signature: Types of the input: a `Signature`, or what it accepts.
+            out_signature: Types of the output.
+            D: Number of spatial axes.
+            group: A group of signed permutations of the axes; all of them if None.
+            depth: Number of convolutions.
+            width: Channels of every type inside.
+            mid_signature: Types and channels inside, in the place of ``width``; if None all types
+                of input and output.
+            kernel_size: Of all convolutions, odd.
+            norm: ``"layer"`` or None.
+            activation: Of `nn.VectorNeuron`, a function of numbers.
+            equivariant: False makes the plain twin, with as many dense channels.
+            key: A JAX key.
+            **options: Of all convolutions, as in `ConvBlock`.
+
+        Raises:
+            ValueError: If a number does not fit, or a type cannot be reached.
+            TypeError: If a number is no integer.
+        """
+        name = "Series"
+        self.in_signature, self.out_signature = Signature(in_signature), Signature(out_signature)
+        self.equivariant = bool(equivariant)
+        self.space = space_of(D, group, self.equivariant, name)
+        checked_counts(name, kernel_size=kernel_size, depth=depth)
+        checked_odd(name, kernel_size)
+        mid = middle(self.in_signature, self.out_signature, width, mid_signature, name)
+        types = [self.in_signature, *[mid] * (depth - 1), self.out_signature]
+        if not self.equivariant:
+            types = [scalars(s.size(self.space.dim)) for s in types]
+        settings: dict[str, Any] = {"D": D, "group": _group(self), "equivariant": self.equivariant}
+        inner = {"norm": norm, "activation": activation}
+        *keys, last_key = jax.random.split(key, depth)
+        self.encoder = tuple(
+            ConvBlock(source, target, kernel_size, key=own, **settings, **inner, **options)
+            for source, target, own in zip(types, types[1:], keys, strict=False)
+        )
+        self.chains = ()
+        settings |= {"activation": None, "key": last_key}
+        self.decoder = (ConvBlock(types[-2], types[-1], kernel_size, **settings, **options),)
+
+
 class TensorResNet(AbstractResidualImages):
     """A residual network from tensor images to tensor images on the same grid.
 
