@@ -160,7 +160,10 @@ def convolution(channels: int, rounds: int) -> list[Any]:
     ours, theirs = signatures(3, channels)
     peer = peer_layers.ConvContract(theirs, theirs, peer_filters(3, 5), key=jax.random.key(0))
     conv = given_conv(evx.nn.ConvContract(ours, ours, key=jax.random.key(0)), peer)
-    call = lambda model, x: jax.vmap(model)(x)  # noqa: E731
+
+    def call(model: Any, x: Any) -> Any:
+        return jax.vmap(model)(x)
+
     x = images(3, channels, 8)
     return compared(f"ConvContract, {channels} channels", conv, peer, call, x, rounds)
 
@@ -179,7 +182,10 @@ def unet(rounds: int) -> list[Any]:
     net = evx.models.TensorUNet(
         ours, ours, width=8, num_downsamples=2, norm=None, key=jax.random.key(0)
     )
-    call = lambda model, x: jax.vmap(model, (0, None), (0, None))(x, None)[0]  # noqa: E731
+
+    def call(model: Any, x: Any) -> Any:  # of an image and a state, which there is none of
+        return jax.vmap(model, (0, None), (0, None))(x, None)[0]
+
     x = images(2, 1, 4)
     return compared("U-Net, width 8", given_unet(net, peer), peer, call, x, rounds)
 

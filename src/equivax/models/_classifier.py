@@ -16,7 +16,16 @@ from ..nn._plain import plain_layer
 
 
 class AbstractClassifier(AbstractContainer):
-    """Invariant features, their mean over the grid, and a linear map to the logits."""
+    """Interface of classifiers: invariant features, their mean over the grid, a linear readout.
+
+    Shapes: ``(..., c_in, *spatial) -> (..., classes)``.
+
+    Attributes:
+        features: Layers down to invariant fields.
+        readout: From the means of the fields to the logits.
+        in_type: Type of the images.
+        out_type: The logits, as trivial fields on a point.
+    """
 
     features: eqx.AbstractVar[Sequential]
     readout: eqx.AbstractVar[eqx.nn.Linear]
