@@ -29,7 +29,7 @@ class FieldType:
     (space and representations in order), so types of modules are static and equal ones share a
     compilation.
 
-    Example:
+    Examples:
         >>> import equivax as evx
         >>> space = evx.spaces.rot_on_r2(4)
         >>> evx.FieldType(space, 2 * space.regular + space.irrep(1))

@@ -25,7 +25,7 @@ class GeometricTensor(eqx.Module):
     Indexing counts fields on the channel axis. Sums need equal types; products are with
     invariant numbers only.
 
-    Example:
+    Examples:
         >>> import equivax as evx, jax.numpy as jnp
         >>> space = evx.spaces.rot_on_r2(4)
         >>> type_ = evx.FieldType(space, 2 * space.regular + space.trivial)

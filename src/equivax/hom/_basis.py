@@ -385,7 +385,7 @@ def hom_basis(in_rep: Any, out_rep: Any) -> HomBasis:
         ValueError: If the groups differ.
         TypeError: If an argument is not a representation.
 
-    Example:
+    Examples:
         >>> import equivax as evx
         >>> G = evx.groups.cyclic(4)
         >>> evx.hom_basis(G.regular, G.regular).dim

@@ -25,7 +25,7 @@ class GeometricImage(eqx.Module):
     ``(g A)(i) = det(g)^p g^(tensor k) A(g^-1 i)`` (Gregory et al. 2024, GeometricImageNet). A
     pytree with the one leaf ``data``; immutable.
 
-    Example:
+    Examples:
         >>> import equivax as evx, jax.numpy as jnp
         >>> flow = evx.images.GeometricImage(jnp.ones((4, 4, 2)), parity=0, D=2)
         >>> flow, (flow * flow).contract(0, 1).k

@@ -31,7 +31,7 @@ class MultiImage(eqx.Module):
     ``(..., c, *spatial, *(D,)*k)``; other indices select from the batch axes. A pytree: leaves are
     the array and the metric, everything else is static. Immutable.
 
-    Example:
+    Examples:
         >>> import equivax as evx, jax.numpy as jnp
         >>> blocks = {(0, 0): jnp.ones((3, 4, 4)), (1, 0): jnp.ones((1, 4, 4, 2))}
         >>> x = evx.images.MultiImage(blocks, D=2)

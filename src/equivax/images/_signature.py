@@ -22,7 +22,7 @@ class Signature:
     pseudotensor, which also takes the sign of the determinant). ``(order, parity)`` is short for
     upper axes. Immutable and hashable; the order of the types is that of the channels.
 
-    Example:
+    Examples:
         >>> import equivax as evx
         >>> signature = evx.images.Signature((((0, 0), 4), ((1, 0), 8)))
         >>> signature, signature.size(2)

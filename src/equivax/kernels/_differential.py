@@ -327,7 +327,7 @@ def differential_basis(
         Jenner and Weiler, *Steerable partial differential operators for equivariant neural
         networks*, 2022, arXiv:2106.10163.
 
-    Example:
+    Examples:
         >>> import equivax as evx
         >>> space = evx.spaces.flip_rot_on_r2(-1)
         >>> gradient = evx.kernels.differential_basis(
@@ -390,7 +390,7 @@ def derivative_stencil(
     Raises:
         ValueError: If an option is out of range.
 
-    Example:
+    Examples:
         >>> import equivax as evx
         >>> evx.kernels.derivative_stencil(evx.spaces.trivial_on_r2(), (0, 1), 3)
         array([[ 0. ,  0.5,  0. ],

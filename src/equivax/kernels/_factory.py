@@ -59,7 +59,7 @@ def steerable_basis(
         Weiler and Cesa, *General E(2)-equivariant steerable CNNs*, 2019, arXiv:1911.08251; Cesa,
         Lang and Weiler, *A program to build E(n)-equivariant steerable CNNs*, 2022.
 
-    Example:
+    Examples:
         >>> import equivax as evx
         >>> space = evx.spaces.rot_on_r2(4)
         >>> basis = evx.kernels.steerable_basis(space, space.trivial, space.regular, 3)

@@ -67,7 +67,7 @@ def stencil_sizes(
         ValueError: If all three or neither size nor order are given, one is too small, or the taps
             carry no derivative of that order.
 
-    Example:
+    Examples:
         >>> import equivax as evx
         >>> evx.kernels.stencil_sizes(maximum_order=2, accuracy=4)
         StencilSizes(kernel_size=5, accuracy=4, maximum_order=2)
@@ -125,7 +125,7 @@ def finite_difference_weights(size: int, order: int) -> tuple[Fraction, ...]:
     References:
         Fornberg, *Generation of finite difference formulas on arbitrarily spaced grids*, 1988.
 
-    Example:
+    Examples:
         >>> import equivax as evx
         >>> [str(w) for w in evx.kernels.finite_difference_weights(3, 1)]
         ['-1/2', '0', '1/2']

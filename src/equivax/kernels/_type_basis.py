@@ -31,7 +31,7 @@ class TypeBasis:
     their coefficients are one array ``(output fields, input fields, dim)`` under a key such as
     ``"regular -> irrep(1)"``. Immutable, hashable by value, a pytree without leaves.
 
-    Example:
+    Examples:
         >>> import equivax as evx
         >>> from types import SimpleNamespace as Type
         >>> space = evx.spaces.rot_on_r2(4)

@@ -39,7 +39,7 @@ class ConvBlock(AbstractImageModel):
 
     Shapes: as `nn.ConvContract`.
 
-    Example:
+    Examples:
         >>> import equivax as evx, jax
         >>> scalar, fields = (((0, 0), 1),), (((0, 0), 4), ((1, 0), 4))
         >>> block = evx.models.ConvBlock(scalar, fields, norm="layer", key=jax.random.key(0))

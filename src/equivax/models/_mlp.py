@@ -38,7 +38,7 @@ class MLP(AbstractModule):
 
     Shapes: ``(..., n_in) -> (..., n_out)``.
 
-    Example:
+    Examples:
         >>> import equivax as evx, jax, jax.numpy as jnp
         >>> G = evx.groups.dihedral(4)
         >>> mlp = evx.models.MLP(G.regular, G.irrep(1, 1), [32, 32], key=jax.random.key(0))

@@ -81,7 +81,7 @@ class ModelWrapper(AbstractImageModel):
 
     Shapes: ``(..., C_in, *sides) -> (..., C_out, *sides')``, as the network has it for one example.
 
-    Example:
+    Examples:
         >>> import equivax as evx, equinox as eqx, jax
         >>> plain = eqx.nn.Conv2d(2, 3, 3, padding=1, key=jax.random.key(0))
         >>> vector, scalars = (((1, 0), 1),), (((0, 0), 3),)

@@ -76,7 +76,7 @@ class Series(AbstractResidualImages):
 
     Shapes: ``(..., C_in, *sides) -> (..., C_out, *sides)``, any sides.
 
-    Example:
+    Examples:
         >>> import equivax as evx, jax
         >>> scalar, vector = (((0, 0), 1),), (((1, 0), 1),)
         >>> model = evx.models.Series(scalar, vector, depth=3, width=4, key=jax.random.key(0))

@@ -33,7 +33,7 @@ class TensorUNet(AbstractImageModel):
 
     Shapes: ``(..., C_in, *sides) -> (..., C_out, *sides)``; ``2^num_downsamples`` divides sides.
 
-    Example:
+    Examples:
         >>> import equivax as evx, jax
         >>> flow = (((1, 0), 1),)
         >>> key = jax.random.key(0)

@@ -25,7 +25,7 @@ class Sequential(AbstractContainer):
 
     Shapes: ``(..., n_in, *spatial) -> (..., n_out, *spatial')``, as the layers have it.
 
-    Example:
+    Examples:
         >>> import equivax as evx, jax
         >>> R = evx.groups.cyclic(4).regular
         >>> linear = evx.nn.Linear(R, R, key=jax.random.key(0))

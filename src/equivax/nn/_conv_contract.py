@@ -43,7 +43,7 @@ class ConvContract(AbstractModule):
     Shapes: `MultiImage` to `MultiImage`, or ``(..., C_in, *sides) -> (..., C_out, *sides')``; a
     side becomes ``floor((l (N - 1) + padding - r (M - 1)) / s) + 1``, on a torus ``ceil(l N / s)``.
 
-    Example:
+    Examples:
         >>> import equivax as evx, jax
         >>> conv = evx.nn.ConvContract((((0, 0), 1),), (((1, 0), 8),), key=jax.random.key(0))
         >>> conv.weights["k0p0>k1p0"].shape

@@ -94,7 +94,7 @@ class Diffop(AbstractCorrelation):
                 unknown or does not fit the others.
             TypeError: If a type is no `FieldType`.
 
-        Example:
+        Examples:
             >>> import equivax as evx, jax
             >>> space = evx.spaces.flip_rot_on_r2(4)
             >>> scalars, regular = (evx.FieldType(space, r) for r in (space.trivial, space.regular))

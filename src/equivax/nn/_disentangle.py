@@ -39,7 +39,7 @@ class Disentangle(AbstractModule):
 
     Shapes: ``(..., n, *spatial) -> (..., n, *spatial)``.
 
-    Example:
+    Examples:
         >>> import equivax as evx
         >>> space = evx.spaces.flip_rot_on_r2(8)
         >>> restrict = evx.nn.Restriction(evx.FieldType(space, space.regular), (None, 8))

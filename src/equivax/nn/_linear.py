@@ -25,7 +25,7 @@ class Linear(AbstractModule):
 
     Shapes: ``(..., n_in) -> (..., n_out)``, in the promoted dtype of input and parameters.
 
-    Example:
+    Examples:
         >>> import equivax as evx, jax, jax.numpy as jnp
         >>> G = evx.groups.cyclic(4)
         >>> layer = evx.nn.Linear(2 * G.regular, 3 * G.regular, key=jax.random.key(0))

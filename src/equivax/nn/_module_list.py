@@ -18,7 +18,7 @@ class ModuleList(eqx.Module):
 
     What `append`, `extend`, `insert` and slices give is a new list.
 
-    Example:
+    Examples:
         >>> import equivax as evx
         >>> G = evx.groups.cyclic(4)
         >>> heads = evx.nn.ModuleList([evx.nn.ReLU(G.regular)]).append(evx.nn.ELU(G.regular))

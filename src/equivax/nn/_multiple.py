@@ -36,7 +36,7 @@ class Multiple(AbstractContainer):
 
     Shapes: ``(..., n_in, *spatial) -> (..., n_out, *spatial')``.
 
-    Example:
+    Examples:
         >>> import equivax as evx
         >>> G = evx.groups.cyclic(4)
         >>> relu, norm = evx.nn.ReLU(G.regular), evx.nn.NormNonlinearity(G.irrep(1))

@@ -33,7 +33,7 @@ class PerType(AbstractContainer):
 
     Shapes: those of the layers, whose outputs must lie on one grid.
 
-    Example:
+    Examples:
         >>> import equivax as evx, jax
         >>> signature = evx.images.Signature((((0, 0), 2), ((1, 0), 3)))
         >>> def norm(type_, channels, key):

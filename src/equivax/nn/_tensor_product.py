@@ -60,7 +60,7 @@ class TensorProduct(AbstractModule):
 
     Shapes: ``(..., C, *spatial) -> (..., C_out, *spatial)``, in the dtype of the input.
 
-    Example:
+    Examples:
         >>> import equivax as evx, jax
         >>> space = evx.spaces.rot_on_r2(8)
         >>> type_ = evx.FieldType(space, 4 * space.regular)

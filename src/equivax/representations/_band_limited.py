@@ -51,7 +51,7 @@ def band_limited(
             does not fit the group.
         TypeError: If ``group`` is no group.
 
-    Example:
+    Examples:
         >>> import equivax as evx
         >>> evx.representations.band_limited(evx.groups.o2(), 1).irreps
         ((0, 0), (1, 0), (1, 1), (1, 1))

@@ -27,7 +27,7 @@ class Representation:
     ``+`` (direct sum), ``n *`` (copies) and ``@`` (tensor product). Immutable; equality and hash
     are by content (group, irreps, exact change of basis of every summand), never by name.
 
-    Example:
+    Examples:
         >>> import equivax as evx
         >>> G = evx.groups.cyclic(4)
         >>> rep = 2 * G.regular + G.irrep(1)

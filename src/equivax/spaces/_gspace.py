@@ -23,7 +23,7 @@ class GSpace:
     Translations belong to every space and are not part of ``group``. Immutable; two spaces are
     equal if the groups and the matrices of the actions are, so the axis of a mirror counts.
 
-    Example:
+    Examples:
         >>> import equivax as evx
         >>> space = evx.spaces.rot_on_r2(8)
         >>> space.dim, space.group.order

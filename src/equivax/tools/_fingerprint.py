@@ -63,7 +63,7 @@ def fingerprint(model: Any) -> str:
     Returns:
         32 hexadecimal digits.
 
-    Example:
+    Examples:
         >>> import equivax as evx, jax
         >>> G = evx.groups.cyclic(4)
         >>> first = evx.nn.Linear(G.regular, G.regular, key=jax.random.key(0))

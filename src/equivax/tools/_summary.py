@@ -61,7 +61,7 @@ def summary(
             missing, or the shape does not fit the model.
         TypeError: If an argument is of another kind, or ``model`` cannot be called on a shape.
 
-    Example:
+    Examples:
         >>> import equivax as evx, jax
         >>> G = evx.groups.cyclic(4)
         >>> model = evx.models.MLP(G.regular, G.regular, [8], key=jax.random.key(0))

@@ -42,7 +42,7 @@ class FourierNonlinearity(AbstractModule):
 
     Shapes: ``(..., C, *spatial) -> (..., C_out, *spatial)``; unchanged without ``out_irreps``.
 
-    Example:
+    Examples:
         >>> import equivax as evx, jax
         >>> space = evx.spaces.rot_on_r2(-1)
         >>> field = evx.representations.band_limited(space.group, 3)

@@ -43,7 +43,7 @@ class VectorNeuron(AbstractModule):
 
     Shapes: unchanged. Computed in at least float32.
 
-    Example:
+    Examples:
         >>> import equivax as evx, jax
         >>> signature = evx.images.Signature((((0, 0), 4), ((1, 0), 8)))
         >>> layer = evx.nn.VectorNeuron(signature.field_type(2), key=jax.random.key(0))

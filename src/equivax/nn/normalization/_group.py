@@ -51,7 +51,7 @@ class GroupNorm(AbstractModule):
 
     Shapes: ``(..., C, *spatial)``, unchanged. Statistics are taken in at least float32.
 
-    Example:
+    Examples:
         >>> import equivax as evx
         >>> signature = evx.images.Signature((((0, 0), 4), ((1, 0), 8)))
         >>> norm = evx.nn.GroupNorm(signature.field_type(2), groups=2)

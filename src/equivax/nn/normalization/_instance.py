@@ -33,7 +33,7 @@ class InstanceNorm(AbstractModule):
 
     Shapes: ``(..., C, *spatial)``, unchanged. Statistics are taken in at least float32.
 
-    Example:
+    Examples:
         >>> import equivax as evx
         >>> space = evx.spaces.rot_on_r2(-1)
         >>> layer = evx.nn.InstanceNorm(evx.FieldType(space, [space.trivial, space.irrep(1)]))

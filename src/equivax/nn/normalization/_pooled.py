@@ -159,7 +159,7 @@ class InnerBatchNorm(AbstractPooledBatchNorm):
 
     Shapes: ``(..., C, *spatial)``, unchanged; every axis but the channels and the points is batch.
 
-    Example:
+    Examples:
         >>> import equinox as eqx, equivax as evx, jax.numpy as jnp
         >>> space = evx.spaces.rot_on_r2(4)
         >>> type_ = evx.FieldType(space, 2 * space.regular)

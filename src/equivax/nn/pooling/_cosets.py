@@ -42,7 +42,7 @@ class SubgroupPooling(AbstractModule):
     Shapes: ``(..., C, *spatial) -> (..., C_out, *spatial)``; a field of ``[G : K]`` channels
     becomes one of ``[G : H]``.
 
-    Example:
+    Examples:
         >>> import equivax as evx
         >>> space = evx.spaces.flip_rot_on_r2(4)
         >>> rotations = space.group.subgroup("rotations")

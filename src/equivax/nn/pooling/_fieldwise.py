@@ -47,7 +47,7 @@ class GroupPooling(AbstractModule):
 
     Shapes: ``(..., C, *spatial) -> (..., fields, *spatial)``, all trivial, in order.
 
-    Example:
+    Examples:
         >>> import equivax as evx
         >>> space = evx.spaces.rot_on_r2(4)
         >>> evx.nn.GroupPooling(evx.FieldType(space, 8 * space.regular)).out_type

@@ -26,7 +26,7 @@ class PointwiseMaxPool(AbstractModule):
 
     Shapes: ``(..., C, *L) -> (..., C, *n)``, ``n = floor((L + 2p - d(k-1) - 1) / s) + 1``.
 
-    Example:
+    Examples:
         >>> import equivax as evx
         >>> space = evx.spaces.rot_on_r2(4)
         >>> pool = evx.nn.PointwiseMaxPool(evx.FieldType(space, space.regular), 3, stride=2)
