@@ -25,7 +25,7 @@ INTERNAL_ASSERTIONS = {
     "groups/_finite.py",
     "groups/_product.py",
     "hom/_layout.py",
-    "nn/_affine.py",
+    "nn/linear/_affine.py",
 }
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from equivax import groups, nn, spaces
-from equivax.nn._grid import (
+from equivax.nn._core._windows import (
     as_grid_check,
     as_tuple,
     check_exchanged,

@@ -12,8 +12,8 @@ import pytest
 
 import golden_fields
 from equivax import FieldType, groups, nn, spaces
+from equivax.nn._core._per_field import field_blocks
 from equivax.nn.pooling._antialias import blur_weights
-from equivax.nn.pooling._per_field import field_blocks
 
 C4, D4 = spaces.rot_on_r2(4), spaces.flip_rot_on_r2(4)
 PERMUTED = FieldType(D4, [D4.regular, D4.trivial, D4.quotient((0, 1)), D4.regular])

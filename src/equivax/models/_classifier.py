@@ -10,9 +10,9 @@ from jaxtyping import Array, PRNGKeyArray
 
 from ..fields import FieldType
 from ..nn import AbstractContainer, Sequential
-from ..nn._container import step
-from ..nn._folding import exported_chain
-from ..nn._plain import plain_layer
+from ..nn._core._container import step
+from ..nn._core._plain import plain_layer
+from ..nn.containers._folding import exported_chain
 
 
 class AbstractClassifier(AbstractContainer):

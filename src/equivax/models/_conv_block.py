@@ -19,11 +19,11 @@ from ..images._batch import scalars
 from ..images._checks import as_dimension, as_flags, axis_space
 from ..images._windows import as_padding, make_windows
 from ..nn import AbstractModule, ConvContract, LayerNorm, PointwiseNonlinearity, VectorNeuron
-from ..nn._container import split_keys
-from ..nn._conv_contract_export import exported_convolution
-from ..nn._convolution import convolve, plus_bias
-from ..nn._folding import exported_chain
-from ..nn._grid import as_tuple
+from ..nn._core._container import split_keys
+from ..nn._core._windows import as_tuple
+from ..nn.containers._folding import exported_chain
+from ..nn.convolution._conv_contract_export import exported_convolution
+from ..nn.convolution._shared import convolve, plus_bias
 from ..spaces import GSpace, hyperoctahedral_on
 from ._on_images import AbstractImageModel
 

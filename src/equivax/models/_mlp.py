@@ -23,7 +23,7 @@ from ..nn import (
     QuadraticPool,
     Sequential,
 )
-from ..nn._module import representation_of
+from ..nn._core._module import representation_of
 from ..representations import Representation, as_representation, regular, trivial
 
 Activation = Callable[[Array], Array] | AbstractModule | type[AbstractModule]

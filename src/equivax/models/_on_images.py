@@ -18,7 +18,7 @@ from ..images._checks import as_dimension, axis_space
 from ..images._orbit import from_orbit, orbit, orbit_tables
 from ..images._series import past_steps
 from ..nn import AbstractModule
-from ..nn._plain import plain_function, plain_layer
+from ..nn._core._plain import plain_function, plain_layer
 from ..spaces import GSpace, axis_matrices, hyperoctahedral_on
 
 

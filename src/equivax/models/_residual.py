@@ -26,8 +26,8 @@ from ..nn import (
     ReLU,
     Sequential,
 )
-from ..nn._container import split_keys, step
-from ..nn._plain import plain_layer
+from ..nn._core._container import split_keys, step
+from ..nn._core._plain import plain_layer
 from ..representations import Representation
 from ..spaces import no_base_space
 from ._classifier import AbstractClassifier

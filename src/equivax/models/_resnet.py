@@ -11,8 +11,8 @@ from jaxtyping import Array, PRNGKeyArray
 
 from ..fields import FieldType
 from ..nn import AbstractContainer, AbstractModule, Conv, PointwiseAvgPoolAntialiased, Sequential
-from ..nn._container import split_keys, step
-from ..nn._plain import plain_layer
+from ..nn._core._container import split_keys, step
+from ..nn._core._plain import plain_layer
 from ..representations import Representation
 from ..spaces import no_base_space
 from ._choices import checked_counts, checked_plane, checked_unit

@@ -12,7 +12,7 @@ from jaxtyping import PRNGKeyArray
 
 from ..images import MultiImage, Signature
 from ..images._batch import scalars
-from ..nn._plain import plain_layer
+from ..nn._core._plain import plain_layer
 from ..spaces import GSpace
 from ._choices import checked_counts, checked_odd
 from ._conv_block import Activation, ConvBlock, space_of

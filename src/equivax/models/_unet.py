@@ -18,9 +18,9 @@ from ..nn import (
     Sequential,
     Upsampling,
 )
-from ..nn._container import split_keys, step
-from ..nn._plain import plain_function, plain_layer
-from ..nn._upsampling import _resize
+from ..nn._core._container import split_keys, step
+from ..nn._core._plain import plain_function, plain_layer
+from ..nn.rearranging._upsampling import _resize
 from ..representations import Representation
 from ._choices import checked_counts, checked_odd, checked_plane, checked_unit
 from ._residual import Activation, batch_norm, default_activation

@@ -1,38 +1,28 @@
 """Equinox modules that commute with a group."""
 
 from . import init as init
-from ._affine import Affine as Affine
-from ._constraints import CommutingConstraint as CommutingConstraint
-from ._constraints import InvariantConstraint as InvariantConstraint
-from ._constraints import impose_equivariance as impose_equivariance
-from ._container import AbstractContainer as AbstractContainer
-from ._containers import Sequential as Sequential
-from ._conv import Conv as Conv
-from ._conv_contract import ConvContract as ConvContract
-from ._conv_transpose import ConvTranspose as ConvTranspose
-from ._diffop import Diffop as Diffop
-from ._disentangle import Disentangle as Disentangle
-from ._distribution import EquivariantMultivariateNormal as EquivariantMultivariateNormal
-from ._dropout import FieldDropout as FieldDropout
-from ._dropout import PointwiseDropout as PointwiseDropout
-from ._export import export as export
-from ._gaussian import MultivariateNormal as MultivariateNormal
-from ._grid import GridWarning as GridWarning
-from ._invariant_bias import InvariantBias as InvariantBias
-from ._linear import Linear as Linear
-from ._linear import UnusedIrrepsWarning as UnusedIrrepsWarning
-from ._mask import Mask as Mask
-from ._module import AbstractModule as AbstractModule
-from ._module import AbstractStatefulModule as AbstractStatefulModule
-from ._module_list import ModuleList as ModuleList
-from ._multiple import Multiple as Multiple
-from ._per_type import PerType as PerType
-from ._rearrange import Identity as Identity
-from ._rearrange import Reshuffle as Reshuffle
-from ._rearrange import Restriction as Restriction
-from ._tensor_product import TensorProduct as TensorProduct
-from ._typed_function import TypedFunction as TypedFunction
-from ._upsampling import Upsampling as Upsampling
+from ._core._container import AbstractContainer as AbstractContainer
+from ._core._module import AbstractModule as AbstractModule
+from ._core._module import AbstractStatefulModule as AbstractStatefulModule
+from ._core._windows import GridWarning as GridWarning
+from .containers import ModuleList as ModuleList
+from .containers import Multiple as Multiple
+from .containers import PerType as PerType
+from .containers import Sequential as Sequential
+from .containers import TypedFunction as TypedFunction
+from .containers import export as export
+from .convolution import Conv as Conv
+from .convolution import ConvContract as ConvContract
+from .convolution import ConvTranspose as ConvTranspose
+from .convolution import Diffop as Diffop
+from .linear import Affine as Affine
+from .linear import CommutingConstraint as CommutingConstraint
+from .linear import InvariantBias as InvariantBias
+from .linear import InvariantConstraint as InvariantConstraint
+from .linear import Linear as Linear
+from .linear import TensorProduct as TensorProduct
+from .linear import UnusedIrrepsWarning as UnusedIrrepsWarning
+from .linear import impose_equivariance as impose_equivariance
 from .nonlinearities import ELU as ELU
 from .nonlinearities import ConcatenatedNonlinearity as ConcatenatedNonlinearity
 from .nonlinearities import FourierGrid as FourierGrid
@@ -75,3 +65,15 @@ from .pooling import PointwiseMaxPool as PointwiseMaxPool
 from .pooling import PointwiseMaxPoolAntialiased as PointwiseMaxPoolAntialiased
 from .pooling import QuadraticPool as QuadraticPool
 from .pooling import SubgroupPooling as SubgroupPooling
+from .probability import (
+    EquivariantMultivariateNormal as EquivariantMultivariateNormal,
+)
+from .probability import FieldDropout as FieldDropout
+from .probability import MultivariateNormal as MultivariateNormal
+from .probability import PointwiseDropout as PointwiseDropout
+from .rearranging import Disentangle as Disentangle
+from .rearranging import Identity as Identity
+from .rearranging import Mask as Mask
+from .rearranging import Reshuffle as Reshuffle
+from .rearranging import Restriction as Restriction
+from .rearranging import Upsampling as Upsampling

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..groups import GroupElement
 from ..nn import Sequential
-from ..nn._module import channel_axis
+from ..nn._core._module import channel_axis
 from ..representations import as_representation
 
 Embedding = Callable[[GroupElement], GroupElement]

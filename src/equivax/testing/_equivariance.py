@@ -19,7 +19,7 @@ from jaxtyping import PRNGKeyArray
 
 from ..groups import GroupElement
 from ..nn import AbstractModule
-from ..nn._module import channel_axis
+from ..nn._core._module import channel_axis
 from ..representations import Representation, as_representation
 from ._action import act, default_elements, embedding_of
 

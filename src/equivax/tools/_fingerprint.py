@@ -21,7 +21,7 @@ from ..fields import FieldType
 from ..groups import Group
 from ..hom import HomBasis
 from ..kernels import SteerableBasis, TypeBasis
-from ..nn._printing import border, is_layer, is_parameter, parts
+from ..nn._core._printing import border, is_layer, is_parameter, parts
 from ..representations import Representation
 from ..representations._summand import Summand
 from ..spaces import GSpace

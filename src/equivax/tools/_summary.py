@@ -12,9 +12,17 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ..nn._container import is_stateful
-from ..nn._module import observer
-from ..nn._printing import border, clipped, is_layer, is_parameter, parameters, parts, place
+from ..nn._core._container import is_stateful
+from ..nn._core._module import observer
+from ..nn._core._printing import (
+    border,
+    clipped,
+    is_layer,
+    is_parameter,
+    parameters,
+    parts,
+    place,
+)
 
 ROWS = 40
 """Rows of a table whose depth is not given."""

@@ -1,6 +1,6 @@
 """Nonlinearities that commute with the group."""
 
-from ._checks import check_pointwise as check_pointwise
+from .._core._admission import check_pointwise as check_pointwise
 from ._concatenated import ConcatenatedNonlinearity as ConcatenatedNonlinearity
 from ._fourier import FourierNonlinearity as FourierNonlinearity
 from ._fourier_grid import FourierGrid as FourierGrid

@@ -12,10 +12,10 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ...representations import Representation, direct_sum, doubled
-from .._fields import merge_axis, take_channels, type_like
-from .._module import AbstractModule, channel_axis, representation_of
-from .._plain import plain_callable, plain_layer
-from ._checks import check_function, numbered_runs
+from .._core._admission import check_function, numbered_runs
+from .._core._channels import merge_axis, take_channels, type_like
+from .._core._module import AbstractModule, channel_axis, representation_of
+from .._core._plain import plain_callable, plain_layer
 
 _NAME = "ConcatenatedNonlinearity"
 

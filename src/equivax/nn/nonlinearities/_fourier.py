@@ -16,11 +16,11 @@ from jaxtyping import Array, Float
 from ...groups import Subgroup
 from ...hom import at_least_float32
 from ...representations import Representation
-from .._fields import take_channels, type_like
-from .._module import AbstractModule, channel_axis, representation_of
-from .._plain import plain_callable, plain_layer
-from ..normalization._fibres import fibre_plan, turned
-from ._checks import check_function, numbered_runs
+from .._core._admission import check_function, numbered_runs
+from .._core._channels import take_channels, type_like
+from .._core._fibres import fibre_plan, turned
+from .._core._module import AbstractModule, channel_axis, representation_of
+from .._core._plain import plain_callable, plain_layer
 from ._fourier_grid import FourierGrid, Transform, band, check_band, default_grid, transform
 
 _NAME = "FourierNonlinearity"

@@ -12,9 +12,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ...representations import Representation, direct_sum, trivial
-from .._fields import field_sizes, type_like
-from .._module import AbstractModule, channel_axis, representation_of
-from ._checks import check_function, numbered_runs
+from .._core._admission import check_function, numbered_runs
+from .._core._channels import field_sizes, type_like
+from .._core._module import AbstractModule, channel_axis, representation_of
 from ._gating import GATE, GatePlan, make_plan, open_fields, plain_gates, read_marks
 
 

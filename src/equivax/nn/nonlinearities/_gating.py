@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from .._fields import along, at_least_float32, block_index, scale_blocks, take_channels
-from .._plain import plain_callable, plain_function
+from .._core._channels import along, at_least_float32, block_index, scale_blocks, take_channels
+from .._core._plain import plain_callable, plain_function
 
 #: In the marks of fields: this one is a gate.
 GATE = -1

@@ -17,9 +17,9 @@ from ...representations import (
     direct_sum,
     induced_structure,
 )
-from .._fields import field_sizes, type_like
-from .._module import AbstractModule, channel_axis, representation_of
-from ._checks import check_function, induced_or_refuse
+from .._core._admission import check_function, induced_or_refuse
+from .._core._channels import field_sizes, type_like
+from .._core._module import AbstractModule, channel_axis, representation_of
 from ._gating import GATE, GatePlan, make_plan, open_fields, plain_gates, read_marks
 
 _NAME = "InducedGatedNonlinearity"

@@ -12,7 +12,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ...representations import Representation
-from .._fields import (
+from .._core._admission import check_function, induced_or_refuse, numbered_runs
+from .._core._channels import (
     along,
     at_least_float32,
     block_index,
@@ -21,9 +22,8 @@ from .._fields import (
     safe_norms,
     scale_blocks,
 )
-from .._module import AbstractModule, channel_axis, representation_of
-from .._plain import plain_callable, plain_layer
-from ._checks import check_function, induced_or_refuse, numbered_runs
+from .._core._module import AbstractModule, channel_axis, representation_of
+from .._core._plain import plain_callable, plain_layer
 
 #: Fields shorter than this are mapped to zero.
 SMALLEST_NORM = 1e-10

@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from .._module import AbstractModule
-from .._plain import plain_callable, plain_layer
-from ._checks import check_function, check_odd, check_pointwise
+from .._core._admission import check_function, check_odd, check_pointwise
+from .._core._module import AbstractModule
+from .._core._plain import plain_callable, plain_layer
 
 
 class PointwiseNonlinearity(AbstractModule):

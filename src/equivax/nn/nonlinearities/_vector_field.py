@@ -12,10 +12,10 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ...representations import Representation, direct_sum, induced_structure
-from .._fields import along, merge_axis, split_axis, type_like
-from .._module import AbstractModule, channel_axis, representation_of
-from .._plain import plain_layer
-from ._checks import numbered_runs
+from .._core._admission import numbered_runs
+from .._core._channels import along, merge_axis, split_axis, type_like
+from .._core._module import AbstractModule, channel_axis, representation_of
+from .._core._plain import plain_layer
 
 _NAME = "VectorFieldNonlinearity"
 

@@ -13,17 +13,10 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ...hom import HomBasis, hom_basis
 from ...representations import Representation
-from .._module import AbstractModule, channel_axis, representation_of
-from .._plain import plain_callable, plain_function, plain_layer
+from .._core._fibres import Fibre, FibrePlan, by_kind, constants, fibre_plan, kind_names
+from .._core._module import AbstractModule, channel_axis, representation_of
+from .._core._plain import plain_callable, plain_function, plain_layer
 from ..normalization._checks import checked_eps
-from ..normalization._fibres import (
-    Fibre,
-    FibrePlan,
-    by_kind,
-    constants,
-    fibre_plan,
-    kind_names,
-)
 
 CONVENTIONS = ("signed", "magnitude")
 MIXES = ("fields", "hom")

@@ -19,7 +19,7 @@ from jaxtyping import Array, Float
 
 from ...hom import at_least_float32
 from ...representations import Representation
-from .._module import AbstractStatefulModule, channel_axis, representation_of
+from .._core._module import AbstractStatefulModule, channel_axis, representation_of
 from ._checks import checked_eps
 from ._pointwise_map import plain_map
 

@@ -14,11 +14,11 @@ from jaxtyping import Array, Float
 from ...hom import at_least_float32, invariant_vector, trivial_count
 from ...representations import Representation
 from ...representations._summand import Summand
-from .._fields import field_index, field_sizes, spread
-from .._module import AbstractModule, channel_axis, representation_of
-from .._plain import plain_layer
+from .._core._channels import field_index, field_sizes, spread
+from .._core._fibres import Fibre, fibre_plan, turned
+from .._core._module import AbstractModule, channel_axis, representation_of
+from .._core._plain import plain_layer
 from ._checks import checked_eps
-from ._fibres import Fibre, fibre_plan, turned
 
 
 class FieldNorm(AbstractModule):

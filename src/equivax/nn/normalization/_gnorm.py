@@ -13,9 +13,9 @@ from jaxtyping import Array
 
 from ...hom import HIGHEST, trivial_count
 from ...representations import Representation
-from .._module import channel_axis, representation_of
+from .._core._fibres import Fibre, fibre_plan, turned
+from .._core._module import channel_axis, representation_of
 from ._batch import AbstractBatchNorm, BatchNormOptions
-from ._fibres import Fibre, fibre_plan, turned
 
 SCOPES = ("copy", "type")
 

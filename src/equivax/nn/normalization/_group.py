@@ -14,10 +14,10 @@ from jaxtyping import Array, Float
 from ...hom import hom_basis
 from ...representations import Representation
 from ...representations._summand import Summand
-from .._module import AbstractModule, channel_axis, representation_of
-from .._plain import detached, plain_function, plain_layer
+from .._core._fibres import FibrePlan, by_kind, constants, fibre_plan, kind_names
+from .._core._module import AbstractModule, channel_axis, representation_of
+from .._core._plain import detached, plain_function, plain_layer
 from ._checks import checked_eps
-from ._fibres import FibrePlan, by_kind, constants, fibre_plan, kind_names
 from ._whitening import (
     applied,
     damped,

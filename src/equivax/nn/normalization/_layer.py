@@ -14,9 +14,9 @@ from jaxtyping import Array, Float
 from ...hom import at_least_float32, from_irreps, to_irreps
 from ...linalg import invariant_projector
 from ...representations import Representation
-from .._affine import Affine
-from .._module import AbstractModule, channel_axis, on_channels, representation_of
-from .._plain import plain_function, plain_on_channels
+from .._core._module import AbstractModule, channel_axis, on_channels, representation_of
+from .._core._plain import plain_function, plain_on_channels
+from ..linear._affine import Affine
 from ._checks import checked_eps
 from ._group import GroupNorm
 

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ...representations import Representation
-from .._plain import plain_linear
+from .._core._plain import plain_linear
 
 
 def plain_map(

@@ -20,8 +20,8 @@ from scipy.sparse.csgraph import connected_components
 
 from ...hom import invariant_vector, trivial_count
 from ...representations import Representation
-from .._fields import field_sizes
-from .._module import channel_axis, representation_of
+from .._core._channels import field_sizes
+from .._core._module import channel_axis, representation_of
 from ._batch import AbstractBatchNorm, BatchNormOptions, check_fields
 
 VARIANCES = ("about_channel_means", "about_invariant_mean")

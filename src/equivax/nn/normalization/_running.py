@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from ...hom import HomBasis, hom_basis, invariant_vector, to_irreps, trivial_count
 from ...representations import Representation, check_same_group, trivial
 from ...stats import moment_coefficients
-from .._module import AbstractStatefulModule, representation_of
+from .._core._module import AbstractStatefulModule, representation_of
 from ._batch import AxisName, mean_over
 
 

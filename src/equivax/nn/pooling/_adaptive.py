@@ -7,10 +7,10 @@ from typing import Any
 import equinox as eqx
 from jaxtyping import Array, Float
 
-from .._grid import as_grid_check, as_tuple, check_exchanged
-from .._module import AbstractModule
-from .._plain import plain_layer
-from ._per_field import check_permuted
+from .._core._module import AbstractModule
+from .._core._per_field import check_permuted
+from .._core._plain import plain_layer
+from .._core._windows import as_grid_check, as_tuple, check_exchanged
 from ._sliding import cell_max, cell_mean
 from ._windows import spatial_type
 

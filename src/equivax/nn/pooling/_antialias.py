@@ -12,11 +12,11 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ...fields import FieldType
-from .._grid import as_grid_check, as_tuple
-from .._module import AbstractModule
-from .._plain import detached, plain_layer
+from .._core._module import AbstractModule
+from .._core._per_field import check_permuted
+from .._core._plain import detached, plain_layer
+from .._core._windows import as_grid_check, as_tuple
 from ._max import PLAIN_MAX_POOLS
-from ._per_field import check_permuted
 from ._sliding import slide_dense_max, slide_max, slide_sum
 from ._windows import Windows, make_windows, spatial_type
 

@@ -8,8 +8,8 @@ import equinox as eqx
 from jaxtyping import Array, Float
 
 from ...images import MultiImage
-from .._module import AbstractModule
-from .._plain import detached, plain_layer
+from .._core._module import AbstractModule
+from .._core._plain import detached, plain_layer
 from ._sliding import slide_mean, slide_sum
 from ._windows import Windows, make_windows, spatial_type
 

@@ -22,11 +22,11 @@ from ...representations import (
     regular,
     trivial,
 )
-from .._fields import take_channels, type_like
-from .._module import AbstractModule, channel_axis, representation_of
-from .._plain import detached, plain_callable, plain_layer
+from .._core._channels import take_channels, type_like
+from .._core._module import AbstractModule, channel_axis, representation_of
+from .._core._per_field import Shapes, field_blocks, plain_blocks, pool_fields, reduced_channels
+from .._core._plain import detached, plain_callable, plain_layer
 from ._fieldwise import check_symmetric
-from ._per_field import Shapes, field_blocks, plain_blocks, pool_fields, reduced_channels
 
 _NAME = "SubgroupPooling"
 

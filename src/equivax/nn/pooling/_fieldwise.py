@@ -17,9 +17,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ...representations import Representation
-from .._module import AbstractModule, channel_axis, representation_of
-from .._plain import detached, plain_callable, plain_layer
-from ._per_field import (
+from .._core._module import AbstractModule, channel_axis, representation_of
+from .._core._per_field import (
     Shapes,
     check_permuted,
     field_blocks,
@@ -33,6 +32,7 @@ from ._per_field import (
     weighted_sum,
     whole_fields,
 )
+from .._core._plain import detached, plain_callable, plain_layer
 
 _VANISHES = 1e-9
 """Weights of an invariant functional below which a field counts as having none."""

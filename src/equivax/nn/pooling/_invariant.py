@@ -12,9 +12,9 @@ from jaxtyping import Array, Float
 from ...hom import HIGHEST, hom_basis, irrep_names, scatter_copies, to_irreps, trivial_count
 from ...linalg import irrep_norms
 from ...representations import Representation, trivial
-from .._fields import type_like
-from .._module import AbstractModule, on_channels, representation_of
-from .._plain import plain_function, plain_linear, plain_on_channels
+from .._core._channels import type_like
+from .._core._module import AbstractModule, on_channels, representation_of
+from .._core._plain import plain_function, plain_linear, plain_on_channels
 
 TRIVIAL_OPTIONS = ("norm", "value")
 

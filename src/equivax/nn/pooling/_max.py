@@ -8,9 +8,9 @@ import equinox as eqx
 from jaxtyping import Array, Float
 
 from ...images import MultiImage
-from .._module import AbstractModule
-from .._plain import plain_layer
-from ._per_field import check_permuted
+from .._core._module import AbstractModule
+from .._core._per_field import check_permuted
+from .._core._plain import plain_layer
 from ._sliding import slide_max
 from ._windows import Windows, make_windows, spatial_type
 

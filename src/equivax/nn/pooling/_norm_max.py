@@ -11,10 +11,16 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ...images import MultiImage
-from .._fields import field_index
-from .._module import AbstractModule
-from .._plain import detached, plain_function, plain_layer
-from ._per_field import field_blocks, plain_blocks, pool_fields, squared_length, whole_fields
+from .._core._channels import field_index
+from .._core._module import AbstractModule
+from .._core._per_field import (
+    field_blocks,
+    plain_blocks,
+    pool_fields,
+    squared_length,
+    whole_fields,
+)
+from .._core._plain import detached, plain_function, plain_layer
 from ._sliding import longest_field, slide_longest, slide_max
 from ._windows import Windows, make_windows, of_images, spatial_type
 

@@ -6,7 +6,7 @@ where ``reduce_window``, its gradient ``select_and_scatter`` and depthwise convo
 built of maxima over 1, 2, 4, ... taps, and its gradient at ties is spread evenly and finite.
 
 Every function stands alone (`jax` and `jnp` only): layers call it, and `export` detaches it.
-Padding is a pair ``(before, after)`` per axis; ``ceil_mode`` is that of ``nn._grid``.
+Padding is a pair ``(before, after)`` per axis; ``ceil_mode`` is that of `nn._core._windows`.
 """
 
 from __future__ import annotations

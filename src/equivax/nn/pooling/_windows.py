@@ -10,7 +10,7 @@ import numpy as np
 
 from ...fields import FieldType
 from ...spaces import hyperoctahedral_on, rotations_on
-from .._grid import as_grid_check, as_tuple, check_grid, output_lengths
+from .._core._windows import as_grid_check, as_tuple, check_grid, output_lengths
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,48 @@
+"""Choosing and rearranging fields, for types with and without a space."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from ...representations import as_representation, direct_sum
+from ._channels import field_sizes, type_like
+
+
+def number_of_fields(type_: Any) -> int:
+    """How many fields (summands) a type has."""
+    return sum(count for _, count in as_representation(type_, "in_type").data)
+
+
+def field_names(type_: Any) -> list[str]:
+    """Label of every field."""
+    rep = as_representation(type_, "in_type")
+    return [summand.name for summand, count in rep.data for _ in range(count)]
+
+
+def select_fields(type_: Any, indices: Sequence[int]) -> Any:
+    """The type of chosen fields, in the given order."""
+    fields = as_representation(type_, "in_type").summands
+    return type_like(type_, direct_sum([fields[i] for i in indices]))
+
+
+def channels_of(type_: Any, indices: Sequence[int]) -> np.ndarray:
+    """Channels of chosen fields, field after field."""
+    ends = np.cumsum(field_sizes(as_representation(type_, "in_type")))
+    starts = np.concatenate([[0], ends[:-1]])
+    return np.concatenate([np.arange(starts[i], ends[i]) for i in indices]).astype(np.int32)
+
+
+def take_channels(x: Array, channels: np.ndarray, axis: int) -> Array:
+    """Chosen channels, each at most once, in the given order; a slice where they adjoin."""
+    start, stop = int(channels[0]), int(channels[-1]) + 1
+    if stop - start == len(channels) and (np.diff(channels) == 1).all():
+        if len(channels) == x.shape[axis]:
+            return x
+        return jax.lax.slice_in_dim(x, start, stop, axis=axis % x.ndim)
+    return jnp.take(x, channels, axis=axis, mode="clip", unique_indices=True)

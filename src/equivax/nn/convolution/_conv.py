@@ -1,0 +1,123 @@
+"""`Conv`: steerable convolution on a line, a plane or in space."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+from jaxtyping import PRNGKeyArray
+
+from ...fields import FieldType
+from ...kernels import TypeBasis
+from .._core._windows import as_tuple
+from ._shared import Weights, checked_types, types_of_one_group
+from ._steerable import AbstractCorrelation
+
+
+class Conv(AbstractCorrelation):
+    """Cross-correlation with a steerable kernel, ``y(p) = sum_q K(q) x(p + q) + b``.
+
+    ``K(A(g) q) = rho_out(g) K(q) rho_in(g)^-1`` for all ``g``: the kernel is a learned combination
+    of a basis of such kernels (Weiler and Cesa 2019; Cesa, Lang and Weiler 2022), and ``b`` is
+    invariant. The dimension is that of the types' space.
+
+    Law: ``f(g x) = g f(x)``, exactly for the elements that map the pixel grid to itself (if the
+    stride fits, see ``grid_check``) and up to resampling for the others. On a line that the group
+    leaves alone it is exact for all.
+
+    Shapes: ``(..., c_in, *spatial) -> (..., c_out, *spatial)``; each axis of length L becomes
+    ``floor((L + padding - dilation (k - 1) - 1) / stride) + 1`` long.
+    """
+
+    def __init__(
+        self,
+        in_type: FieldType,
+        out_type: FieldType,
+        kernel_size: int | tuple[int, ...],
+        *,
+        stride: int | tuple[int, ...] = 1,
+        padding: Any = 0,
+        dilation: int | tuple[int, ...] = 1,
+        padding_mode: str = "zeros",
+        groups: int = 1,
+        use_bias: bool = True,
+        basis: str = "harmonic",
+        rings: Any = None,
+        sigma: Any = None,
+        frequency_cutoff: Any = None,
+        maximum_offset: int | None = None,
+        basis_filter: Callable[[Mapping[str, Any]], bool] | None = None,
+        precision: jax.lax.PrecisionLike = None,
+        init: str | Callable[..., Weights] | None = "generalized_he",
+        warn_unused: bool = True,
+        grid_check: str = "warn",
+        dtype: Any = None,
+        key: PRNGKeyArray,
+    ) -> None:
+        """Finds the basis (on the host, once per pair of types) and draws the weights.
+
+        Args:
+            in_type: Type of the input.
+            out_type: Type of the output, on the same space.
+            kernel_size: Taps per axis; odd sizes have a centre.
+            stride: Step of the output grid, in cells of the input.
+            padding: Cells added on each side: an int, one per axis, pairs per axis, ``"same"``, or
+                ``"causal"`` on a line.
+            dilation: Distance of neighbouring taps; the basis does not depend on it.
+            padding_mode: ``"zeros"``, ``"reflect"``, ``"replicate"`` or ``"circular"``.
+            groups: Number of equal parts of both types that are mapped separately.
+            use_bias: Whether to add an invariant bias (if ``out_type`` has trivial irreps).
+            basis: ``"harmonic"`` (band-limited, any group) or ``"grid"`` (all kernels that are
+                exact on the pixel grid; groups of signed permutations).
+            rings: Radii of the harmonic basis, in taps.
+            sigma: Width of the rings, one or one per ring.
+            frequency_cutoff: Largest angular frequency per radius: a callable, a factor, or
+                ``"default"``, ``"narrow"``, ``"flat"``.
+            maximum_offset: Keeps solutions within so many multiples of the group's order.
+            basis_filter: Keeps basis elements by their attributes.
+            precision: Of the convolution, as in `jax.lax.conv`; kernels are made at the highest.
+            init: ``"generalized_he"``, ``"delta_orthonormal"``, ``"zeros"``, None (zeros), or a
+                callable ``(basis, key) -> weights``.
+            warn_unused: Whether to warn, once per pair of types, if irreps of the input reach no
+                output, as those that a readout of scalars ignores.
+            grid_check: What to do if stride and size break exactness: ``"warn"``, ``"raise"`` or
+                ``"off"``.
+            dtype: Of the parameters; JAX's default float if None.
+            key: A JAX key.
+
+        Raises:
+            ValueError: If the types do not fit together, no kernel exists, or an option is unknown.
+            TypeError: If a type is no `FieldType`.
+        """
+        checked_types("Conv", in_type, out_type)
+        in_part, out_part = types_of_one_group("Conv", in_type, out_type, groups)
+        found = TypeBasis(
+            in_part,
+            out_part,
+            as_tuple(kernel_size, in_type.space.dim, "Conv", "kernel_size", 1),
+            basis=basis,
+            rings=rings,
+            sigma=sigma,
+            frequency_cutoff=frequency_cutoff,
+            maximum_offset=maximum_offset,
+            basis_filter=basis_filter,
+            warn_unused=warn_unused,
+            caller="Conv",
+        )
+        self._set_up(
+            in_type,
+            out_type,
+            found,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            padding_mode=padding_mode,
+            groups=groups,
+            use_bias=use_bias,
+            precision=precision,
+            init=init,
+            grid_check=grid_check,
+            dtype=dtype,
+            key=key,
+        )

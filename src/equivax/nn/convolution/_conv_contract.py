@@ -1,0 +1,394 @@
+"""`ConvContract`: convolution with contraction on tensor images, one dense convolution for all."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ...fields import FieldType
+from ...hom import at_least_float32
+from ...images import FilterBasis, MultiImage, Signature, invariant_filters
+from ...images._checks import as_flags, axis_space, type_name
+from ...images._forms import flat_metric_axes
+from ...images._windows import Windows, as_padding, make_windows
+from ...spaces import GSpace
+from .._core._module import AbstractModule
+from .._core._windows import as_grid_check, as_tuple, check_exchanged, moved_axes, report
+from ._conv_contract_export import exported_convolution
+from ._shared import convolve, plus_bias
+
+BIAS_MODES = ("auto", "mean", "scalar")
+SCALAR = ((), 0)
+
+
+class ConvContract(AbstractModule):
+    """``B_o(y)_b = sum w[o,i,f] F_f(q)_{ab} A_i(s y + r q - pad)_a`` with invariant filters F.
+
+    Cross-correlation of tensor images with the filters of order k + k', contracted over the k
+    indices of the image (Gregory et al. 2024, GeometricImageNet), for all pairs of types at once.
+    Law: ``f(g A) = g f(A)`` exactly for signed permutations of the axes, data, metric and torus
+    flags together, if the stride fits (see ``grid_check``); translations of a torus commute.
+
+    With a metric every axis of the input is lowered first, and the result, read as lower, is raised
+    where ``out_signature`` says upper. Torus flags pass through.
+
+    Shapes: `MultiImage` to `MultiImage`, or ``(..., C_in, *sides) -> (..., C_out, *sides')``; a
+    side becomes ``floor((l (N - 1) + padding - r (M - 1)) / s) + 1``, on a torus ``ceil(l N / s)``.
+
+    Examples:
+        >>> import equivax as evx, jax
+        >>> conv = evx.nn.ConvContract((((0, 0), 1),), (((1, 0), 8),), key=jax.random.key(0))
+        >>> conv.weights["k0p0>k1p0"].shape
+        (8, 1, 2)
+    """
+
+    weights: dict[str, Array]
+    bias: dict[str, Array]
+    in_signature: Signature = eqx.field(static=True)
+    out_signature: Signature = eqx.field(static=True)
+    basis: FilterBasis = eqx.field(static=True)
+    bias_mode: str | None = eqx.field(static=True)
+    stride: tuple[int, ...] = eqx.field(static=True)
+    padding: Any = eqx.field(static=True)
+    lhs_dilation: tuple[int, ...] | None = eqx.field(static=True)
+    rhs_dilation: tuple[int, ...] = eqx.field(static=True)
+    precision: Any = eqx.field(static=True)
+    grid_check: str = eqx.field(static=True)
+
+    def __init__(
+        self,
+        in_signature: Any,
+        out_signature: Any,
+        kernel_size: int | tuple[int, ...] = 3,
+        *,
+        D: int = 2,
+        group: Any = None,
+        filters: Mapping[Any, Any] | None = None,
+        use_bias: bool | str = "auto",
+        stride: int | tuple[int, ...] = 1,
+        padding: Any = None,
+        lhs_dilation: int | tuple[int, ...] | None = None,
+        rhs_dilation: int | tuple[int, ...] = 1,
+        init: str = "he",
+        gain: float = 1.0,
+        precision: jax.lax.PrecisionLike = None,
+        grid_check: str = "raise",
+        allow_unreachable: bool = False,
+        dtype: Any = None,
+        key: PRNGKeyArray,
+    ) -> None:
+        """Finds the filters on the host and draws the weights.
+
+        Args:
+            in_signature: Types of the input: a `Signature`, or what it accepts.
+            out_signature: Types of the output.
+            kernel_size: Taps per axis; even sizes are allowed.
+            D: Number of spatial axes.
+            group: A group of signed permutations of the axes; all of them if None.
+            filters: A mapping from (order, parity) to ``(n, *kernel, *(D,)*order)``, used as given.
+            use_bias: ``"auto"`` (or True): scalars get ``+ b``, other fields ``b`` times their
+                spatial mean; ``"mean"``: all the latter; ``"scalar"``: scalars only; False: none.
+            stride: Pixels from a window to the next.
+            padding: ``"TORUS"`` (wraps where the image is periodic, else zeros), ``"SAME"``,
+                ``"VALID"``, an integer or pairs per axis (zeros). None: ``"TORUS"`` if an axis is
+                periodic, else ``"SAME"``.
+            lhs_dilation: Distance of neighbouring input pixels on the finer grid that is convolved.
+            rhs_dilation: Distance of neighbouring taps.
+            init: ``"he"`` (output components of variance ``gain^2`` for unit normal input) or
+                ``"ginjax"`` (uniform within ``1 / sqrt(c_in M^D D^k)``).
+            gain: Of ``"he"``; sqrt 2 suits layers before a function like ReLU.
+            precision: Of the convolution; kernels are made at the highest.
+            grid_check: What to do if windows cannot lie symmetrically: ``"raise"``, ``"warn"`` or
+                ``"off"``.
+            allow_unreachable: Makes output types that no filter reaches zero.
+            dtype: Of the parameters; JAX's default float if None.
+            key: A JAX key.
+
+        Raises:
+            ValueError: If an output type cannot be reached, or an argument does not fit.
+            TypeError: If something has no such meaning.
+        """
+        name = "ConvContract"
+        space = axis_space(group, D, name)
+        ins, outs = Signature(in_signature), Signature(out_signature)
+        for argument, signature in (("in_signature", ins), ("out_signature", outs)):
+            if not signature.size(space.dim):
+                raise ValueError(f"{name}: {argument}: expected at least one channel")
+        self.grid_check = as_grid_check(grid_check, name)
+        self.basis = FilterBasis(ins, outs, kernel_size, space, filters, name)
+        self.stride = as_tuple(stride, space.dim, name, "stride", 1)
+        self.rhs_dilation = as_tuple(rhs_dilation, space.dim, name, "rhs_dilation", 1)
+        self.lhs_dilation = None
+        if lhs_dilation is not None:
+            self.lhs_dilation = as_tuple(lhs_dilation, space.dim, name, "lhs_dilation", 1)
+        self.padding = as_padding(padding, space.dim, name)
+        for argument in ("stride", "padding", "lhs_dilation", "rhs_dilation"):
+            value: Any = getattr(self, argument)
+            if isinstance(value, tuple):
+                check_exchanged(name, space, argument, value, self.grid_check)
+        if self.basis.unreached and not (allow_unreachable and self.basis.pairs):
+            raise ValueError(_unreachable(self.basis))
+        self.bias_mode = _bias_mode(use_bias)
+        dtype = jnp.dtype(jnp.result_type(float) if dtype is None else dtype)
+        if not jnp.issubdtype(dtype, jnp.floating):
+            raise TypeError(f"{name}: dtype: expected a floating dtype, got {dtype}")
+        self.weights = _initial(self.basis, init, gain, dtype, key)
+        self.bias = {
+            label: jnp.zeros((channels,), dtype)
+            for (type_, channels), label in zip(outs, outs.names, strict=True)
+            if channels and self.bias_mode and (self.bias_mode != "scalar" or type_ == SCALAR)
+        }
+        self.in_signature, self.out_signature, self.precision = ins, outs, precision
+
+    # ---- facts -------------------------------------------------------------------------------
+
+    @property
+    def space(self) -> GSpace:
+        """The group, with its action on the grid."""
+        return self.basis.space
+
+    @property
+    def in_type(self) -> FieldType:
+        """Type of the input's dense channels."""
+        return self.in_signature.field_type(self.space.dim, self.space)
+
+    @property
+    def out_type(self) -> FieldType:
+        """Type of the output's dense channels."""
+        return self.out_signature.field_type(self.space.dim, self.space)
+
+    @property
+    def kernel(self) -> Float[Array, "out in *kernel"]:
+        """The dense kernel ``(C_out, C_in, *kernel)``, expanded at every access."""
+        return self.basis.expand(self.weights)
+
+    def coefficients(self, kernel: Any) -> dict[str, Array]:
+        """Weights of the Frobenius-orthogonal projection of a dense kernel.
+
+        Args:
+            kernel: ``(C_out, C_in, *kernel)``, equivariant or not.
+
+        Raises:
+            ValueError: If the shape does not fit.
+        """
+        found = self.basis.coefficients(jnp.asarray(kernel))
+        return {name: found[name].astype(old.dtype) for name, old in self.weights.items()}
+
+    def with_kernel(self, kernel: Any) -> ConvContract:
+        """This layer with the projection of a dense kernel as its kernel.
+
+        Raises:
+            ValueError: If the shape does not fit.
+        """
+        return eqx.tree_at(lambda tree: tree.weights, self, self.coefficients(kernel))
+
+    # ---- application -------------------------------------------------------------------------
+
+    def _forward(
+        self, x: Float[Array, "..."], key: Any = None, is_torus: Any = True
+    ) -> Float[Array, "..."]:
+        y = self._convolved(x, self._windows(x.shape[x.ndim - self.space.dim :], is_torus))
+        return self._biased(y)
+
+    def _on_image(self, x: MultiImage, key: Any = None) -> MultiImage:
+        if self.space.dim != x.D:
+            raise ValueError(
+                f"ConvContract: x: expected images of dimension {self.space.dim}, got {x.D}"
+            )
+        try:
+            x = x.reorder(self.in_signature)
+        except ValueError as error:
+            raise ValueError(f"ConvContract: x: {error}") from None
+        array = self._checked(x.array)
+        windows = self._windows(x.spatial, x.is_torus)
+        if x.metric is None:
+            y = self._biased(self._convolved(array, windows))
+            return MultiImage.from_array(y, self.out_signature, x.D, x.is_torus)
+        if windows.counts != x.spatial:
+            raise ValueError(
+                f"ConvContract: x: expected an output of the sides {x.spatial} of the metric, got "
+                f"{windows.counts}"
+            )
+        lowered = flat_metric_axes(array, self.in_signature, x.metric, x.D, lower=True)
+        y = self._convolved(lowered, windows)
+        y = flat_metric_axes(y, self.out_signature, x.metric, x.D, lower=False)
+        return MultiImage.from_array(self._biased(y), self.out_signature, x.D, x.is_torus, x.metric)
+
+    def _windows(self, lengths: tuple[int, ...], is_torus: Any) -> Windows:
+        windows = make_windows(
+            "ConvContract",
+            lengths,
+            self.basis.kernel,
+            self.stride,
+            self.padding,
+            self.lhs_dilation,
+            self.rhs_dilation,
+            as_flags(is_torus, self.space.dim, "ConvContract", "is_torus"),
+        )
+        if self.grid_check != "off":
+            mirrored, exchanged = moved_axes(self.space)
+            problems = [_advice(windows, axis) for axis in windows.asymmetric if axis in mirrored]
+            for a, b in exchanged:
+                if (windows.before[a], windows.after[a]) != (windows.before[b], windows.after[b]):
+                    problems.append(f"the padding of spatial axes {a} and {b} must agree")
+            report("ConvContract", self.space, problems, self.grid_check)
+        return windows
+
+    def _convolved(self, x: Float[Array, "..."], windows: Windows) -> Float[Array, "..."]:
+        x, padding, lhs = windows.apply(x)
+        return convolve(
+            x,
+            self.kernel,
+            padding=padding,
+            stride=self.stride,
+            dilation=self.rhs_dilation,
+            lhs_dilation=lhs,
+            groups=1,
+            precision=self.precision,
+        )
+
+    def _channel_bias(self) -> tuple[Array, np.ndarray] | None:
+        """One number per dense channel, and which of them are added as they are."""
+        if not self.bias:
+            return None
+        dtype = next(iter(self.bias.values())).dtype
+        parts, added = [], []
+        for (type_, channels), name in zip(
+            self.out_signature, self.out_signature.names, strict=True
+        ):
+            size = self.space.dim ** len(type_[0])
+            values = self.bias.get(name, jnp.zeros((channels,), dtype))
+            # jnp.repeat is a gather, which compiles slowly, as does its gradient.
+            parts.append(jnp.broadcast_to(values[:, None], (channels, size)).reshape(-1))
+            plain = type_ == SCALAR and self.bias_mode != "mean"
+            added.append(np.full(channels * size, plain or name not in self.bias))
+        return jnp.concatenate(parts), np.concatenate(added)
+
+    def _biased(self, y: Float[Array, "..."]) -> Float[Array, "..."]:
+        found = self._channel_bias()
+        if found is None:
+            return y
+        bias, added = found
+        dim = self.space.dim
+        if added.all():
+            return plus_bias(y, bias, dim)
+        shape = (-1, *[1] * dim)
+        wide = y.astype(at_least_float32(y.dtype))
+        mean = jnp.mean(wide, axis=tuple(range(-dim, 0)), keepdims=True)
+        factor = jnp.where(added.reshape(shape), jnp.ones_like(mean), mean)
+        return y + (bias.astype(wide.dtype).reshape(shape) * factor).astype(y.dtype)
+
+    def export(self, is_torus: Any = True) -> Any:
+        """`equinox.nn.Conv` where that is the same function, else a plain function of an example.
+
+        Args:
+            is_torus: Which axes are periodic: what images know and arrays do not.
+
+        Returns:
+            A layer on arrays ``(C_in, *sides)``.
+        """
+        bias, added = self._channel_bias() or (None, np.ones(1, bool))
+        flags = as_flags(is_torus, self.space.dim, "ConvContract", "is_torus")
+        return exported_convolution(
+            self.kernel,
+            bias,
+            added,
+            flags,
+            padding=self.padding,
+            stride=self.stride,
+            lhs_dilation=self.lhs_dilation,
+            rhs_dilation=self.rhs_dilation,
+            precision=self.precision,
+        )
+
+
+def _bias_mode(use_bias: Any) -> str | None:
+    if use_bias is False or use_bias is None:
+        return None
+    mode = "auto" if use_bias is True else use_bias
+    if mode not in BIAS_MODES:
+        raise ValueError(
+            f"ConvContract: use_bias: expected a boolean or one of {', '.join(BIAS_MODES)}, got "
+            f"{use_bias!r}"
+        )
+    return mode
+
+
+def _initial(
+    basis: FilterBasis, init: Any, gain: Any, dtype: Any, key: PRNGKeyArray
+) -> dict[str, Array]:
+    if init not in ("he", "ginjax"):
+        raise ValueError(f"ConvContract: init: expected 'he' or 'ginjax', got {init!r}")
+    return _drawn(basis, init, dtype, gain, key)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _drawn(
+    basis: FilterBasis, init: str, dtype: Any, gain: Any, key: PRNGKeyArray
+) -> dict[str, Array]:
+    """All weights of a layer from one draw: programs of random numbers are slow to compile."""
+    D, found, start = basis.space.dim, {}, 0
+    if init == "ginjax":
+        numbers = jax.random.uniform(key, (basis.dim,), dtype, -1, 1)
+    else:
+        numbers = jax.random.normal(key, (basis.dim,), dtype)
+    for pair in basis.pairs:
+        _, in_c, n = pair.shape
+        k, out_k = len(pair.source[0]), len(pair.target[0])
+        if init == "ginjax":
+            scale = np.float64((in_c * math.prod(basis.kernel) * D**k) ** -0.5)
+        else:
+            types = sum(other.target == pair.target for other in basis.pairs)
+            filters = basis.pair_filters(pair).reshape(n, -1)
+            scale = np.sqrt(D**out_k / (in_c * n * types * (filters**2).sum(axis=1)))
+        stop = start + math.prod(pair.shape)
+        drawn = numbers[start:stop].reshape(pair.shape) * jnp.asarray(scale, dtype)
+        found[pair.key] = drawn if init == "ginjax" else jnp.asarray(gain, dtype) * drawn
+        start = stop
+    return found
+
+
+def _unreachable(basis: FilterBasis) -> str:
+    target = basis.unreached[0]
+    sources = ", ".join(basis.in_signature.names)
+    taps = " x ".join(map(str, basis.kernel))
+    text = (
+        f"ConvContract: out_signature: {type_name(target)} cannot be reached from {sources} with "
+    )
+    text += f"{taps} filters"
+    size = next((m for m in range(1, 8) if _connects(basis, target, m)), None)
+    if size is not None:
+        text += f": the smallest size is {size}"
+    return f"{text} (allow_unreachable=True makes it zero if other types are reached)"
+
+
+def _connects(basis: FilterBasis, target: Any, size: int) -> bool:
+    D, space = basis.space.dim, basis.space
+    return any(
+        len(invariant_filters(D, size, len(flags) + len(target[0]), p + target[1], space))
+        for (flags, p), channels in basis.in_signature
+        if channels
+    )
+
+
+def _advice(windows: Windows, axis: int) -> str:
+    n, m, s = windows.lengths[axis], windows.kernel[axis], windows.stride[axis]
+    r, lhs, before = windows.rhs[axis], windows.lhs[axis], windows.before[axis]
+    text = (
+        f"stride {s} on {n} pixels of spatial axis {axis} does not put {m} taps with {before} "
+        "cells of padding evenly"
+    )
+    for kernel in (m, m + 1, m - 1):
+        for padding in sorted(range(r * kernel + 1), key=lambda p: abs(p - before)):
+            room = lhs * (n - 1) + 2 * padding - r * (kernel - 1)
+            if kernel > 0 and room >= 0 and room % s == 0:
+                return f"{text}; use kernel_size={kernel}, padding={padding}"
+    return text

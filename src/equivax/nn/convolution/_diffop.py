@@ -1,0 +1,146 @@
+"""`Diffop`: a learned differential operator that commutes with a group, applied as a stencil."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+from jaxtyping import PRNGKeyArray
+
+from ...fields import FieldType
+from ...kernels import TypeBasis, differential_recipe
+from ._shared import Weights, checked_types, types_of_one_group
+from ._steerable import AbstractCorrelation
+
+
+class Diffop(AbstractCorrelation):
+    """Linear combination of partial derivatives, ``y = P(d/dx) x + b``, on the pixel grid.
+
+    ``P(A(g) xi) = rho_out(g) P(xi) rho_in(g)^-1`` for all ``g``: the matrix of polynomials ``P`` is
+    a learned combination of harmonic polynomials times powers of the Laplacian (Jenner and Weiler
+    2022, arXiv:2106.10163), each made into a stencil; ``b`` is invariant. Stencils are scaled like
+    the kernels of `Conv`, so a derivative of any order starts with the same energy.
+
+    Law: ``f(g x) = g f(x)``, exactly for the elements that map the pixel grid to itself (if the
+    stride fits, see ``grid_check``). For the others the error is that of the stencils: it falls
+    with the pixel size to the power of the accuracy.
+
+    Shapes: ``(..., c_in, *spatial) -> (..., c_out, *spatial)``; each axis of length L becomes
+    ``floor((L + padding - dilation (k - 1) - 1) / stride) + 1`` long.
+    """
+
+    def __init__(
+        self,
+        in_type: FieldType,
+        out_type: FieldType,
+        *,
+        kernel_size: int | tuple[int, ...] | None = None,
+        accuracy: int | None = None,
+        maximum_order: int | None = None,
+        maximum_power: int | None = None,
+        padding: Any = 0,
+        stride: int | tuple[int, ...] = 1,
+        dilation: int | tuple[int, ...] = 1,
+        padding_mode: str = "zeros",
+        groups: int = 1,
+        use_bias: bool = True,
+        basis_filter: Callable[[Mapping[str, Any]], bool] | None = None,
+        method: str | None = None,
+        smoothing: float | int | None = None,
+        phi: str | None = None,
+        shape: float | int | None = None,
+        angle_offset: float | int | None = None,
+        precision: jax.lax.PrecisionLike = None,
+        init: str | Callable[..., Weights] | None = "generalized_he",
+        warn_unused: bool = True,
+        grid_check: str = "warn",
+        dtype: Any = None,
+        key: PRNGKeyArray,
+    ) -> None:
+        """Finds the basis (on the host, once per pair of types) and draws the weights.
+
+        Args:
+            in_type: Type of the input, on a line or a plane.
+            out_type: Type of the output, on the same space.
+            kernel_size: Taps per axis; at most two of this and the next two are given, and this or
+                ``maximum_order`` must be. See `equivax.kernels.stencil_sizes`.
+            accuracy: Order of the error of the derivatives of highest order.
+            maximum_order: Highest order of derivatives.
+            maximum_power: Highest power of the Laplacian; all that the order admits if None.
+            padding: As in `Conv`.
+            stride: As in `Conv`.
+            dilation: As in `Conv`; derivatives then refer to the dilated spacing.
+            padding_mode: As in `Conv`.
+            groups: As in `Conv`.
+            use_bias: As in `Conv`.
+            basis_filter: Keeps operators by their attributes, such as ``order``.
+            method: ``"finite_difference"`` (default), ``"gaussian"`` (derivatives of the smoothed
+                image; default if ``smoothing`` is given) or ``"rbf"`` (for experts).
+            smoothing: Standard deviation in taps of "gaussian"; ``kernel_size / 4`` if None.
+            phi: Radial function of "rbf": ``"gaussian"`` or ``"polyharmonic"``.
+            shape: Its width in taps, or its odd exponent.
+            angle_offset: Turns the polynomials, which changes the basis but not its span.
+            precision: As in `Conv`.
+            init: As in `Conv`; for ``"delta_orthonormal"`` order 0 is the centre.
+            warn_unused: Whether to warn, once per pair of types, if irreps of the input reach no
+                output, as those that a readout of scalars ignores.
+            grid_check: As in `Conv`.
+            dtype: Of the parameters; JAX's default float if None.
+            key: A JAX key.
+
+        Raises:
+            ValueError: If the types do not fit together, no operator exists, or an option is
+                unknown or does not fit the others.
+            TypeError: If a type is no `FieldType`.
+
+        Examples:
+            >>> import equivax as evx, jax
+            >>> space = evx.spaces.flip_rot_on_r2(4)
+            >>> scalars, regular = (evx.FieldType(space, r) for r in (space.trivial, space.regular))
+            >>> layer = evx.nn.Diffop(
+            ...     scalars, regular, maximum_order=2, padding=1, key=jax.random.key(0)
+            ... )
+            >>> layer(jax.numpy.ones((1, 9, 9))).shape
+            (8, 9, 9)
+        """
+        checked_types("Diffop", in_type, out_type)
+        in_part, out_part = types_of_one_group("Diffop", in_type, out_type, groups)
+        recipe = differential_recipe(
+            "Diffop",
+            in_type.space,
+            kernel_size,
+            accuracy=accuracy,
+            maximum_order=maximum_order,
+            maximum_power=maximum_power,
+            method=method,
+            smoothing=smoothing,
+            phi=phi,
+            shape=shape,
+            angle_offset=angle_offset,
+        )
+        basis = TypeBasis.from_recipe(
+            in_type.space,
+            in_part.representation,
+            out_part.representation,
+            recipe,
+            basis_filter,
+            warn_unused=warn_unused,
+            caller="Diffop",
+        )
+        self._set_up(
+            in_type,
+            out_type,
+            basis,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            padding_mode=padding_mode,
+            groups=groups,
+            use_bias=use_bias,
+            precision=precision,
+            init=init,
+            grid_check=grid_check,
+            dtype=dtype,
+            key=key,
+        )

@@ -1,0 +1,161 @@
+"""`InvariantBias` and the one expansion of invariant biases that all layers share."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ...hom import hom_basis, invariant_vector, trivial_count
+from ...representations import Representation, trivial
+from .._core._module import AbstractModule, channel_axis, representation_of
+from .._core._plain import plain_layer
+
+BIAS_SCHEMES = ("zeros", "equinox")
+
+
+def invariant_bias(rep: Representation, coeffs: Float[Array, " m0"]) -> Float[Array, " n"]:
+    """``b = Q[:, triv] beta``."""
+    return invariant_vector(rep, coeffs)
+
+
+def bias_coefficients(rep: Representation, vector: Float[Array, " n"]) -> Float[Array, " m0"]:
+    """Trivial coordinates of the projection of a vector on the invariants.
+
+    Raises:
+        ValueError: If the vector has the wrong size.
+        TypeError: If it is not of floating numbers.
+    """
+    if vector.shape != (rep.size,):
+        raise ValueError(f"vector: expected ({rep.size},), got {vector.shape}")
+    if not jnp.issubdtype(vector.dtype, jnp.floating):
+        raise TypeError(f"vector: expected floating numbers, got dtype {vector.dtype}")
+    basis = hom_basis(trivial(rep.group), rep)
+    (found,) = basis.coefficients(vector[:, None]).values()
+    return found[:, 0, 0]
+
+
+def initial_bias(
+    rep: Representation, scheme: str, fan_in: int, dtype: Any, key: PRNGKeyArray
+) -> Float[Array, " m0"] | None:
+    """Initial coefficients, or None if ``rep`` has no trivial irrep.
+
+    Args:
+        rep: Type of the output.
+        scheme: ``"zeros"``, or ``"equinox"``: the bias of each invariant direction is uniform
+            with entries within ``1 / sqrt(fan_in)``, as in `equinox.nn.Linear`.
+        fan_in: Input channels times kernel taps.
+        dtype: Of the coefficients.
+        key: A JAX key.
+
+    Raises:
+        ValueError: For an unknown scheme.
+    """
+    if scheme not in BIAS_SCHEMES:
+        raise ValueError(f"bias_init: expected one of {', '.join(BIAS_SCHEMES)}, got {scheme!r}")
+    count = trivial_count(rep)
+    if count == 0:
+        return None
+    dtype = jnp.result_type(float) if dtype is None else dtype
+    if scheme == "zeros":
+        return jnp.zeros((count,), dtype)
+    bound = jnp.asarray(fan_in**-0.5 / _largest_entries(rep), dtype)
+    # A key of its own: weights take theirs from the names of irreps.
+    key = jax.random.fold_in(key, zlib.crc32(b"invariant bias"))
+    return bound * jax.random.uniform(key, (count,), dtype, -1.0, 1.0)
+
+
+def _largest_entries(rep: Representation) -> np.ndarray:
+    """Largest entry of each invariant unit vector, in the order of the trivial irreps."""
+    identity = trivial(rep.group).irreps[0]
+    found = []
+    for summand, count in rep.data:
+        columns = summand.columns_of(identity).reshape(-1)
+        found.append(np.tile(np.abs(summand.change_of_basis[:, columns]).max(axis=0), count))
+    return np.concatenate(found)
+
+
+class InvariantBias(AbstractModule):
+    """``y = x + b`` with ``b`` invariant: an element of ``Hom_G(1, rho)``.
+
+    Law: ``f(rho(g) x) = rho(g) f(x)``. Without trivial irreps it is the identity and has no leaf.
+
+    Shapes: ``(..., n) -> (..., n)``.
+    """
+
+    coeffs: Float[Array, " m0"] | None
+    in_type: Any = eqx.field(static=True)
+    out_type: Any = eqx.field(static=True)
+
+    def __init__(
+        self,
+        in_type: Any,
+        *,
+        bias_init: str = "zeros",
+        dtype: Any = None,
+        key: PRNGKeyArray | None = None,
+    ) -> None:
+        """Starts at zero, or as `equinox.nn.Linear` does.
+
+        Args:
+            in_type: A `Representation` or a field type.
+            bias_init: ``"zeros"`` or ``"equinox"`` (needs ``key``).
+            dtype: Of the parameters; JAX's default float if None.
+            key: A JAX key.
+
+        Raises:
+            TypeError: If a key is needed and missing, or ``in_type`` is no type.
+        """
+        rep = representation_of(in_type, "InvariantBias", "in_type")
+        if bias_init != "zeros" and key is None:
+            raise TypeError(f"InvariantBias: key: bias_init={bias_init!r} draws numbers, pass key=")
+        key = jax.random.key(0) if key is None else key
+        self.coeffs = initial_bias(rep, bias_init, rep.size, dtype, key)
+        self.in_type = in_type
+        self.out_type = in_type
+
+    @property
+    def bias(self) -> Float[Array, " n"] | None:
+        """The invariant vector, or None."""
+        if self.coeffs is None:
+            return None
+        return invariant_bias(
+            representation_of(self.in_type, "InvariantBias", "in_type"), self.coeffs
+        )
+
+    def with_bias(self, vector: Any) -> InvariantBias:
+        """This layer with the projection of a dense vector on the invariants as its bias.
+
+        Raises:
+            ValueError: If the type has no trivial irrep.
+        """
+        if self.coeffs is None:
+            raise ValueError(
+                f"InvariantBias: with_bias: {self.in_type!r} has no trivial irrep, so no vector "
+                "is invariant"
+            )
+        rep = representation_of(self.in_type, "InvariantBias", "in_type")
+        new = bias_coefficients(rep, jnp.asarray(vector)).astype(self.coeffs.dtype)
+        return eqx.tree_at(lambda tree: tree.coeffs, self, new)
+
+    def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
+        bias = self.bias
+        if bias is None:
+            return x
+        return x + bias.reshape(-1, *[1] * (-1 - channel_axis(self.in_type)))
+
+    def export(self) -> eqx.nn.Lambda | eqx.nn.Identity:
+        """Addition of a constant array, or `equinox.nn.Identity`."""
+        if self.bias is None:
+            return eqx.nn.Identity()
+        shape = (-1, *[1] * (-1 - channel_axis(self.in_type)))
+        return plain_layer(_add, self.bias.reshape(shape))
+
+
+def _add(bias, x):
+    return x + bias

@@ -1,0 +1,177 @@
+"""`Linear`: the linear maps that commute with the group, and an invariant bias."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
+
+from ...hom import MODES, HomBasis, UnusedIrrepsWarning, hom_basis
+from ...hom._initializers import Scheme
+from .._core._module import AbstractModule, channel_axis, representation_of
+from .._core._plain import plain_linear
+from ._invariant_bias import bias_coefficients, initial_bias, invariant_bias
+
+
+class Linear(AbstractModule):
+    """``y = x W^T + b`` with ``W`` in ``Hom_G(in, out)`` and ``b`` invariant.
+
+    Law: ``f(rho_in(g) x) = rho_out(g) f(x)``. Parameters are one array per irrep that both types
+    contain, ``(m_out, m_in, S)`` (Schur's lemma); ``W`` need never be formed.
+
+    Shapes: ``(..., n_in) -> (..., n_out)``, in the promoted dtype of input and parameters.
+
+    Examples:
+        >>> import equivax as evx, jax, jax.numpy as jnp
+        >>> G = evx.groups.cyclic(4)
+        >>> layer = evx.nn.Linear(2 * G.regular, 3 * G.regular, key=jax.random.key(0))
+        >>> layer(jnp.ones(8)).shape, layer.weight.shape
+        ((12,), (12, 8))
+    """
+
+    weights: dict[str, Float[Array, "m_out m_in s"]]
+    bias_coeffs: Float[Array, " m0"] | None
+    in_type: Any = eqx.field(static=True)
+    out_type: Any = eqx.field(static=True)
+    mode: str = eqx.field(static=True)
+    precision: Any = eqx.field(static=True)
+
+    def __init__(
+        self,
+        in_type: Any,
+        out_type: Any,
+        *,
+        use_bias: bool = True,
+        init: Scheme = "xavier_normal",
+        bias_init: str = "zeros",
+        mode: str = "auto",
+        precision: Any = None,
+        warn_unused: bool = True,
+        dtype: Any = None,
+        key: PRNGKeyArray,
+    ) -> None:
+        """Draws the parameters.
+
+        Args:
+            in_type: A `Representation` or a field type.
+            out_type: Likewise, of the same group.
+            use_bias: Whether to add an invariant bias (if ``out_type`` has trivial irreps).
+            init: Scheme of the weights, see `HomBasis.init`.
+            bias_init: ``"zeros"``, or ``"equinox"`` (uniform within ``1 / sqrt(n_in)``).
+            mode: ``"dense"`` (synthesise, one product), ``"spectral"`` (block by block), or
+                ``"auto"`` (the cheaper one by static shapes). The parameters are the same.
+            precision: Of the large products, as in `jax.lax.dot`; changes of basis always run at
+                the highest.
+            warn_unused: Whether to warn, once per pair of types, if irreps of the input reach no
+                output.
+            dtype: Of the parameters; JAX's default float if None.
+            key: A JAX key.
+
+        Raises:
+            ValueError: If the groups differ, no linear map exists, an option is unknown, or a type
+                is of fields on a line or plane (use `Conv`).
+            TypeError: If a type is not a type.
+        """
+        in_rep = representation_of(in_type, "Linear", "in_type")
+        out_rep = representation_of(out_type, "Linear", "out_type")
+        if channel_axis(in_type) != -1 or channel_axis(out_type) != -1:
+            raise ValueError(
+                f"Linear: in_type, out_type: expected types of vectors, got {in_type!r} and "
+                f"{out_type!r}; nn.Conv with kernel_size=1 maps fields point by point"
+            )
+        basis = checked_basis("Linear", in_rep, out_rep, warn_unused)
+        if mode not in MODES:
+            raise ValueError(f"Linear: mode: expected one of {', '.join(MODES)}, got {mode!r}")
+        self.weights = basis.init(key, init, dtype=dtype)
+        self.bias_coeffs = (
+            initial_bias(out_rep, bias_init, in_rep.size, dtype, key) if use_bias else None
+        )
+        self.in_type = in_type
+        self.out_type = out_type
+        self.mode = mode
+        self.precision = precision
+
+    @property
+    def basis(self) -> HomBasis:
+        """The Hom space the weight lives in."""
+        return hom_basis(self.in_type, self.out_type)
+
+    @property
+    def weight(self) -> Float[Array, "out in"]:
+        """The dense matrix, synthesised at every access."""
+        return self.basis.synthesize(self.weights)
+
+    @property
+    def bias(self) -> Float[Array, " out"] | None:
+        """The invariant bias, or None."""
+        if self.bias_coeffs is None:
+            return None
+        return invariant_bias(self.basis.out_rep, self.bias_coeffs)
+
+    def with_weight(self, matrix: Shaped[ArrayLike, "out in"]) -> Linear:
+        """This layer with the orthogonal projection of a dense matrix as its weight."""
+        found = self.basis.coefficients(jnp.asarray(matrix))
+        new = {name: found[name].astype(old.dtype) for name, old in self.weights.items()}
+        return eqx.tree_at(lambda tree: tree.weights, self, new)
+
+    def with_bias(self, vector: Shaped[ArrayLike, " out"]) -> Linear:
+        """This layer with the projection of a dense vector on the invariants as its bias.
+
+        Raises:
+            ValueError: If the layer has no bias.
+        """
+        if self.bias_coeffs is None:
+            raise ValueError(
+                "Linear: with_bias: the layer has no bias, because use_bias is False or out_type "
+                "has no trivial irrep"
+            )
+        new = bias_coefficients(self.basis.out_rep, jnp.asarray(vector))
+        new = new.astype(self.bias_coeffs.dtype)
+        return eqx.tree_at(lambda tree: tree.bias_coeffs, self, new)
+
+    def _forward(self, x: Float[Array, "*batch in"], key: Any = None) -> Float[Array, "*batch out"]:
+        y = self.basis.apply(self.weights, x, mode=self.mode, precision=self.precision)
+        bias = self.bias
+        return y if bias is None else y + bias.astype(y.dtype)
+
+    def export(self) -> eqx.nn.Linear:
+        """The same map as `equinox.nn.Linear` with a dense weight; it takes one example."""
+        return plain_linear(self.weight, self.bias)
+
+
+def checked_basis(caller: str, in_rep: Any, out_rep: Any, warn_unused: bool = True) -> HomBasis:
+    """The Hom space of a layer, refused if empty, with a warning about ignored irreps.
+
+    Raises:
+        ValueError: If the groups differ or no linear map but zero commutes.
+    """
+    if in_rep.group is not out_rep.group:
+        raise ValueError(
+            f"{caller}: in_rep acts by {in_rep.group.name} but out_rep acts by "
+            f"{out_rep.group.name}; restrict one of them to a common group"
+        )
+    basis = hom_basis(in_rep, out_rep)
+    if basis.dim == 0:
+        raise ValueError(
+            f"{caller}: only the zero map commutes, since in_type {in_rep!r} (irreps "
+            f"{', '.join(basis.unused_in)}) and out_type {out_rep!r} (irreps "
+            f"{', '.join(basis.unreached_out)}) share no irrep"
+        )
+    if basis.unused_in and warn_unused:
+        _warn_unused(caller, in_rep, out_rep, basis.unused_in)
+    return basis
+
+
+@functools.lru_cache(maxsize=4096)
+def _warn_unused(caller: str, in_rep: Any, out_rep: Any, unused: tuple[str, ...]) -> None:
+    """Warns once per pair of types."""
+    warnings.warn(
+        f"{caller}: irreps {', '.join(unused)} of in_type {in_rep!r} reach no output, because "
+        f"out_type {out_rep!r} lacks them (warn_unused=False silences this)",
+        UnusedIrrepsWarning,
+        stacklevel=5,
+    )

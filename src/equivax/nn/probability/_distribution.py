@@ -1,0 +1,318 @@
+"""`EquivariantMultivariateNormal`: maps parameters to a Gaussian whose covariance commutes.
+
+The mean turns as the variable does and the parameters ``eta`` of the covariance are invariant. In
+block ``k`` the covariance is ``Lambda Lambda^T``; `MultivariateNormal` does the rest.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float, Shaped
+
+from ...hom import (
+    HIGHEST,
+    Block,
+    at_least_float32,
+    gather_copies,
+    hom_basis,
+    is_concrete,
+    scatter_copies,
+)
+from ...representations import Representation, trivial
+from ...stats import mean, moment_coefficients, spectral_var
+from .._core._module import AbstractModule, representation_of
+from .._core._plain import plain_function
+from ._gaussian import MultivariateNormal, components, floating, real_matrix
+
+COVARIANCES = ("diagonal", "full", "type")
+
+#: Relative distance from commuting and from symmetry above which a given covariance is refused.
+COMMUTING_TOLERANCE = 1e-4
+
+
+class EquivariantMultivariateNormal(AbstractModule):
+    """Maps ``u = (mu, eta)`` to ``N(mu, Sigma(eta))`` with ``Sigma`` commuting with the group.
+
+    The mean turns as the variable does, ``eta`` is invariant, so the density is invariant:
+    ``p(rho(g) y | rho_in(g) u) = p(y | u)``. No leaves.
+
+    Shapes: ``(..., n + num_dof)`` to a `MultivariateNormal` on ``(..., n)``.
+    """
+
+    in_type: Any = eqx.field(static=True)
+    out_type: Any = eqx.field(static=True)
+    kind: str = eqx.field(static=True)
+    min_var: float = eqx.field(static=True)
+
+    def __init__(
+        self, out_type: Any, *, covariance: str = "diagonal", min_var: float = 0.0
+    ) -> None:
+        """Plans the parameters.
+
+        Args:
+            out_type: Type of the variable, of size ``n``.
+            covariance: ``"diagonal"`` (``eta`` is the log-variance of every irrep copy, in the
+                order of ``rep.irreps``), ``"type"`` (of every kind of irrep, in the group's order),
+                or ``"full"`` (all commuting covariances: per irrep the log-diagonal of the Cholesky
+                factor, then its strictly lower entries row by row with S numbers each).
+            min_var: Added to the variance of every irrep copy, not negative.
+
+        Raises:
+            ValueError: For an unknown covariance or a negative ``min_var``.
+        """
+        rep = representation_of(out_type, "EquivariantMultivariateNormal", "out_type")
+        if covariance not in COVARIANCES:
+            raise ValueError(
+                "EquivariantMultivariateNormal: covariance: expected one of "
+                f"{', '.join(COVARIANCES)}, got {covariance!r}"
+            )
+        if not min_var >= 0:
+            raise ValueError(
+                f"EquivariantMultivariateNormal: min_var: expected a number >= 0, got {min_var}"
+            )
+        self.kind = covariance
+        self.min_var = float(min_var)
+        self.out_type = out_type
+        self.in_type = rep + self.num_dof * trivial(rep.group)
+
+    @property
+    def _rep(self) -> Representation:
+        return representation_of(self.out_type, "EquivariantMultivariateNormal", "out_type")
+
+    @property
+    def num_dof(self) -> int:
+        """Degrees of freedom of the covariance, the size of ``eta``."""
+        if self.kind == "diagonal":
+            return len(self._rep.irreps)
+        blocks = hom_basis(self._rep, self._rep).blocks
+        if self.kind == "type":
+            return len(blocks)
+        return sum(_full_dof(block) for block in blocks)
+
+    def _forward(self, x: Float[Array, "..."], key: Any = None) -> MultivariateNormal:
+        wide = x.astype(at_least_float32(x.dtype))
+        return self._distribution(wide[..., : self._rep.size], wide[..., self._rep.size :])
+
+    def _distribution(self, mu: Array, eta: Array) -> MultivariateNormal:
+        blocks = hom_basis(self._rep, self._rep).blocks
+        factors = {}
+        if self.kind == "full":
+            start = 0
+            for block in blocks:
+                stop = start + _full_dof(block)
+                factors[block.name] = self._cholesky(block, eta[..., start:stop])
+                start = stop
+        else:
+            if self.kind == "type":
+                names = [block.name for block in blocks]
+                logs = {n: eta[..., i : i + 1] for i, n in enumerate(names)}
+            else:
+                logs = gather_copies(self._rep, eta)
+            for block in blocks:
+                scale = jnp.sqrt(self.min_var + jnp.exp(logs[block.name]))
+                shape = (*scale.shape[:-1], block.in_multiplicity)
+                copies = jnp.broadcast_to(scale, shape)
+                factors[block.name] = jnp.repeat(copies, block.endomorphism_dimension, axis=-1)
+        return MultivariateNormal(mu, factors, self.out_type, self.kind == "full")
+
+    def _cholesky(self, block: Block, eta: Array) -> Array:
+        """The factor of one irrep from its degrees of freedom."""
+        m, s = block.in_multiplicity, block.endomorphism_dimension
+        rows, columns = np.tril_indices(m, -1)
+        lower = eta[..., m:].reshape(*eta.shape[:-1], len(rows), s)
+        theta = jnp.zeros((*eta.shape[:-1], m, m, s), eta.dtype)
+        theta = theta.at[..., rows, columns, :].set(lower)
+        diagonal = np.arange(m)
+        theta = theta.at[..., diagonal, diagonal, 0].set(jnp.exp(eta[..., :m]))
+        factor = real_matrix(theta)
+        if self.min_var == 0:
+            return factor
+        square = jnp.matmul(factor, jnp.swapaxes(factor, -1, -2), precision=HIGHEST)
+        return jnp.linalg.cholesky(square + self.min_var * jnp.eye(m * s, dtype=eta.dtype))
+
+    def _for_shape(self, x: Array) -> Array:
+        return self(x).mean
+
+    def dof_from_covariance(self, covariance: Shaped[ArrayLike, "n n"]) -> Float[Array, " dof"]:
+        """``eta`` of a covariance matrix: the inverse of ``eta -> Sigma``.
+
+        Args:
+            covariance: ``(n, n)``, symmetric, commuting with the group, larger than ``min_var``.
+
+        Returns:
+            ``(num_dof,)``.
+
+        Raises:
+            ValueError: If it has the wrong shape, does not commute (names by how much) or is not
+                positive definite; for ``"diagonal"`` and ``"type"`` also if it is more general.
+            TypeError: If it is not of floating numbers.
+        """
+        rep = self._rep
+        sigma = floating("dof_from_covariance", "covariance", covariance)
+        if sigma.shape != (rep.size, rep.size):
+            raise ValueError(
+                f"dof_from_covariance: covariance: expected ({rep.size}, {rep.size}), got "
+                f"{sigma.shape}"
+            )
+        basis = hom_basis(rep, rep)
+        projected = basis.project((sigma + sigma.T) / 2)
+        distance = float(jnp.abs(projected - sigma).max() / jnp.abs(sigma).max())
+        if not distance <= COMMUTING_TOLERANCE:
+            raise ValueError(
+                "dof_from_covariance: covariance: expected a symmetric matrix that commutes with "
+                f"{rep.group.name}, got one that misses it by {distance:.3g} of its size"
+            )
+        coeffs = basis.coefficients(projected)
+        found = {block.name: self._block_dof(block, coeffs[block.name]) for block in basis.blocks}
+        if self.kind == "diagonal":
+            return scatter_copies(rep, found)
+        return jnp.concatenate([found[block.name] for block in basis.blocks])
+
+    def _block_dof(self, block: Block, theta: Array) -> Array:
+        """The degrees of freedom of one irrep from the coefficients of the covariance."""
+        square = real_matrix(theta)
+        square = square - self.min_var * jnp.eye(len(square), dtype=square.dtype)
+        factor = jnp.linalg.cholesky(square)
+        if not bool(jnp.isfinite(factor).all()):
+            least = "positive definite" if self.min_var == 0 else f"above min_var={self.min_var}"
+            raise ValueError(f"dof_from_covariance: covariance: not {least} on {block.name}")
+        theta = components(factor, block.endomorphism_dimension)
+        logs = jnp.log(jnp.diagonal(theta[..., 0]))
+        lower = theta[np.tril_indices(block.in_multiplicity, -1)]
+        if self.kind == "full":
+            return jnp.concatenate([logs, lower.reshape(-1)])
+        spread = float(jnp.abs(lower).max(initial=0.0) / jnp.exp(logs).max())
+        if self.kind == "type":
+            spread += float(jnp.abs(logs - logs[0]).max())
+            logs = logs[:1]
+        if spread > COMMUTING_TOLERANCE:
+            raise ValueError(
+                f"dof_from_covariance: covariance: more general on {block.name} than "
+                f"covariance={self.kind!r} can hold; use 'full'"
+            )
+        return 2 * logs
+
+    def fit(self, y: Shaped[ArrayLike, "N n"]) -> MultivariateNormal:
+        """The maximum-likelihood distribution of samples, in closed form.
+
+        Args:
+            y: ``(N, n)``.
+
+        Returns:
+            Mean ``P ybar`` and covariance ``Pi(S)``, restricted to what ``covariance`` allows, with
+            no variance below ``min_var``.
+
+        Raises:
+            ValueError: If the shape does not fit, or the samples are too few or too equal for a
+                covariance that can be inverted.
+            TypeError: If ``y`` is not of floating numbers.
+        """
+        rep, y = self._rep, floating("fit", "y", y)
+        if y.ndim != 2 or y.shape[-1] != rep.size:
+            raise ValueError(f"fit: y: expected (N, {rep.size}), got {y.shape}")
+        center = mean(y, rep)
+        if self.kind == "full":
+            basis = hom_basis(rep, rep)
+            share = jnp.full((y.shape[0],), 1 / y.shape[0], y.dtype)
+            coeffs = moment_coefficients(basis, y, y, share, estimator="ml", centered=True)
+            factors = {name: self._floored_cholesky(real_matrix(c)) for name, c in coeffs.items()}
+        else:
+            variances = gather_copies(rep, spectral_var(y, rep, estimator="ml"))
+            factors = {}
+            for block in hom_basis(rep, rep).blocks:
+                v = variances[block.name]
+                v = v if self.kind == "diagonal" else jnp.broadcast_to(v.mean(), v.shape)
+                scale = jnp.sqrt(jnp.maximum(v, self.min_var))
+                factors[block.name] = jnp.repeat(scale, block.endomorphism_dimension)
+        fitted = MultivariateNormal(center, factors, self.out_type, self.kind == "full")
+        for name, factor in factors.items():
+            diagonal = jnp.diagonal(factor) if self.kind == "full" else factor
+            if is_concrete(diagonal) and not bool((diagonal > 0).all()):
+                raise ValueError(
+                    f"fit: y: {y.shape[0]} samples give a singular covariance on {name}; give more "
+                    "samples or a positive min_var"
+                )
+        return fitted
+
+    def _floored_cholesky(self, square: Array) -> Array:
+        """Cholesky factor after raising eigenvalues to ``min_var``, the optimum above it."""
+        if self.min_var > 0:
+            values, vectors = jnp.linalg.eigh(square)
+            scaled = vectors * jnp.sqrt(jnp.maximum(values, self.min_var))
+            square = jnp.matmul(scaled, scaled.T, precision=HIGHEST)
+        return jnp.linalg.cholesky(square)
+
+    def export(self) -> jax.tree_util.Partial:
+        """A plain function from ``u`` to the mean and the dense covariance."""
+        rep = self._rep
+        sizes = np.array([rep.group.irrep_data(i).size for i in rep.irreps])
+        starts, kinds = np.cumsum(sizes) - sizes, list(rep.multiplicities)
+        owner = np.array([kinds.index(i) for i in rep.irreps])
+        entries, is_log, first = [], [], 0
+        for index, block in enumerate(hom_basis(rep, rep).blocks):
+            places = np.flatnonzero(owner == index)
+            if self.kind == "full":
+                dof = first + np.arange(block.in_multiplicity)
+                entries.append(_lower_entries(rep, block, starts[places], first + len(dof)))
+                count = _full_dof(block)
+                is_log += [np.arange(count) < len(dof)]
+                first += count
+            else:
+                dof = places if self.kind == "diagonal" else np.full(len(places), index)
+            diagonal = starts[places][:, None] + np.arange(block.size)
+            ones = np.ones(diagonal.size)
+            flat = diagonal.ravel()
+            entries.append((np.repeat(dof, block.size), flat, flat, ones))
+        source, rows, columns, values = (
+            np.concatenate(part) for part in zip(*entries, strict=True)
+        )
+        dtype = jnp.result_type(float)
+        logs = np.concatenate(is_log) if is_log else np.ones(self.num_dof, bool)
+        return plain_function(
+            _plain_normal,
+            jnp.asarray(rep.change_of_basis, dtype),
+            (jnp.asarray(source), jnp.asarray(rows), jnp.asarray(columns)),
+            jnp.asarray(values, dtype),
+            jnp.asarray(logs),
+            1.0 if self.kind == "full" else 0.5,
+            self.min_var,
+        )
+
+
+def _full_dof(block: Block) -> int:
+    m = block.in_multiplicity
+    return m + block.endomorphism_dimension * m * (m - 1) // 2
+
+
+def _lower_entries(
+    rep: Representation, block: Block, starts: np.ndarray, first: int
+) -> tuple[np.ndarray, ...]:
+    """Parameter, row, column and value of every strictly lower entry of the factor."""
+    psi = rep.group.irrep_data(block.id).endomorphism_basis
+    s, a, b = np.nonzero(psi)
+    o, i = np.tril_indices(block.in_multiplicity, -1)
+    dof = first + np.arange(len(o))[:, None] * len(psi) + s
+    values = np.broadcast_to(psi[s, a, b], dof.shape)
+    return (
+        dof.ravel(),
+        (starts[o][:, None] + a).ravel(),
+        (starts[i][:, None] + b).ravel(),
+        values.ravel(),
+    )
+
+
+def _plain_normal(basis, places, values, is_log, power, min_var, u):
+    size = basis.shape[0]
+    eta = u[..., size:]
+    source, rows, columns = places
+    parameters = jnp.where(is_log, jnp.exp(jnp.where(is_log, power * eta, 0.0)), eta)
+    factor = jnp.zeros((*u.shape[:-1], size, size), u.dtype)
+    factor = factor.at[..., rows, columns].add(parameters[..., source] * values)
+    root = jnp.matmul(basis, factor, precision="highest")
+    square = jnp.matmul(root, jnp.swapaxes(root, -1, -2), precision="highest")
+    return u[..., :size], square + min_var * jnp.eye(size, dtype=u.dtype)

@@ -1,0 +1,165 @@
+"""`FieldDropout`: whole fields are kept or dropped. `PointwiseDropout`: single channels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from .._core._channels import field_index, field_sizes
+from .._core._module import AbstractModule, channel_axis, representation_of
+
+
+class FieldDropout(AbstractModule):
+    """Every field is zeroed with probability ``p``, or kept and divided by ``1 - p``.
+
+    One draw per example, field and position, so that ``f(rho(g) x) = rho(g) f(x)`` holds exactly
+    for a fixed key where only fibres turn; dropping single channels would break it. An element that
+    moves positions moves the mask too, which has the same distribution. With
+    ``broadcast_spatial=True`` there is one draw per example and field: whole feature maps are
+    dropped, exactly equivariant for a fixed key. Identity if ``inference``.
+
+    Shapes: unchanged.
+    """
+
+    in_type: Any = eqx.field(static=True)
+    out_type: Any = eqx.field(static=True)
+    p: float = eqx.field(static=True)
+    broadcast_spatial: bool = eqx.field(static=True)
+    inference: bool
+
+    def __init__(
+        self,
+        in_type: Any,
+        p: float | int = 0.5,
+        *,
+        broadcast_spatial: bool = False,
+        inference: bool = False,
+    ) -> None:
+        """Stores the rate.
+
+        Args:
+            in_type: Any type.
+            p: Probability to drop a field, in [0, 1].
+            broadcast_spatial: Whether all positions of a field share one draw.
+            inference: Whether the layer is the identity; `equinox.nn.inference_mode` sets it.
+
+        Raises:
+            ValueError: If ``p`` is not in [0, 1].
+            TypeError: If ``in_type`` is no type, or ``p`` no number.
+        """
+        representation_of(in_type, "FieldDropout", "in_type")
+        self.in_type = in_type
+        self.out_type = in_type
+        self.p = _probability(p, "FieldDropout")
+        self.broadcast_spatial = bool(broadcast_spatial)
+        self.inference = inference
+
+    def _forward(
+        self, x: Float[Array, "..."], key: PRNGKeyArray | None = None
+    ) -> Float[Array, "..."]:
+        if self.inference or self.p == 0:
+            return x
+        if key is None:
+            raise _no_key("FieldDropout")
+        if self.p == 1:
+            return jnp.zeros_like(x)
+        rep = representation_of(self.in_type, "FieldDropout", "in_type")
+        axis = x.ndim + channel_axis(self.in_type)
+        spatial = x.shape[axis + 1 :]
+        if self.broadcast_spatial:
+            spatial = (1,) * len(spatial)
+        shape = (*x.shape[:axis], len(field_sizes(rep)), *spatial)
+        keep = jax.random.bernoulli(key, _keep_rate(self.p), shape)
+        mask = jnp.take(keep, field_index(rep), axis=axis, mode="clip")
+        return jnp.where(mask, x / (1 - self.p), jnp.zeros_like(x))
+
+    def _for_shape(self, x: Array) -> Array:
+        return self(x, key=jax.random.key(0))
+
+    def export(self) -> eqx.nn.Identity:
+        """`equinox.nn.Identity`, the layer at inference: Equinox's dropout acts per channel."""
+        return eqx.nn.Identity()
+
+
+class PointwiseDropout(AbstractModule):
+    """Every entry is zeroed with probability ``p``, or kept and divided by ``1 - p``.
+
+    For fields whose channels the group permutes, also with signs. Equivariant in distribution
+    only: for a fixed key ``f(rho(g) x)`` uses another mask than ``rho(g) f(x)``; `FieldDropout` is
+    exact. Identity if ``inference``.
+
+    Shapes: unchanged.
+    """
+
+    in_type: Any = eqx.field(static=True)
+    out_type: Any = eqx.field(static=True)
+    p: float = eqx.field(static=True)
+    inference: bool
+
+    def __init__(self, in_type: Any, p: float | int = 0.5, *, inference: bool = False) -> None:
+        """Checks the type and stores the rate.
+
+        Args:
+            in_type: A type whose fields are permutation representations, with or without signs.
+            p: Probability to drop an entry, in [0, 1].
+            inference: Whether the layer is the identity; `equinox.nn.inference_mode` sets it.
+
+        Raises:
+            ValueError: If a field is no signed permutation, or ``p`` is not in [0, 1].
+            TypeError: If ``in_type`` is no type, or ``p`` no number.
+        """
+        rep = representation_of(in_type, "PointwiseDropout", "in_type")
+        index = 0
+        for field, count in rep.runs:
+            if not field.is_signed_permutation:
+                raise ValueError(
+                    f"PointwiseDropout: field {index} ({field.name}): the group does not permute "
+                    "its channels, so dropping single ones changes the distribution; use "
+                    "FieldDropout, which takes any field"
+                )
+            index += count
+        self.in_type = in_type
+        self.out_type = in_type
+        self.p = _probability(p, "PointwiseDropout")
+        self.inference = inference
+
+    def _forward(
+        self, x: Float[Array, "..."], key: PRNGKeyArray | None = None
+    ) -> Float[Array, "..."]:
+        if self.inference or self.p == 0:
+            return x
+        if key is None:
+            raise _no_key("PointwiseDropout")
+        if self.p == 1:
+            return jnp.zeros_like(x)
+        keep = jax.random.bernoulli(key, _keep_rate(self.p), x.shape)
+        return jnp.where(keep, x / (1 - self.p), jnp.zeros_like(x))
+
+    def _for_shape(self, x: Array) -> Array:
+        return self(x, key=jax.random.key(0))
+
+    def export(self) -> eqx.nn.Dropout:
+        """`equinox.nn.Dropout` of the same rate."""
+        return eqx.nn.Dropout(self.p, inference=self.inference)
+
+
+def _keep_rate(p: float) -> Array:
+    # A float32 rate: the mask of a key does not depend on JAX's x64 flag.
+    return jnp.float32(1 - p)
+
+
+def _no_key(caller: str) -> ValueError:
+    return ValueError(f"{caller}: key: needed in training; pass key=, or set inference=True")
+
+
+def _probability(p: Any, caller: str) -> float:
+    if isinstance(p, (bool, np.bool_)) or not isinstance(p, (int, float, np.number)):
+        raise TypeError(f"{caller}: p: expected a probability in [0, 1], got {p!r}")
+    if not 0 <= p <= 1:
+        raise ValueError(f"{caller}: p: expected a probability in [0, 1], got {p}")
+    return float(p)

@@ -1,0 +1,8 @@
+"""Layers that change the order, the type or the grid of fields, and learn nothing."""
+
+from ._disentangle import Disentangle as Disentangle
+from ._mask import Mask as Mask
+from ._rearrange import Identity as Identity
+from ._rearrange import Reshuffle as Reshuffle
+from ._rearrange import Restriction as Restriction
+from ._upsampling import Upsampling as Upsampling
