@@ -10,9 +10,9 @@ import pytest
 
 import golden_kernels as gk
 from equivax import groups, kernels, spaces
-from equivax.kernels import _contraction as contraction
-from equivax.kernels import _options as options
-from equivax.kernels import _policy as policy
+from equivax.kernels.expansion import _products as contraction
+from equivax.kernels.recipes import _options as options
+from equivax.kernels.recipes import _policy as policy
 from equivax.spaces import grid_points
 
 PLANES = ["C1", "C2", "C3", "C4", "C8", "D1", "D2", "D3", "D4", "D8", "SO2", "O2"]
@@ -92,8 +92,8 @@ def test_angular_part_is_equivariant_for_every_element(name):
         if part.frequency is None:
             continue
         for g in space.testing_elements[:12]:
-            moved = kernels._harmonics.sample_harmonics(part.frequency, points @ space.matrix(g).T)
-            here = kernels._harmonics.sample_harmonics(part.frequency, points)
+            moved = kernels.recipes._harmonics.sample_harmonics(part.frequency, points @ space.matrix(g).T)
+            here = kernels.recipes._harmonics.sample_harmonics(part.frequency, points)
             np.testing.assert_allclose(part.rep(g) @ here, moved, atol=1e-12)
     assert rep.size >= 2
 

@@ -5,8 +5,8 @@ import pytest
 
 import golden_kernels as gk
 from equivax import kernels
-from equivax.kernels import _policy as policy
-from equivax.kernels._options import make_recipe
+from equivax.kernels.recipes import _policy as policy
+from equivax.kernels.recipes._options import make_recipe
 
 FACTS = gk.facts()
 

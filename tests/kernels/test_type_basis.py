@@ -11,7 +11,7 @@ import pytest
 import golden_kernels as gk
 from equivax import kernels, nn, spaces
 from equivax.kernels import TypeBasis
-from equivax.kernels import _contraction as contraction
+from equivax.kernels.expansion import _products as contraction
 from golden_kernels import Type
 
 

@@ -19,14 +19,14 @@ from jaxtyping import Float
 from .._numerics import freeze
 from ..representations import as_representation, check_same_group
 from ..spaces import GSpace
-from ._basis import BasisFilter, SteerableBasis, pair_basis
 from ._factory import check_group, check_space
-from ._harmonics import harmonic_representation
-from ._offsets import offset
-from ._options import kernel_shape
 from ._parts import Part
-from ._polynomials import DIMENSIONS, harmonic_polynomials, times_laplacian
-from ._stencils import (
+from ._steerable_basis import BasisFilter, SteerableBasis, pair_basis
+from .recipes._harmonics import harmonic_representation
+from .recipes._offsets import offset
+from .recipes._options import kernel_shape
+from .recipes._polynomials import DIMENSIONS, harmonic_polynomials, times_laplacian
+from .recipes._stencils import (
     METHODS,
     RADIAL,
     SOLVABLE,

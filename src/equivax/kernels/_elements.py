@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from ..representations import Representation
 from ..spaces import GSpace
-from ._blocks import Block, block
+from ._irrep_kernels import Block, block
 from ._parts import Recipe
 
 

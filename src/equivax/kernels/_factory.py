@@ -7,8 +7,8 @@ from typing import Any
 
 from ..representations import Representation, as_representation, check_same_group
 from ..spaces import GSpace
-from ._basis import BasisFilter, SteerableBasis, pair_basis
-from ._options import FrequencyCutoff, Numbers, make_recipe
+from ._steerable_basis import BasisFilter, SteerableBasis, pair_basis
+from .recipes._options import FrequencyCutoff, Numbers, make_recipe
 
 
 def steerable_basis(

@@ -17,9 +17,9 @@ from jaxtyping import Float
 from .._numerics import freeze
 from ..representations import Representation
 from ..spaces import GSpace
-from ._harmonics import harmonic_representation, sample_harmonics
-from ._offsets import offset
-from ._orbits import orbits, tap_points
+from .recipes._harmonics import harmonic_representation, sample_harmonics
+from .recipes._offsets import offset
+from .recipes._orbits import orbits, tap_points
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -15,13 +15,19 @@ from jaxtyping import Array, ArrayLike, Float, Shaped
 from ..hom import UnusedIrrepsWarning, at_least_float32
 from ..representations import Representation, as_representation
 from ..spaces import GSpace
-from ._assembly import Fields, assemble, fields_of, take_apart
-from ._basis import BasisFilter, pair_basis
-from ._contraction import contract, prefers_factors, project_coefficients, sampled, unsampled
 from ._factory import check_group, check_space
-from ._options import FrequencyCutoff, Numbers, make_recipe
 from ._parts import Recipe
+from ._steerable_basis import BasisFilter, pair_basis
 from ._type_elements import Pair, fan, type_attributes, type_names
+from .expansion._field_order import Fields, assemble, fields_of, take_apart
+from .expansion._products import (
+    contract,
+    prefers_factors,
+    project_coefficients,
+    sampled,
+    unsampled,
+)
+from .recipes._options import FrequencyCutoff, Numbers, make_recipe
 
 
 class TypeBasis:

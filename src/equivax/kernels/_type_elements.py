@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from ._assembly import Fields
-from ._basis import SteerableBasis
+from ._steerable_basis import SteerableBasis
+from .expansion._field_order import Fields
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -21,8 +21,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from .._numerics import freeze
-from ..spaces import grid_points
+from ..._numerics import freeze
+from ...spaces import grid_points
 
 METHODS = ("finite_difference", "gaussian", "rbf")
 """Ways to make a stencil of a derivative."""

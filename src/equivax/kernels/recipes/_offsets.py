@@ -11,7 +11,7 @@ import functools
 
 import numpy as np
 
-from ..spaces import GSpace
+from ...spaces import GSpace
 
 
 @functools.lru_cache(maxsize=256)

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from ._elements import Elements
-from ._parts import Part, ring_layout
+from .._elements import Elements
+from .._parts import Part, ring_layout
 
 
 def patterns(

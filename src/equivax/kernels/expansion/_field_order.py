@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ..representations import Representation
+from ...representations import Representation
 
 MANY_RUNS = 64
 """Above this number of runs of equal fields a gather takes the place of cuts."""

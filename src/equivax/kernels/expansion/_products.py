@@ -19,8 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ..hom import HIGHEST
-from ._parts import ring_layout
+from ...hom import HIGHEST
+from .._parts import ring_layout
 from ._tables import angular, dense, inverse_gram, ring_counts, samples
 
 LARGE_TABLE = 4_000_000

@@ -15,11 +15,17 @@ from jaxtyping import Array, Bool, Float, Shaped
 from ..hom import at_least_float32
 from ..representations import Representation
 from ..spaces import GSpace
-from ._blocks import DEPENDENT
-from ._contraction import contract, prefers_factors, project_coefficients, sampled, unsampled
 from ._elements import Elements, Solved, attributes, enumerate_elements, names
+from ._irrep_kernels import DEPENDENT
 from ._parts import Part, Recipe
-from ._tables import dense, patterns
+from .expansion._products import (
+    contract,
+    prefers_factors,
+    project_coefficients,
+    sampled,
+    unsampled,
+)
+from .expansion._tables import dense, patterns
 
 BasisFilter = Callable[[Mapping[str, Any]], bool]
 

@@ -12,9 +12,9 @@ import functools
 import numpy as np
 from jaxtyping import Float
 
-from ..groups import GroupElement
-from ..representations import Representation
-from ..spaces import GSpace
+from ...groups import GroupElement
+from ...representations import Representation
+from ...spaces import GSpace
 
 DIMENSIONS = (2,)
 """Dimensions of spaces that have harmonics here."""

@@ -10,9 +10,9 @@ import dataclasses
 
 import numpy as np
 
-from ..groups import GroupElement
-from ..representations import Representation
-from ..spaces import GSpace, grid_points
+from ...groups import GroupElement
+from ...representations import Representation
+from ...spaces import GSpace, grid_points
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from ..spaces import GSpace
+from ...spaces import GSpace
+from .._parts import GridRecipe, HarmonicRecipe
 from ._harmonics import DIMENSIONS
 from ._orbits import permutation_table
-from ._parts import GridRecipe, HarmonicRecipe
 from ._policy import CUTOFFS, cutoff, default_radii, default_widths, warn_even_size
 
 BASES = ("harmonic", "grid")

@@ -1,0 +1,1 @@
+"""From the options of a user to the parts of a kernel."""
