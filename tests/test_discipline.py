@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import itertools
 import pkgutil
 import re
 import subprocess
@@ -27,6 +28,11 @@ INTERNAL_ASSERTIONS = {
     "hom/_layout.py",
     "nn/linear/_affine.py",
 }
+
+#: Sections that Google style knows, and `References`, which the API pages set as a note.
+SECTIONS = {"Args", "Attributes", "Examples", "Raises", "References", "Returns", "Warns", "Yields"}
+#: A line that griffe takes for the heading of a section, if an indented one follows.
+HEADING = re.compile(r"^(\w[\w -]*):(?: \S.*)?$")
 
 
 def _module_classes() -> list[type]:
@@ -62,6 +68,19 @@ def test_users_are_not_checked_by_assert(path: Path):
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
 def test_files_say_what_they_are(path: Path):
     assert ast.get_docstring(ast.parse(path.read_text())), "a module docstring states the idea"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_docstrings_have_sections_of_google_style(path: Path):
+    """Anything else (`Example:`, `Return:`) becomes a note of quoted text on the API pages."""
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, documented) or not (text := ast.get_docstring(node)):
+            continue
+        lines = text.splitlines()
+        for line, below in itertools.pairwise(lines):
+            if (match := HEADING.match(line)) and below.startswith(" "):
+                assert match[1] in SECTIONS, f"{getattr(node, 'name', path.name)}: {line}"
 
 
 def test_nothing_is_printed():
