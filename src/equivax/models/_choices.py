@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ..fields import FieldType
+from ..fields import FieldType, Type
 from ..representations import Representation
 from ..spaces import GSpace
 
 
-def checked_plane(caller: str, argument: str, type_: Any) -> GSpace:
+def checked_plane(caller: str, argument: str, type_: Type) -> GSpace:
     """The space of a field type on the plane.
 
     Raises:

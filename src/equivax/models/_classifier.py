@@ -10,8 +10,8 @@ from jaxtyping import Array, PRNGKeyArray
 
 from ..fields import FieldType
 from ..nn import AbstractContainer, Sequential
-from ..nn._core._container import step
 from ..nn._core._plain import plain_layer
+from ..nn._core._stateful import step
 from ..nn.containers._folding import exported_chain
 
 

@@ -19,7 +19,7 @@ from ..images._batch import scalars
 from ..images._checks import as_dimension, as_flags, axis_space
 from ..images._windows import as_padding, make_windows
 from ..nn import AbstractModule, ConvContract, LayerNorm, PointwiseNonlinearity, VectorNeuron
-from ..nn._core._container import split_keys
+from ..nn._core._stateful import split_keys
 from ..nn._core._windows import as_tuple
 from ..nn.containers._folding import exported_chain
 from ..nn.convolution._conv_contract_export import exported_convolution

@@ -6,6 +6,7 @@ outputs, so each has a class of its own; users ask for the network by its name.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, overload
 
 from ..fields import FieldType
@@ -15,12 +16,17 @@ from ._tensor_resnet import TensorResNet
 from ._tensor_unet import TensorUNet
 from ._unet import FieldUNet
 
+SignatureLike = Signature | Sequence[Any]
+"""A signature, or the entries of one."""
+
 
 @overload
 def UNet(in_type: FieldType, out_type: FieldType, **options: Any) -> FieldUNet: ...
 @overload
-def UNet(in_type: Signature | tuple, out_type: Any, **options: Any) -> TensorUNet: ...
-def UNet(in_type: Any, out_type: Any, **options: Any) -> FieldUNet | TensorUNet:  # noqa: N802
+def UNet(in_type: SignatureLike, out_type: SignatureLike, **options: Any) -> TensorUNet: ...
+def UNet(  # noqa: N802
+    in_type: FieldType | SignatureLike, out_type: FieldType | SignatureLike, **options: Any
+) -> FieldUNet | TensorUNet:
     """A U-Net: `FieldUNet` for fields on a plane, `TensorUNet` for tensor images.
 
     Args:
@@ -32,15 +38,17 @@ def UNet(in_type: Any, out_type: Any, **options: Any) -> FieldUNet | TensorUNet:
         ValueError: If an argument does not fit, as the class says.
         TypeError: If ``in_type`` is neither.
     """
-    kind = FieldUNet if _is_field_type("UNet", in_type) else TensorUNet
+    kind: Any = FieldUNet if _is_field_type("UNet", in_type) else TensorUNet
     return kind(in_type, out_type, **options)
 
 
 @overload
 def ResNet(in_type: FieldType, classes: int, **options: Any) -> FieldResNet: ...
 @overload
-def ResNet(in_type: Signature | tuple, classes: Any, **options: Any) -> TensorResNet: ...
-def ResNet(in_type: Any, classes: Any, **options: Any) -> FieldResNet | TensorResNet:  # noqa: N802
+def ResNet(in_type: SignatureLike, classes: SignatureLike, **options: Any) -> TensorResNet: ...
+def ResNet(  # noqa: N802
+    in_type: FieldType | SignatureLike, classes: int | SignatureLike, **options: Any
+) -> FieldResNet | TensorResNet:
     """A residual network: `FieldResNet` classifies fields on a plane, `TensorResNet` maps images.
 
     Args:
@@ -52,11 +60,11 @@ def ResNet(in_type: Any, classes: Any, **options: Any) -> FieldResNet | TensorRe
         ValueError: If an argument does not fit, as the class says.
         TypeError: If ``in_type`` is neither.
     """
-    kind = FieldResNet if _is_field_type("ResNet", in_type) else TensorResNet
+    kind: Any = FieldResNet if _is_field_type("ResNet", in_type) else TensorResNet
     return kind(in_type, classes, **options)
 
 
-def _is_field_type(caller: str, given: Any) -> bool:
+def _is_field_type(caller: str, given: object) -> bool:
     if isinstance(given, (FieldType, Signature, tuple, list)):
         return isinstance(given, FieldType)
     raise TypeError(

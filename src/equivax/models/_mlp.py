@@ -12,12 +12,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..fields import Type
 from ..nn import (
+    AbstractContainer,
     AbstractModule,
     FieldDropout,
     GatedNonlinearity,
     InvariantPool,
     IrrepNormPool,
+    Layer,
     Linear,
     PointwiseNonlinearity,
     QuadraticPool,
@@ -26,7 +29,7 @@ from ..nn import (
 from ..nn._core._module import representation_of
 from ..representations import Representation, as_representation, regular, trivial
 
-Activation = Callable[[Array], Array] | AbstractModule | type[AbstractModule]
+Activation = Callable[[Array], Array] | Layer | type[Layer]
 
 POOLS = ("norm", "quadratic", "mean")
 
@@ -47,13 +50,13 @@ class MLP(AbstractModule):
     """
 
     layers: Sequential
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: Type = eqx.field(static=True)
+    out_type: Type = eqx.field(static=True)
 
     def __init__(
         self,
-        in_type: Any,
-        out_type: Any,
+        in_type: Type,
+        out_type: Type,
         hidden: Sequence[Any],
         *,
         activation: Activation = jax.nn.relu,
@@ -103,9 +106,6 @@ class MLP(AbstractModule):
     ) -> Float[Array, "..."]:
         return self.layers(x, key=key)
 
-    def _for_shape(self, x: Array) -> Array:
-        return self(x, key=jax.random.key(0))
-
     def export(self) -> eqx.nn.Sequential:
         """`equinox.nn.Sequential` of plain layers, at inference; it takes one example."""
         return self.layers.export()
@@ -120,18 +120,18 @@ class InvariantMLP(AbstractModule):
     """
 
     backbone: Sequential
-    pool: AbstractModule
+    pool: AbstractModule | AbstractContainer
     head: eqx.nn.Linear
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: Type = eqx.field(static=True)
+    out_type: Type = eqx.field(static=True)
 
     def __init__(
         self,
-        in_type: Any,
+        in_type: Type,
         out_size: int,
         hidden: Sequence[Any],
         *,
-        pool: str | AbstractModule = "norm",
+        pool: str | Layer = "norm",
         activation: Activation = jax.nn.relu,
         dropout: float = 0.0,
         use_bias: bool = True,
@@ -189,9 +189,6 @@ class InvariantMLP(AbstractModule):
         y = jnp.matmul(features, self.head.weight.T.astype(features.dtype))
         return y if self.head.bias is None else y + self.head.bias.astype(y.dtype)
 
-    def _for_shape(self, x: Array) -> Array:
-        return self(x, key=jax.random.key(0))
-
     def export(self) -> eqx.nn.Sequential:
         """`equinox.nn.Sequential` of plain layers, at inference; it takes one example."""
         return eqx.nn.Sequential([self.backbone.export(), self.pool.export(), self.head])
@@ -210,16 +207,16 @@ def _check_hidden(caller: str, hidden: Any) -> None:
 
 def _hidden_layers(
     caller: str,
-    in_type: Any,
+    in_type: Type,
     hidden: Sequence[Any],
     activation: Activation,
     dropout: float,
     hidden_rep: Any,
     options: dict[str, Any],
     keys: list[PRNGKeyArray],
-) -> list[AbstractModule]:
+) -> list[Layer]:
     source = representation_of(in_type, caller, "in_type")
-    layers: list[AbstractModule] = []
+    layers: list[Layer] = []
     current = in_type
     for width, key in zip(hidden, keys, strict=True):
         type_ = _hidden_type(caller, source, width, hidden_rep)
@@ -233,7 +230,7 @@ def _hidden_layers(
 
 
 def _quiet_linear(
-    in_type: Any, out_type: Any, options: dict[str, Any], key: PRNGKeyArray
+    in_type: Type, out_type: Type, options: dict[str, Any], key: PRNGKeyArray
 ) -> Linear:
     """A `Linear` inside a network, where dropping irreps on the way to the output is intended."""
     return Linear(in_type, out_type, warn_unused=False, key=key, **options)
@@ -258,8 +255,8 @@ def _hidden_type(caller: str, source: Representation, width: Any, hidden_rep: An
     return max(1, math.ceil(width / unit.size)) * hidden_rep
 
 
-def _nonlinearity(caller: str, activation: Activation, type_: Any) -> AbstractModule:
-    if isinstance(activation, AbstractModule):
+def _nonlinearity(caller: str, activation: Activation, type_: Type) -> Layer:
+    if isinstance(activation, Layer):
         if activation.in_type != type_:
             raise ValueError(
                 f"{caller}: activation: the layer {type(activation).__name__} takes "
@@ -268,15 +265,15 @@ def _nonlinearity(caller: str, activation: Activation, type_: Any) -> AbstractMo
         return activation
     if activation is GatedNonlinearity:
         return GatedNonlinearity.for_fields(type_)
-    if isinstance(activation, type) and issubclass(activation, AbstractModule):
+    if isinstance(activation, type) and issubclass(activation, Layer):
         return activation(type_)  # pyright: ignore[reportCallIssue]
     rep = as_representation(type_, "hidden")
     signed = rep.is_signed_permutation and not rep.is_permutation
     return PointwiseNonlinearity(type_, activation, odd=signed)  # pyright: ignore
 
 
-def _pool(pool: str | AbstractModule, type_: Any) -> AbstractModule:
-    if isinstance(pool, AbstractModule):
+def _pool(pool: str | Layer, type_: Type) -> AbstractModule | AbstractContainer:
+    if isinstance(pool, (AbstractModule, AbstractContainer)):
         if pool.in_type != type_ or not as_representation(pool.out_type, "pool").is_trivial:
             raise ValueError(
                 f"InvariantMLP: pool: expected a layer from {type_!r} to a trivial type, got "

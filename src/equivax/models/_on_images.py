@@ -12,17 +12,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..fields import FieldType
 from ..images import MultiImage, Signature
 from ..images._checks import as_dimension, axis_space
 from ..images._orbit import from_orbit, orbit, orbit_tables
 from ..images._series import past_steps
-from ..nn import AbstractModule
+from ..nn import AbstractImageLayer, AbstractModule
 from ..nn._core._plain import plain_function, plain_layer
 from ..spaces import GSpace, axis_matrices, hyperoctahedral_on
 
 
-class AbstractImageModel(AbstractModule):
+class AbstractImageModel(AbstractModule, AbstractImageLayer):
     """Interface of networks from `MultiImage` to `MultiImage`.
 
     Types are checked by name, and their order does not matter. An array ``(..., C, *spatial)`` is
@@ -35,43 +34,24 @@ class AbstractImageModel(AbstractModule):
         space: The group, with its action on the grid.
     """
 
-    in_signature: eqx.AbstractVar[Signature]
-    out_signature: eqx.AbstractVar[Signature]
-    space: eqx.AbstractVar[GSpace]
-
-    @property
-    def in_type(self) -> FieldType:
-        """Type of the input's dense channels."""
-        return self.in_signature.field_type(self.space.dim, self.space)
-
-    @property
-    def out_type(self) -> FieldType:
-        """Type of the output's dense channels."""
-        return self.out_signature.field_type(self.space.dim, self.space)
-
     @abc.abstractmethod
     def _image(self, x: MultiImage, key: PRNGKeyArray | None) -> MultiImage:
         """The network on an image with the types of ``in_signature`` in order."""
 
+    def _image_options(self, x: MultiImage) -> dict[str, Any]:
+        return {"image": self._in_order(x)}
+
     def _forward(
-        self, x: Float[Array, "..."], key: PRNGKeyArray | None = None, is_torus: Any = True
-    ) -> Float[Array, "..."]:
+        self,
+        x: Float[Array, "..."],
+        key: PRNGKeyArray | None = None,
+        is_torus: Any = True,
+        image: MultiImage | None = None,
+    ) -> Float[Array, "..."] | MultiImage:
+        if image is not None:
+            return self._image(image, key).reorder(self.out_signature)
         image = MultiImage.from_array(x, self.in_signature, self.space.dim, is_torus)
         return self._image(image, key).array
-
-    def _on_image(self, x: MultiImage, key: PRNGKeyArray | None = None) -> MultiImage:
-        name = type(self).__name__
-        if self.space.dim != x.D:
-            raise ValueError(f"{name}: x: expected images of dimension {self.space.dim}, got {x.D}")
-        try:
-            x = x.reorder(self.in_signature)
-        except ValueError as error:
-            raise ValueError(f"{name}: x: {error}") from None
-        self._checked(x.array)
-        return self._image(x, key).reorder(self.out_signature)
-
-    def _for_shape(self, x: Array) -> Array:
-        return self(x, key=jax.random.key(0))
 
 
 class ModelWrapper(AbstractImageModel):

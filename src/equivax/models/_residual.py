@@ -16,26 +16,26 @@ from jaxtyping import Array, PRNGKeyArray
 from ..fields import FieldType
 from ..nn import (
     AbstractContainer,
-    AbstractModule,
     Conv,
     GatedNonlinearity,
     GNormBatchNorm,
     GroupPooling,
     InnerBatchNorm,
+    Layer,
     NormPool,
     ReLU,
     Sequential,
 )
-from ..nn._core._container import split_keys, step
 from ..nn._core._plain import plain_layer
+from ..nn._core._stateful import split_keys, step
 from ..representations import Representation
 from ..spaces import no_base_space
 from ._classifier import AbstractClassifier
 
-Activation = Callable[[FieldType], AbstractModule]
+Activation = Callable[[FieldType], Layer]
 
 
-def default_activation(fields: FieldType) -> AbstractModule:
+def default_activation(fields: FieldType) -> Layer:
     """ReLU where the group permutes channels; else gates, one scalar in front for every field.
 
     Args:
@@ -50,14 +50,14 @@ def default_activation(fields: FieldType) -> AbstractModule:
     return GatedNonlinearity(gates + fields)
 
 
-def batch_norm(fields: FieldType) -> AbstractModule:
+def batch_norm(fields: FieldType) -> Layer:
     """`InnerBatchNorm` where the group permutes channels, else `GNormBatchNorm`."""
     if fields.representation.is_permutation:
         return InnerBatchNorm(fields)
     return GNormBatchNorm(fields)
 
 
-def invariant_map(fields: FieldType) -> AbstractModule:
+def invariant_map(fields: FieldType) -> Layer:
     """One invariant number per field: the maximum of permuted channels, else the norm."""
     if fields.representation.is_permutation:
         return GroupPooling(fields)
@@ -226,7 +226,7 @@ class WideResNet(AbstractClassifier):
         stages = [FieldType.for_channels(space, unit, widen * c) for c in channels]
         fields = FieldType.for_channels(space, unit, channels[0])
         start = activation(fields)
-        layers: list[AbstractModule] = [
+        layers: list[Layer] = [
             Conv(in_type, start.in_type, 3, padding=1, use_bias=False, key=next(keys))
         ]
         for number, stage in enumerate(stages):

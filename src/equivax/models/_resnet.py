@@ -10,9 +10,15 @@ import jax
 from jaxtyping import Array, PRNGKeyArray
 
 from ..fields import FieldType
-from ..nn import AbstractContainer, AbstractModule, Conv, PointwiseAvgPoolAntialiased, Sequential
-from ..nn._core._container import split_keys, step
+from ..nn import (
+    AbstractContainer,
+    Conv,
+    Layer,
+    PointwiseAvgPoolAntialiased,
+    Sequential,
+)
 from ..nn._core._plain import plain_layer
+from ..nn._core._stateful import exported, split_keys, step
 from ..representations import Representation
 from ..spaces import no_base_space
 from ._choices import checked_counts, checked_plane, checked_unit
@@ -34,7 +40,7 @@ class BasicBlock(AbstractContainer):
 
     body: Sequential
     shortcut: Sequential | None
-    after: AbstractModule
+    after: Layer
     in_type: FieldType = eqx.field(static=True)
     out_type: FieldType = eqx.field(static=True)
 
@@ -114,7 +120,8 @@ class BasicBlock(AbstractContainer):
     def export(self, state: eqx.nn.State | None = None) -> eqx.nn.Lambda:
         """A layer without state that holds the exported parts; it takes one example."""
         shortcut = None if self.shortcut is None else self.shortcut.export(state)
-        return plain_layer(_block, self.body.export(state), shortcut, self.after.export())
+        after = exported(self.after, state, "the activation")
+        return plain_layer(_block, self.body.export(state), shortcut, after)
 
 
 def _block(body, shortcut, after, x):
@@ -186,7 +193,7 @@ class FieldResNet(AbstractClassifier):
         fields = FieldType.for_channels(space, unit, channels[0])
         start = activation(fields)
         size, stride = (7, 2) if stem == "large" else (3, 1)
-        layers: list[AbstractModule] = [
+        layers: list[Layer] = [
             Conv(
                 in_type,
                 start.in_type,

@@ -9,17 +9,18 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
-from ..fields import FieldType
+from ..fields import FieldType, Type
 from ..nn import (
     AbstractContainer,
     AbstractModule,
     Conv,
+    Layer,
     PointwiseAvgPoolAntialiased,
     Sequential,
     Upsampling,
 )
-from ..nn._core._container import split_keys, step
 from ..nn._core._plain import plain_function, plain_layer
+from ..nn._core._stateful import split_keys, step
 from ..nn.rearranging._upsampling import _resize
 from ..representations import Representation
 from ._choices import checked_counts, checked_odd, checked_plane, checked_unit
@@ -93,7 +94,7 @@ class FieldUNet(AbstractContainer):
         widths = [FieldType.for_channels(space, unit, width) for width in channels]
         keys = iter(jax.random.split(key, 5 * len(widths)))
 
-        def unit_of(source: FieldType, target: FieldType) -> list[AbstractModule]:
+        def unit_of(source: FieldType, target: FieldType) -> list[Layer]:
             act = activation(target)
             conv = Conv(
                 source,
@@ -167,7 +168,7 @@ class FieldUNet(AbstractContainer):
         )
 
 
-def _enlarging(type_: FieldType, shape: Sequence[int]) -> Upsampling:
+def _enlarging(type_: Type, shape: Sequence[int]) -> Upsampling:
     """To the grid of a skip; cell ``i`` of the coarse grid falls on cell ``2 i`` of it."""
     return Upsampling(type_, size=tuple(shape[-2:]), align_corners=True, grid_check="off")
 

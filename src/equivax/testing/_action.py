@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..fields import FieldType, Type
 from ..groups import GroupElement
 from ..nn import Sequential
 from ..nn._core._module import channel_axis
@@ -20,7 +21,7 @@ from ..representations import as_representation
 Embedding = Callable[[GroupElement], GroupElement]
 
 
-def act(type_: Any, x: np.ndarray, g: GroupElement) -> np.ndarray:
+def act(type_: Type, x: np.ndarray, g: GroupElement) -> np.ndarray:
     """``rho(g) f(A(g)^-1 x)`` for an element that maps the grid to itself.
 
     Args:
@@ -34,7 +35,7 @@ def act(type_: Any, x: np.ndarray, g: GroupElement) -> np.ndarray:
     axis = channel_axis(type_)
     rep = as_representation(type_, "type")
     x = np.moveaxis(rep.transform(np.moveaxis(x, axis, -1), g), -1, axis)
-    if axis == -1:
+    if not isinstance(type_, FieldType):
         return x
     exact = type_.space.grid_action(g)
     if exact is None:
@@ -47,14 +48,14 @@ def act(type_: Any, x: np.ndarray, g: GroupElement) -> np.ndarray:
     return np.flip(turned, tuple(lead + a for a in exact.reverse))
 
 
-def default_elements(in_type: Any, out_type: Any, embedding: Embedding) -> Sequence[GroupElement]:
+def default_elements(in_type: Type, out_type: Type, embedding: Embedding) -> Sequence[GroupElement]:
     """The testing elements of the output's group that map the grids of both types to themselves."""
     candidates = as_representation(out_type, "out_type").group.testing_elements
     return [g for g in candidates if _is_exact(out_type, g) and _is_exact(in_type, embedding(g))]
 
 
-def _is_exact(type_: Any, g: GroupElement) -> bool:
-    return channel_axis(type_) == -1 or type_.space.grid_action(g) is not None
+def _is_exact(type_: Type, g: GroupElement) -> bool:
+    return not isinstance(type_, FieldType) or type_.space.grid_action(g) is not None
 
 
 def embedding_of(function: Any) -> Embedding:

@@ -17,8 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
+from ..fields import Type
 from ..groups import GroupElement
-from ..nn import AbstractModule
+from ..nn import Layer
 from ..nn._core._module import channel_axis
 from ..representations import Representation, as_representation
 from ._action import act, default_elements, embedding_of
@@ -61,9 +62,9 @@ def randomize_parameters(module: Any, key: PRNGKeyArray) -> Any:
 
 
 def equivariance_error(
-    function: AbstractModule | Callable[..., Any],
-    in_type: Any = None,
-    out_type: Any = None,
+    function: Layer | Callable[..., Any],
+    in_type: Type | None = None,
+    out_type: Type | None = None,
     *,
     key: PRNGKeyArray,
     elements: Sequence[GroupElement] | None = None,
@@ -153,9 +154,9 @@ def equivariance_error(
 
 
 def assert_equivariant(
-    function: AbstractModule | Callable[..., Any],
-    in_type: Any = None,
-    out_type: Any = None,
+    function: Layer | Callable[..., Any],
+    in_type: Type | None = None,
+    out_type: Type | None = None,
     *,
     key: PRNGKeyArray,
     rtol: float | None = None,
@@ -191,9 +192,9 @@ def assert_equivariant(
 def _depth(function: Any) -> int:
     """Number of equivariant layers inside: rounding errors add up over them."""
     nodes = jax.tree.leaves(
-        function, is_leaf=lambda node: isinstance(node, AbstractModule) and node is not function
+        function, is_leaf=lambda node: isinstance(node, Layer) and node is not function
     )
-    inner = [node for node in nodes if isinstance(node, AbstractModule)]
+    inner = [node for node in nodes if isinstance(node, Layer)]
     return max(1, sum(_depth(node) for node in inner))
 
 

@@ -12,7 +12,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ..nn._core._container import is_stateful
 from ..nn._core._module import observer
 from ..nn._core._printing import (
     border,
@@ -23,6 +22,7 @@ from ..nn._core._printing import (
     parts,
     place,
 )
+from ..nn._core._stateful import is_stateful
 
 ROWS = 40
 """Rows of a table whose depth is not given."""

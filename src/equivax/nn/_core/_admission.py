@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ...fields import Type
 from ...representations import InducedStructure, Representation, induced_structure
 from ._module import representation_of
 
@@ -36,7 +37,7 @@ def check_function(caller: str, function: Any, example: str = "jax.nn.relu") -> 
         )
 
 
-def check_pointwise(caller: str, in_type: Any, *, odd: bool) -> None:
+def check_pointwise(caller: str, in_type: Type, *, odd: bool) -> None:
     """Refuses a type with a field that does not commute with pointwise functions.
 
     Raises:

@@ -8,14 +8,13 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Shaped
 
-from ...fields import FieldType
+from ...fields import FieldType, Type
 from ...representations import Representation
 
 #: More runs of equal sizes than this are brought together by one gather instead of slices.
@@ -33,7 +32,7 @@ def field_sizes(rep: Representation) -> list[int]:
     return [summand.size for summand, count in rep.data for _ in range(count)]
 
 
-def type_like(type_: Any, rep: Representation) -> Any:
+def type_like(type_: Type, rep: Representation) -> Type:
     """A type with other fields: on the same space if there is one, else the representation."""
     return FieldType(type_.space, rep) if isinstance(type_, FieldType) else rep
 

@@ -1,7 +1,11 @@
-"""`AbstractModule`: what every equivariant layer shares.
+"""The interfaces of equivariant layers: what every layer shares, and the three ways to call one.
 
-Types at the border, arrays inside: the check of the input, the error messages, the output shape
-and the scope name in profiles are written here once, so that a layer reads as its formula.
+Types at the border, arrays inside: the check of the input, the messages, the output shape and the
+scope name in profiles are written here once, so that a layer reads as its formula.
+
+`AbstractLayer` is the border: from what a user passes to an array, and back. A layer is one of
+three siblings over it, which differ in how they are called: `AbstractModule` as ``x -> y``,
+`AbstractStatefulModule` as ``(x, state) -> (y, state)``, `AbstractContainer` as either.
 """
 
 from __future__ import annotations
@@ -9,7 +13,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TypeAlias
 
 import equinox as eqx
 import jax
@@ -17,95 +21,48 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ...fields import GeometricTensor
+from ...fields import FieldType, GeometricTensor, Type
 from ...images import MultiImage, Signature
 from ...representations import Representation, as_representation
+from ...spaces import GSpace
 from ._printing import printed
 
-observer: ContextVar[Callable[[Any, Any], None] | None] = ContextVar("observer", default=None)
+Input: TypeAlias = Array | np.ndarray | GeometricTensor | MultiImage
+"""What a layer is called on."""
+
+observer: ContextVar[Callable[[AbstractLayer, object], None] | None] = ContextVar(
+    "observer", default=None
+)
 """Hears of every call of a layer, with its output: how `summary` learns shapes."""
 
 
-class AbstractModule(eqx.Module):
-    """Interface of equivariant layers: ``f(rho_in(g) x) = rho_out(g) f(x)`` for all ``g``.
+class AbstractLayer(eqx.Module):
+    """What has two types, and ``f(rho_in(g) x) = rho_out(g) f(x)`` for all ``g``.
 
     Array leaves are trainable parameters and nothing else; types and options are static and
     hashable. Concrete layers are final: a variant wraps a layer, it does not subclass it.
 
     Attributes:
-        in_type: Type of the input, as the user gave it.
+        in_type: Type of the input, as the user gave it; a tuple of types for several inputs.
         out_type: Type of the output.
     """
 
+    # Every layer says which types it takes: any, fields only, or a tuple of types.
     in_type: eqx.AbstractVar[Any]
     out_type: eqx.AbstractVar[Any]
 
-    def __call__(
-        self, x: Any, *others: Any, key: PRNGKeyArray | None = None, **options: Any
-    ) -> Any:
-        """Applies the layer.
+    @property
+    def _rep(self) -> Representation:
+        """The representation of ``in_type``."""
+        return as_representation(self.in_type, "in_type")
 
-        Args:
-            x: Array ``(..., n)`` for a vector type, ``(..., n, *spatial)`` for fields: one example,
-                a batch, or under ``vmap``. Or a `GeometricTensor` of ``in_type``, or a `MultiImage`
-                whose signature has that type.
-            *others: Further inputs of a layer whose ``in_type`` is a tuple of types.
-            key: A JAX key, for layers with randomness; the others ignore it.
-            **options: What the layer documents, such as ``scale=`` of `Affine`.
+    # ---- from what was passed to an array ------------------------------------------------------
 
-        Returns:
-            Array ``(..., n_out, *spatial)``; a `GeometricTensor` of ``out_type`` if ``x`` was one.
-
-        Raises:
-            ValueError: If the channel axis, or the type of a tensor, does not fit ``in_type``.
-            TypeError: If ``x`` is no array of floating numbers, or the number of inputs is wrong.
-        """
-        several = isinstance(self.in_type, tuple)
-        types = self.in_type if several else (self.in_type,)
-        given = (x, *others)
-        if len(given) != len(types):
-            raise TypeError(
-                f"{type(self).__name__}: expected {len(types)} inputs, one per type of in_type, "
-                f"got {len(given)}"
-            )
-        if isinstance(x, MultiImage) and not several:
-            with jax.named_scope(f"equivax.{type(self).__name__}"):
-                return self._on_image(x, key, **options)
-        arrays = tuple(self._checked(*pair) for pair in zip(given, types, strict=True))
-        with jax.named_scope(f"equivax.{type(self).__name__}"):
-            y = self._forward(arrays if several else arrays[0], key, **options)
-            return self._wrapped(y, given)
-
-    @abc.abstractmethod
-    def _forward(self, x: Any, key: PRNGKeyArray | None, **options: Any) -> Float[Array, "..."]:
-        """The layer's formula on a checked array, or a tuple of them if ``in_type`` is one."""
-
-    @abc.abstractmethod
-    def export(self) -> Any:
-        """The same function as plain Equinox, without any need of equivax.
-
-        Returns:
-            A module or callable for one example; use ``jax.vmap`` for batches.
-        """
-
-    def evaluate_output_shape(self, shape: Sequence[Any]) -> tuple[int, ...]:
-        """Shape of the output for an input shape, by abstract evaluation of the layer itself.
-
-        Args:
-            shape: Of the input; a sequence of shapes if ``in_type`` is a tuple of types.
-        """
-        several = isinstance(self.in_type, tuple)
-        shapes = shape if several else (shape,)
-        like = [jax.ShapeDtypeStruct(tuple(s), jnp.result_type(float)) for s in shapes]
-        return jax.eval_shape(self if several else self._for_shape, *like).shape
-
-    def _for_shape(self, x: Array) -> Array:
-        """What `evaluate_output_shape` traces; layers with a key or state override it."""
-        return self(x)
-
-    def _checked(self, x: Any, in_type: Any = None) -> Array:
-        """The array of an input, or the message; ``in_type`` is that of the layer if None."""
+    def _array(self, x: object, in_type: Type | tuple[Type, ...] | None = None) -> Array:
+        """The checked array of an input, or the message; ``in_type`` is the layer's if None."""
         name, in_type = type(self).__name__, self.in_type if in_type is None else in_type
+        if isinstance(x, MultiImage):
+            return self._image_array(x)
         if isinstance(x, GeometricTensor):
             if x.type != in_type:
                 raise ValueError(f"{name}: x: expected fields of type {in_type!r}, got {x.type!r}")
@@ -126,26 +83,40 @@ class AbstractModule(eqx.Module):
             )
         return jnp.asarray(x)
 
-    def _on_image(self, x: MultiImage, key: PRNGKeyArray | None, **options: Any) -> MultiImage:
-        """The layer on a tensor image; layers that look at its grid or metric override it."""
-        return self._image_of(self._forward(self._image_array(x), key, **options), x)
-
     def _image_array(self, x: MultiImage) -> Array:
         """The dense array of an image whose type is ``in_type``."""
-        name, space = type(self).__name__, getattr(self.in_type, "space", None)
+        space = self.in_type.space if isinstance(self.in_type, FieldType) else None
         if space is None or space.dim != x.D or x.field_type(space) != self.in_type:
             raise ValueError(
-                f"{name}: x: expected an image of type {self.in_type!r}, got {x!r}; "
-                "signature.field_type(D, group) is the type of its channels"
+                f"{type(self).__name__}: x: expected an image of type {self.in_type!r}, got "
+                f"{x!r}; signature.field_type(D, group) is the type of its channels"
             )
-        return self._checked(x.array)
+        return self._array(x.array)
 
-    def _image_of(self, y: Array, x: MultiImage) -> MultiImage:
+    # ---- and back ------------------------------------------------------------------------------
+
+    def _value(self, y: Any, given: tuple[object, ...]) -> Any:
+        """The output as what the inputs were: an array, a tensor with its type, or an image.
+
+        Distributions and moments know their types and stay what they are.
+        """
+        hears = observer.get()
+        if hears is not None:
+            hears(self, y)
+        if not isinstance(y, jax.Array):
+            return y
+        if isinstance(given[0], MultiImage):
+            return self._to_image(y, given[0])
+        if any(isinstance(x, GeometricTensor) for x in given):
+            return GeometricTensor(y, self.out_type)
+        return y
+
+    def _to_image(self, y: Array, x: MultiImage) -> MultiImage:
         """The output as an image on the torus and with the metric of the input."""
-        signature = self._out_signature(x.signature)
+        signature = self._image_signature(x.signature)
         return MultiImage.from_array(y, signature, x.D, x.is_torus, x.metric)
 
-    def _out_signature(self, signature: Signature) -> Signature:
+    def _image_signature(self, signature: Signature) -> Signature:
         """Names of the output's channels: those of the input if the types are equal."""
         if self.out_type != self.in_type:
             raise ValueError(
@@ -154,35 +125,95 @@ class AbstractModule(eqx.Module):
             )
         return signature
 
-    def _wrapped(self, y: Any, given: tuple[Any, ...]) -> Any:
-        """The output as what the inputs were: an array, or a tensor with its type.
-
-        Distributions and moments know their types and stay what they are.
-        """
-        hears = observer.get()
-        if hears is not None:
-            hears(self, y)
-        wrap = isinstance(y, jax.Array) and any(isinstance(x, GeometricTensor) for x in given)
-        return GeometricTensor(y, self.out_type) if wrap else y
-
     def __repr__(self) -> str:
         """Types and options on one line, with a line for every layer inside."""
         return printed(self)
 
 
-class AbstractStatefulModule(AbstractModule, eqx.nn.StatefulLayer):
+class AbstractModule(AbstractLayer):
+    """Interface of layers without running statistics, ``x -> y``."""
+
+    def __call__(
+        self, x: Any, *others: Any, key: PRNGKeyArray | None = None, **options: Any
+    ) -> Any:
+        """Applies the layer.
+
+        Args:
+            x: Array ``(..., n)`` for a vector type, ``(..., n, *spatial)`` for fields: one example,
+                a batch, or under ``vmap``. Or a `GeometricTensor` of ``in_type``, or a `MultiImage`
+                whose signature has that type.
+            *others: Further inputs of a layer whose ``in_type`` is a tuple of types.
+            key: A JAX key, for layers with randomness; the others ignore it.
+            **options: What the layer documents, such as ``scale=`` of `Affine`.
+
+        Returns:
+            Array ``(..., n_out, *spatial)``; a `GeometricTensor` of ``out_type``, or a
+            `MultiImage`, if ``x`` was one.
+
+        Raises:
+            ValueError: If the channel axis, or the type of a tensor, does not fit ``in_type``.
+            TypeError: If ``x`` is no array of floating numbers, or the number of inputs is wrong.
+        """
+        several = isinstance(self.in_type, tuple)
+        types = self.in_type if isinstance(self.in_type, tuple) else (self.in_type,)
+        given = (x, *others)
+        if len(given) != len(types):
+            raise TypeError(
+                f"{type(self).__name__}: expected {len(types)} inputs, one per type of in_type, "
+                f"got {len(given)}"
+            )
+        with jax.named_scope(f"equivax.{type(self).__name__}"):
+            if isinstance(x, MultiImage):
+                options = self._image_options(x) | options
+            arrays = tuple(self._array(*pair) for pair in zip(given, types, strict=True))
+            y = self._forward(arrays if several else arrays[0], key, **options)
+            return self._value(y, given)
+
+    def _image_options(self, x: MultiImage) -> dict[str, Any]:
+        """What ``_forward`` wants to know of a tensor image beside its array, as its options."""
+        return {}
+
+    @abc.abstractmethod
+    def _forward(self, x: Any, key: PRNGKeyArray | None, **options: Any) -> Any:
+        """The layer's formula on a checked array, or a tuple of them if ``in_type`` is one."""
+
+    @abc.abstractmethod
+    def export(self) -> Any:
+        """The same function as plain Equinox, without any need of equivax.
+
+        Returns:
+            A module or callable for one example; use ``jax.vmap`` for batches.
+        """
+
+    def evaluate_output_shape(self, shape: Sequence[Any]) -> tuple[int, ...]:
+        """Shape of the output for an input shape, by abstract evaluation of the layer itself.
+
+        Args:
+            shape: Of the input; a sequence of shapes if ``in_type`` is a tuple of types.
+        """
+        shapes = shape if isinstance(self.in_type, tuple) else [shape]
+        options = self._shape_options()
+        return abstract_shape(lambda *x: self(*x, key=jax.random.key(0), **options), *shapes)
+
+    def _shape_options(self) -> dict[str, Any]:
+        """Options without which the layer cannot be called."""
+        return {}
+
+
+class AbstractStatefulModule(AbstractLayer, eqx.nn.StatefulLayer):
     """Interface of layers with running statistics, ``(x, state) -> (y, state)``.
 
     The statistics live in `equinox.nn.State`; make the layer with `equinox.nn.make_with_state`.
     """
 
-    def __call__(  # pyright: ignore[reportIncompatibleMethodOverride]
+    def __call__(
         self, x: Any, state: eqx.nn.State, *, key: PRNGKeyArray | None = None, **options: Any
     ) -> tuple[Any, eqx.nn.State]:
         """Applies the layer.
 
         Args:
-            x: Array ``(..., n, *spatial)``, or a `GeometricTensor` of ``in_type``.
+            x: Array ``(..., n, *spatial)``, or a `GeometricTensor` of ``in_type``, or a
+                `MultiImage` whose signature has that type.
             state: The state of the model.
             key: A JAX key, for layers with randomness; the others ignore it.
             **options: What the layer documents.
@@ -194,20 +225,19 @@ class AbstractStatefulModule(AbstractModule, eqx.nn.StatefulLayer):
             ValueError: If the channel axis, or the type of a tensor, does not fit ``in_type``.
             TypeError: If ``x`` is no array of floating numbers.
         """
-        image = isinstance(x, MultiImage)
-        array = self._image_array(x) if image else self._checked(x)
+        array = self._array(x)
         with jax.named_scope(f"equivax.{type(self).__name__}"):
             y, state = self._forward(array, state, key, **options)
-        return (self._image_of(y, x) if image else self._wrapped(y, (x,))), state
+            return self._value(y, (x,)), state
 
     @abc.abstractmethod
-    def _forward(  # pyright: ignore[reportIncompatibleMethodOverride]
+    def _forward(
         self, x: Float[Array, "..."], state: eqx.nn.State, key: PRNGKeyArray | None, **options: Any
     ) -> tuple[Any, eqx.nn.State]:
         """The layer's formula on a checked array."""
 
     @abc.abstractmethod
-    def export(self, state: eqx.nn.State) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def export(self, state: eqx.nn.State) -> Any:
         """The layer at inference, with the running statistics of ``state``, as plain Equinox.
 
         Args:
@@ -226,16 +256,137 @@ class AbstractStatefulModule(AbstractModule, eqx.nn.StatefulLayer):
         Raises:
             ValueError: If the channel axis does not fit the input type.
         """
-        like = jax.ShapeDtypeStruct(tuple(shape), jnp.result_type(float))
-        return jax.eval_shape(self._checked, like).shape
+        return abstract_shape(self._array, shape)
 
 
-def channel_axis(type_: Any) -> int:
+class AbstractContainer(AbstractLayer, eqx.nn.StatefulLayer):
+    """Interface of layers made of layers: called ``x -> y``, or ``(x, state) -> (y, state)``."""
+
+    @abc.abstractmethod
+    def is_stateful(self) -> bool:
+        """Whether something inside has running statistics, so that the call takes the state."""
+
+    def __call__(
+        self, x: Any, state: eqx.nn.State | None = None, *, key: PRNGKeyArray | None = None
+    ) -> Any:
+        """Applies the layers.
+
+        Args:
+            x: Array ``(..., n)`` for a vector type, ``(..., n, *spatial)`` for fields, or a
+                `GeometricTensor` of ``in_type``, or a `MultiImage` whose signature has that type.
+            state: The state of the model, if a layer inside has running statistics.
+            key: A JAX key, split among the layers.
+
+        Returns:
+            The output, as what the input was; with the new state if there was a state.
+
+        Raises:
+            ValueError: If the channel axis, or the type of a tensor, does not fit ``in_type``, or
+                the state is missing.
+            TypeError: If ``x`` is no array of floating numbers, or ``state`` no state.
+        """
+        name = type(self).__name__
+        if state is None and self.is_stateful():
+            raise ValueError(
+                f"{name}: state: needed, since a layer inside has running statistics; call it as "
+                "y, state = model(x, state), where model, state = "
+                "equinox.nn.make_with_state(make_model)(...)"
+            )
+        if state is not None and not isinstance(state, eqx.nn.State):
+            raise TypeError(
+                f"{name}: state: expected an equinox.nn.State or None, got {type(state).__name__}"
+            )
+        with jax.named_scope(f"equivax.{name}"):
+            if isinstance(x, MultiImage):
+                y, new_state = self._forward_image(x, state, key)
+            else:
+                y, new_state = self._forward(self._array(x), state, key)
+                y = self._value(y, (x,))
+        return y if state is None else (y, new_state)
+
+    @abc.abstractmethod
+    def _forward(
+        self, x: Array, state: eqx.nn.State | None, key: PRNGKeyArray | None
+    ) -> tuple[Any, eqx.nn.State | None]:
+        """The layers in their order on a checked array."""
+
+    def _forward_image(
+        self, x: MultiImage, state: eqx.nn.State | None, key: PRNGKeyArray | None
+    ) -> tuple[MultiImage, eqx.nn.State | None]:
+        """The layers on a tensor image; containers whose layers should see it override this."""
+        y, state = self._forward(self._array(x), state, key)
+        return self._value(y, (x,)), state
+
+    @abc.abstractmethod
+    def export(self, state: eqx.nn.State | None = None) -> Any:
+        """The same function as plain Equinox, at inference where there are statistics."""
+
+    def evaluate_output_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """Shape of the output for an input shape, by abstract evaluation of the layers.
+
+        Args:
+            shape: Of the input.
+        """
+        return abstract_shape(lambda x: self(x, key=jax.random.key(0)), shape)
+
+
+def abstract_shape(function: Callable[..., Any], *shapes: Sequence[int]) -> tuple[int, ...]:
+    """Shape of a function's value at arrays of given shapes, which is not computed."""
+    like = [jax.ShapeDtypeStruct(tuple(shape), jnp.result_type(float)) for shape in shapes]
+    return jax.eval_shape(function, *like).shape
+
+
+class AbstractImageLayer(AbstractLayer):
+    """Interface of layers whose types are signatures of tensor images, in an order of their own.
+
+    Attributes:
+        in_signature: Types of the input.
+        out_signature: Types of the output.
+        space: The group, with its action on the grid.
+    """
+
+    in_signature: eqx.AbstractVar[Signature]
+    out_signature: eqx.AbstractVar[Signature]
+    space: eqx.AbstractVar[GSpace]
+
+    @property
+    def in_type(self) -> FieldType:
+        """Type of the input's dense channels."""
+        return self.in_signature.field_type(self.space.dim, self.space)
+
+    @property
+    def out_type(self) -> FieldType:
+        """Type of the output's dense channels."""
+        return self.out_signature.field_type(self.space.dim, self.space)
+
+    def _in_order(self, x: MultiImage) -> MultiImage:
+        """The image with its types in the order of ``in_signature``."""
+        name = type(self).__name__
+        if self.space.dim != x.D:
+            raise ValueError(f"{name}: x: expected images of dimension {self.space.dim}, got {x.D}")
+        try:
+            x = x.reorder(self.in_signature)
+        except ValueError as error:
+            raise ValueError(f"{name}: x: {error}") from None
+        self._array(x.array)
+        return x
+
+    def _image_array(self, x: MultiImage) -> Array:
+        return self._in_order(x).array
+
+    def _image_signature(self, signature: Signature) -> Signature:
+        return self.out_signature
+
+
+Layer: TypeAlias = AbstractModule | AbstractStatefulModule | AbstractContainer
+
+
+def channel_axis(type_: object) -> int:
     """Axis of the channels, ``-1 - d`` for a base space of dimension ``d`` (0 for vectors)."""
-    return -1 - getattr(getattr(type_, "space", None), "dim", 0)
+    return -1 - type_.space.dim if isinstance(type_, FieldType) else -1
 
 
-def representation_of(type_: Any, caller: str, argument: str) -> Representation:
+def representation_of(type_: object, caller: str, argument: str) -> Representation:
     """The representation of a type, with the layer named in the message.
 
     Raises:
@@ -248,7 +399,7 @@ def representation_of(type_: Any, caller: str, argument: str) -> Representation:
         raise TypeError(f"{caller}: {error}{hint}") from None
 
 
-def on_channels(function: Callable[[Array], Array], x: Array, type_: Any) -> Array:
+def on_channels(function: Callable[[Array], Array], x: Array, type_: Type) -> Array:
     """Applies a function of the last axis to the channel axis, wherever the type puts it."""
     axis = channel_axis(type_)
     if axis == -1:

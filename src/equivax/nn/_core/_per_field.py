@@ -8,7 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from ...fields import FieldType
+from ...fields import FieldType, Type
 from ...representations import Representation, trivial
 from ._module import representation_of
 
@@ -119,7 +119,7 @@ def summed(part, axis):
     return jnp.sum(part, axis=(axis - 1, axis))
 
 
-def invariant_type(in_type: Any, count: int) -> Any:
+def invariant_type(in_type: Type, count: int) -> Any:
     """``count`` trivial fields, as a `FieldType` if the input is one."""
     if isinstance(in_type, FieldType):
         return FieldType(in_type.space, count * in_type.space.trivial)

@@ -1,37 +1,87 @@
-"""Functions that outlive the library: what `export` returns where Equinox has no layer.
+"""Functions that outlive the library: one formula for a layer and for what `export` returns.
 
-An exported function must run where equivax is not installed. Its code may use ``jax`` and
-``jnp`` only, and it is detached from this package, so that picklers which store functions by
-value (cloudpickle) store its code and not a reference to an equivax module.
+A layer's formula is a function of a file that takes arrays and plain values. The layer calls it;
+where Equinox has no layer of the same function, its export is that very formula, taken out of this
+package: rebuilt with only the names that its code uses, and so with the functions behind them. It
+runs where equivax is not installed, and picklers that store functions by value (cloudpickle) store
+its code and not a reference to a module of equivax.
 """
 
 from __future__ import annotations
 
+import functools
 import inspect
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from ...fields import Type
 from ._module import channel_axis
+
+VALUES = (bool, int, float, complex, str, bytes, type(None), np.ndarray, np.generic)
 
 
 def detached(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A copy of a function that knows ``jax`` and ``jnp`` but not the module it stands in.
+    """A copy of a function that knows other libraries, but no module of equivax.
 
     Args:
-        function: Without closure; its body uses its arguments, builtins, ``jax`` and ``jnp``.
+        function: Of a file of this package, without closure. Its code, and that of the functions
+            of this package that it calls, uses arguments, plain constants and other libraries.
+
+    Raises:
+        TypeError: If its code uses anything else of this package, such as a class.
     """
-    names = {"jax": jax, "jnp": jnp, "__builtins__": __builtins__}
-    function = inspect.unwrap(function)  # a type checker may stand in front of it
-    code = function.__code__
-    copy = types.FunctionType(code, names, code.co_name, function.__defaults__)
+    return _detached(inspect.unwrap(function))  # a type checker may stand in front of it
+
+
+@functools.cache
+def _detached(function: types.FunctionType) -> Callable[..., Any]:
+    if function.__closure__:
+        raise TypeError(f"{function.__qualname__}: has a closure, so that it cannot be exported")
+    names: dict[str, Any] = {"__builtins__": __builtins__}
+    copy = types.FunctionType(function.__code__, names, function.__name__, function.__defaults__)
     copy.__kwdefaults__ = function.__kwdefaults__
     copy.__module__ = "plain"
+    for name in _names(function.__code__):
+        if name == function.__name__:
+            names[name] = copy
+        elif name in function.__globals__:
+            names[name] = _kept(function.__globals__[name], f"{function.__qualname__}: {name}")
     return copy
+
+
+def _names(code: types.CodeType) -> Iterator[str]:
+    """Every global name of a function's code, and of the functions inside it."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _names(constant)
+
+
+def _kept(value: Any, where: str) -> Any:
+    """What a detached function sees in the place of a global of its file."""
+    if isinstance(value, types.ModuleType):
+        owner = value.__name__
+    elif isinstance(value, VALUES):
+        return value
+    elif isinstance(value, tuple):
+        return tuple(_kept(entry, where) for entry in value)
+    elif isinstance(value, functools.partial):
+        kept = [_kept(entry, where) for entry in (value.func, *value.args)]
+        return functools.partial(*kept, **value.keywords)
+    else:
+        owner = getattr(value, "__module__", None) or ""
+    if owner.split(".")[0] != "equivax":
+        return value
+    plain = inspect.unwrap(value) if callable(value) else value  # caches and `jit` go
+    if not isinstance(plain, types.FunctionType):
+        raise TypeError(f"{where} is of equivax, so that the function cannot be exported")
+    return _detached(plain)
 
 
 def plain_callable(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -49,7 +99,7 @@ def plain_layer(function: Callable[..., Any], *constants: Any) -> eqx.nn.Lambda:
     return eqx.nn.Lambda(plain_function(function, *constants))
 
 
-def plain_linear(weight: Any, bias: Any | None, type_: Any = None) -> Any:
+def plain_linear(weight: Any, bias: Any | None, type_: Type | None = None) -> Any:
     """An Equinox layer that holds a given matrix ``(out, in)`` and bias ``(out,)``.
 
     Args:
@@ -77,7 +127,7 @@ def plain_linear(weight: Any, bias: Any | None, type_: Any = None) -> Any:
     )
 
 
-def plain_on_channels(function: Any, type_: Any) -> Any:
+def plain_on_channels(function: Any, type_: Type) -> Any:
     """A plain function of the last axis as one of the channels of an example of a type.
 
     Args:

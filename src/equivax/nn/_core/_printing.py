@@ -12,6 +12,9 @@ import equinox as eqx
 import jax
 import numpy as np
 
+from ...fields import FieldType, Type
+from ...representations import as_representation
+
 LONGEST = 60
 """Characters of a representation's name before it is cut."""
 
@@ -30,25 +33,24 @@ def clipped(text: str, width: int) -> str:
     return text[: width - 1 - tail] + "…" + (text[-tail:] if tail else "")
 
 
-def place(type_: Any) -> str:
+def place(type_: Type | tuple[Type, ...]) -> str:
     """Who acts, and where: ``C8 on R2``, or ``C8`` for vectors."""
     if isinstance(type_, tuple):
         return place(type_[0])
-    space = getattr(type_, "space", None)
-    return type_.group.name if space is None else repr(space)
+    return repr(type_.space) if isinstance(type_, FieldType) else type_.group.name
 
 
-def fields(type_: Any) -> str:
+def fields(type_: Type | tuple[Type, ...]) -> str:
     """The fields of a type without its place: ``3 x regular``."""
     if isinstance(type_, tuple):
         return ", ".join(fields(one) for one in type_)
-    return getattr(type_, "representation", type_).name
+    return as_representation(type_, "type").name
 
 
-def border(in_type: Any, out_type: Any, around: str = "", width: int | None = LONGEST) -> str:
+def border(in_type: Type, out_type: Type, around: str = "", width: int | None = LONGEST) -> str:
     """``place: in -> out`` on one line; the place only where it is not ``around``."""
 
-    def cut(type_: Any) -> str:
+    def cut(type_: Type) -> str:
         return fields(type_) if width is None else clipped(fields(type_), width)
 
     here, there = place(in_type), place(out_type)

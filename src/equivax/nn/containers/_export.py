@@ -7,8 +7,8 @@ from typing import Any
 import equinox as eqx
 import jax
 
-from .._core._container import exported
-from .._core._module import AbstractModule
+from .._core._module import Layer
+from .._core._stateful import exported
 from ._module_list import ModuleList
 
 
@@ -31,10 +31,8 @@ def export(model: Any, state: eqx.nn.State | None = None) -> Any:
     def replace(node: Any) -> Any:
         if isinstance(node, ModuleList):
             return node.export(state)
-        if isinstance(node, AbstractModule):
+        if isinstance(node, Layer):
             return exported(node, state, "a layer")
         return node
 
-    return jax.tree.map(
-        replace, model, is_leaf=lambda node: isinstance(node, (AbstractModule, ModuleList))
-    )
+    return jax.tree.map(replace, model, is_leaf=lambda node: isinstance(node, (Layer, ModuleList)))

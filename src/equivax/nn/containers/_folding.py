@@ -17,11 +17,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from .._core._container import exported
-from .._core._module import AbstractModule
+from .._core._module import Layer
+from .._core._stateful import exported
 
 
-def exported_chain(layers: Sequence[AbstractModule], state: eqx.nn.State | None) -> list[Any]:
+def exported_chain(layers: Sequence[Layer], state: eqx.nn.State | None) -> list[Any]:
     """The exports of layers that follow each other; folded ones vanish.
 
     Args:

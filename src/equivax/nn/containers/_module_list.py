@@ -8,9 +8,9 @@ from typing import Any
 
 import equinox as eqx
 
-from .._core._container import exported
-from .._core._module import AbstractModule
+from .._core._module import Layer
 from .._core._printing import printed
+from .._core._stateful import exported
 
 
 class ModuleList(eqx.Module):
@@ -26,7 +26,7 @@ class ModuleList(eqx.Module):
         (2, 'ELU')
     """
 
-    layers: tuple[AbstractModule, ...]
+    layers: tuple[Layer, ...]
 
     def __init__(self, layers: Any = ()) -> None:
         """Checks the layers.
@@ -37,14 +37,14 @@ class ModuleList(eqx.Module):
         Raises:
             TypeError: If something is no equivariant layer.
         """
-        if isinstance(layers, (AbstractModule, str, bytes)) or not isinstance(layers, Iterable):
+        if isinstance(layers, (Layer, str, bytes)) or not isinstance(layers, Iterable):
             raise TypeError(
                 f"ModuleList: layers: expected a list of equivariant layers, got "
                 f"{type(layers).__name__}"
             )
         listed = tuple(layers)
         for index, layer in enumerate(listed):
-            if not isinstance(layer, AbstractModule):
+            if not isinstance(layer, Layer):
                 raise TypeError(
                     f"ModuleList: layers[{index}]: expected an equivariant layer, got "
                     f"{type(layer).__name__}; a plain tuple holds anything"
@@ -58,7 +58,7 @@ class ModuleList(eqx.Module):
     def __len__(self) -> int:
         return len(self.layers)
 
-    def __iter__(self) -> Iterator[AbstractModule]:
+    def __iter__(self) -> Iterator[Layer]:
         return iter(self.layers)
 
     def __getitem__(self, index: int | slice) -> Any:

@@ -12,10 +12,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
+from ...fields import Type
 from ...representations import as_representation, direct_sum
 from .._core._channels import type_like
-from .._core._container import AbstractContainer, exported, is_stateful, split_keys, step
-from .._core._module import AbstractModule, channel_axis, representation_of
+from .._core._module import (
+    AbstractContainer,
+    Layer,
+    abstract_shape,
+    channel_axis,
+    representation_of,
+)
 from .._core._plain import plain_function
 from .._core._select import (
     channels_of,
@@ -24,6 +30,7 @@ from .._core._select import (
     select_fields,
     take_channels,
 )
+from .._core._stateful import exported, is_stateful, split_keys, step
 from ._typed_function import as_layer
 
 
@@ -45,16 +52,16 @@ class Multiple(AbstractContainer):
         C4: regular + irrep(1)
     """
 
-    modules: tuple[AbstractModule, ...]
+    modules: tuple[Layer, ...]
     labels: tuple[Any, ...] = eqx.field(static=True)
     module_labels: tuple[tuple[Any, ...], ...] = eqx.field(static=True)
     chosen: tuple[tuple[tuple[int, ...], ...], ...] = eqx.field(static=True)
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: Type = eqx.field(static=True)
+    out_type: Type = eqx.field(static=True)
 
     def __init__(
         self,
-        in_type: Any,
+        in_type: Type,
         labels: Any,
         modules: Any,
         reshuffle: int = 0,
@@ -153,8 +160,7 @@ class Multiple(AbstractContainer):
         Raises:
             ValueError: If the shape does not fit, or spatial axes of the outputs differ.
         """
-        like = jax.ShapeDtypeStruct(tuple(shape), jnp.result_type(float))
-        jax.eval_shape(self._checked, like)
+        abstract_shape(self._array, shape)
         axis, found = channel_axis(self.in_type), []
         for layer, channels in zip(self.modules, self._channels(), strict=True):
             pieces = [list(shape) for _ in channels]
@@ -163,7 +169,7 @@ class Multiple(AbstractContainer):
             if len(pieces) == 1:
                 found.append(layer.evaluate_output_shape(pieces[0]))
             else:
-                likes = [jax.ShapeDtypeStruct(tuple(p), like.dtype) for p in pieces]
+                likes = [jax.ShapeDtypeStruct(tuple(p), jnp.result_type(float)) for p in pieces]
                 call = functools.partial(layer, key=jax.random.key(0))
                 found.append(jax.eval_shape(call, *likes).shape)
         rest = {(*s[: len(s) + axis], *s[len(s) + axis + 1 :]) for s in found}
@@ -198,9 +204,7 @@ def _plain_multiple(layers, channels, x, key=None):
     return jnp.concatenate(outputs, axis=0)
 
 
-def _as_pairs(
-    modules: Any, groups: Mapping[Any, list[int]]
-) -> list[tuple[AbstractModule, tuple[Any, ...]]]:
+def _as_pairs(modules: Any, groups: Mapping[Any, list[int]]) -> list[tuple[Layer, tuple[Any, ...]]]:
     """``(layer, labels)`` in order, from a mapping or from pairs."""
     if isinstance(modules, Mapping):
         listed = [(layer, label) for label, layer in modules.items()]
@@ -241,7 +245,7 @@ def _is_hashable(value: Any) -> bool:
     return True
 
 
-def _sort(type_: Any, indices: list[int], reshuffle: int) -> None:
+def _sort(type_: Type, indices: list[int], reshuffle: int) -> None:
     """Sorts positions of fields in place: by size, then by first appearance of the field."""
     if reshuffle < 2:
         return
@@ -266,6 +270,6 @@ def _joint_type(modules: Sequence[Any], labels: Sequence[tuple[Any, ...]]) -> An
     return type_like(first, direct_sum(reps))
 
 
-def _place(type_: Any) -> Any:
+def _place(type_: Type) -> Any:
     """The space of a type, or its group where it has none."""
     return getattr(type_, "space", None) or type_.group

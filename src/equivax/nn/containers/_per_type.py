@@ -13,16 +13,16 @@ from jaxtyping import Array, PRNGKeyArray
 
 from ...fields import FieldType
 from ...images import MultiImage, Signature
-from ...images._checks import axis_space, type_name
+from ...images._checks import TensorType, axis_space, type_name
 from ...spaces import GSpace
-from .._core._container import AbstractContainer, exported, is_stateful, split_keys, step
-from .._core._module import AbstractModule
+from .._core._module import AbstractContainer, AbstractImageLayer, Layer
 from .._core._plain import plain_function
+from .._core._stateful import exported, is_stateful, split_keys, step
 from ..nonlinearities import PointwiseNonlinearity
 from ._export import export
 
 
-class PerType(AbstractContainer):
+class PerType(AbstractContainer, AbstractImageLayer):
     """One layer for every tensor type of an image, side by side.
 
     Law: the direct sum of equivariant maps is equivariant; ``check`` refuses others. Equivariant
@@ -112,7 +112,7 @@ class PerType(AbstractContainer):
                 raise TypeError(
                     f"{name}: make: expected a callable for {type_name(type_)}, got {layer!r}"
                 )
-            if isinstance(layer, AbstractModule):
+            if isinstance(layer, Layer):
                 outs = outs + _out_signature(layer, own, given)
                 safe = True
             else:
@@ -134,16 +134,6 @@ class PerType(AbstractContainer):
         self.out_signature = outs
 
     @property
-    def in_type(self) -> FieldType:
-        """Type of the input's dense channels."""
-        return self.in_signature.field_type(self.space.dim, self.space)
-
-    @property
-    def out_type(self) -> FieldType:
-        """Type of the output's dense channels."""
-        return self.out_signature.field_type(self.space.dim, self.space)
-
-    @property
     def layers(self) -> tuple[Any, ...]:
         """The layer of every type with channels, in order; one object if it is shared."""
         pairs = zip(self.modules, self.functions, strict=True)
@@ -158,28 +148,21 @@ class PerType(AbstractContainer):
         self, x: Array, state: eqx.nn.State | None, key: PRNGKeyArray | None
     ) -> tuple[Array, eqx.nn.State | None]:
         image = MultiImage.from_array(x, self.in_signature, self.space.dim)
-        y, state = self._on_image(image, state, key)
+        y, state = self._forward_image(image, state, key)
         return y.array, state
 
-    def _on_image(  # pyright: ignore[reportIncompatibleMethodOverride]
+    def _forward_image(
         self, x: MultiImage, state: eqx.nn.State | None, key: PRNGKeyArray | None
     ) -> tuple[MultiImage, eqx.nn.State | None]:
-        if self.space.dim != x.D:
-            raise ValueError(
-                f"PerType: x: expected images of dimension {self.space.dim}, got {x.D}"
-            )
-        try:
-            x = x.reorder(self.in_signature)
-        except ValueError as error:
-            raise ValueError(f"PerType: x: {error}") from None
-        array, places = self._checked(x.array), self.in_signature.slices(x.D)
+        x = self._in_order(x)
+        array, places = x.array, self.in_signature.slices(x.D)
         keys, pieces = split_keys(key, len(self.layers)), []
         entries = [entry for entry in self.in_signature if entry[1]]
         for layer, entry, own in zip(self.layers, entries, keys, strict=True):
             place = places[entry[0]]
             part = jax.lax.slice_in_dim(array, place.start, place.stop, axis=array.ndim - 1 - x.D)
             piece = MultiImage.from_array(part, (entry,), x.D, x.is_torus, x.metric)
-            if isinstance(layer, AbstractModule):
+            if isinstance(layer, Layer):
                 y, state = step(layer, (piece,), state, own)
             else:
                 y, state = _on_block(layer, piece, entry[0], state)
@@ -204,7 +187,7 @@ class PerType(AbstractContainer):
         found: list[Any] = []  # the type of every channel that comes out, layer after layer
         for layer, entry in zip(self.layers, entries, strict=True):
             type_, own = entry[0], Signature((entry,))
-            dense = isinstance(layer, AbstractModule)
+            dense = isinstance(layer, Layer)
             out = _out_signature(layer, own, own.field_type(D, self.space)) if dense else own
             for kind, channels in out:
                 found += [kind] * channels * D ** len(kind[0])
@@ -216,13 +199,13 @@ class PerType(AbstractContainer):
         return plain_function(_plain_per_type, layers, places, jnp.asarray(order), D)
 
 
-def _out_signature(layer: AbstractModule, own: Signature, given: FieldType) -> Signature:
+def _out_signature(layer: Layer, own: Signature, given: FieldType) -> Signature:
     if layer.in_type != given:
         raise ValueError(
             f"PerType: make: expected a layer on {given!r} for {own.names[0]}, got one on "
             f"{layer.in_type!r}"
         )
-    return getattr(layer, "out_signature", None) or layer._out_signature(own)
+    return getattr(layer, "out_signature", None) or layer._image_signature(own)
 
 
 def _is_safe(layer: Any, given: FieldType) -> bool:
@@ -239,7 +222,7 @@ def _is_safe(layer: Any, given: FieldType) -> bool:
 
 
 def _on_block(
-    layer: Any, x: MultiImage, type_: Any, state: eqx.nn.State | None
+    layer: Any, x: MultiImage, type_: TensorType, state: eqx.nn.State | None
 ) -> tuple[MultiImage, eqx.nn.State | None]:
     """A callable of one example of a block, on all of them."""
     block = x[type_]

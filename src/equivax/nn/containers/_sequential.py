@@ -9,9 +9,10 @@ from typing import Any
 import equinox as eqx
 from jaxtyping import Array, PRNGKeyArray
 
+from ...fields import Type
 from ...images import MultiImage
-from .._core._container import AbstractContainer, is_stateful, split_keys, step
-from .._core._module import AbstractModule
+from .._core._module import AbstractContainer, Layer
+from .._core._stateful import is_stateful, split_keys, step
 from ._folding import exported_chain
 from ._typed_function import as_layer
 
@@ -34,10 +35,10 @@ class Sequential(AbstractContainer):
         (2, True)
     """
 
-    layers: tuple[AbstractModule, ...]
+    layers: tuple[Layer, ...]
     names: tuple[str, ...] | None = eqx.field(static=True)
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: Type = eqx.field(static=True)
+    out_type: Type = eqx.field(static=True)
 
     def __init__(self, *layers: Any) -> None:
         """Checks that the layers fit.
@@ -59,7 +60,7 @@ class Sequential(AbstractContainer):
                     raise TypeError(f"Sequential: layers: expected names as keys, got {name!r}")
         if not layers:
             raise ValueError("Sequential: layers: got none; a sequence needs at least one layer")
-        checked: list[AbstractModule] = []
+        checked: list[Layer] = []
         for index, value in enumerate(layers):
             layer = as_layer(value, f"Sequential: layers[{index}]")
             if checked and checked[-1].out_type != layer.in_type:
@@ -84,7 +85,7 @@ class Sequential(AbstractContainer):
             x, state = step(layer, (x,), state, own)
         return x, state
 
-    def _on_image(  # pyright: ignore[reportIncompatibleMethodOverride]
+    def _forward_image(
         self, x: MultiImage, state: eqx.nn.State | None, key: PRNGKeyArray | None
     ) -> tuple[MultiImage, eqx.nn.State | None]:
         y: Any = x  # every layer sees the torus and the metric
@@ -101,10 +102,10 @@ class Sequential(AbstractContainer):
     def __len__(self) -> int:
         return len(self.layers)
 
-    def __iter__(self) -> Iterator[AbstractModule]:
+    def __iter__(self) -> Iterator[Layer]:
         return iter(self.layers)
 
-    def __getitem__(self, index: int | slice | str) -> AbstractModule:
+    def __getitem__(self, index: int | slice | str) -> Layer:
         """A layer by position or name, or for a slice the sequence of the chosen layers.
 
         Raises:

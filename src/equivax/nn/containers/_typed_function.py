@@ -9,10 +9,10 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, PRNGKeyArray
 
-from ...fields import GeometricTensor
+from ...fields import GeometricTensor, Type
 from ...representations import as_representation
-from .._core._container import AbstractContainer, is_stateful, step
-from .._core._module import AbstractModule, channel_axis
+from .._core._module import AbstractContainer, Layer, channel_axis
+from .._core._stateful import is_stateful, step
 from ._export import export
 
 
@@ -27,8 +27,8 @@ class TypedFunction(AbstractContainer):
 
     module: Any
     function: Any = eqx.field(static=True)
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: Type = eqx.field(static=True)
+    out_type: Type = eqx.field(static=True)
 
     def __init__(self, function: Any) -> None:
         """Reads the types.
@@ -110,13 +110,13 @@ def declares_types(function: Any) -> bool:
     return True
 
 
-def as_layer(value: Any, where: str) -> AbstractModule:
+def as_layer(value: Any, where: str) -> Layer:
     """An equivariant layer as it is, a callable that declares its types wrapped.
 
     Raises:
         TypeError: For anything else; ``where`` names the container and the position.
     """
-    if isinstance(value, AbstractModule):
+    if isinstance(value, Layer):
         return value
     if declares_types(value):
         return TypedFunction(value)

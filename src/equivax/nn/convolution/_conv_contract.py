@@ -13,14 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ...fields import FieldType
 from ...hom import at_least_float32
 from ...images import FilterBasis, MultiImage, Signature, invariant_filters
 from ...images._checks import as_flags, axis_space, type_name
 from ...images._forms import flat_metric_axes
 from ...images._windows import Windows, as_padding, make_windows
 from ...spaces import GSpace
-from .._core._module import AbstractModule
+from .._core._module import AbstractImageLayer, AbstractModule
 from .._core._windows import as_grid_check, as_tuple, check_exchanged, moved_axes, report
 from ._conv_contract_export import exported_convolution
 from ._shared import convolve, plus_bias
@@ -29,7 +28,7 @@ BIAS_MODES = ("auto", "mean", "scalar")
 SCALAR = ((), 0)
 
 
-class ConvContract(AbstractModule):
+class ConvContract(AbstractModule, AbstractImageLayer):
     """``B_o(y)_b = sum w[o,i,f] F_f(q)_{ab} A_i(s y + r q - pad)_a`` with invariant filters F.
 
     Cross-correlation of tensor images with the filters of order k + k', contracted over the k
@@ -156,16 +155,6 @@ class ConvContract(AbstractModule):
         return self.basis.space
 
     @property
-    def in_type(self) -> FieldType:
-        """Type of the input's dense channels."""
-        return self.in_signature.field_type(self.space.dim, self.space)
-
-    @property
-    def out_type(self) -> FieldType:
-        """Type of the output's dense channels."""
-        return self.out_signature.field_type(self.space.dim, self.space)
-
-    @property
     def kernel(self) -> Float[Array, "out in *kernel"]:
         """The dense kernel ``(C_out, C_in, *kernel)``, expanded at every access."""
         return self.basis.expand(self.weights)
@@ -192,35 +181,29 @@ class ConvContract(AbstractModule):
 
     # ---- application -------------------------------------------------------------------------
 
-    def _forward(
-        self, x: Float[Array, "..."], key: Any = None, is_torus: Any = True
-    ) -> Float[Array, "..."]:
-        y = self._convolved(x, self._windows(x.shape[x.ndim - self.space.dim :], is_torus))
-        return self._biased(y)
+    def _image_options(self, x: MultiImage) -> dict[str, Any]:
+        return {"is_torus": x.is_torus, "metric": x.metric}
 
-    def _on_image(self, x: MultiImage, key: Any = None) -> MultiImage:
-        if self.space.dim != x.D:
+    def _forward(
+        self,
+        x: Float[Array, "..."],
+        key: Any = None,
+        is_torus: Any = True,
+        metric: Array | None = None,
+    ) -> Float[Array, "..."]:
+        D = self.space.dim
+        sides = x.shape[x.ndim - D :]
+        windows = self._windows(sides, is_torus)
+        if metric is None:
+            return self._biased(self._convolved(x, windows))
+        if windows.counts != sides:
             raise ValueError(
-                f"ConvContract: x: expected images of dimension {self.space.dim}, got {x.D}"
-            )
-        try:
-            x = x.reorder(self.in_signature)
-        except ValueError as error:
-            raise ValueError(f"ConvContract: x: {error}") from None
-        array = self._checked(x.array)
-        windows = self._windows(x.spatial, x.is_torus)
-        if x.metric is None:
-            y = self._biased(self._convolved(array, windows))
-            return MultiImage.from_array(y, self.out_signature, x.D, x.is_torus)
-        if windows.counts != x.spatial:
-            raise ValueError(
-                f"ConvContract: x: expected an output of the sides {x.spatial} of the metric, got "
+                f"ConvContract: x: expected an output of the sides {sides} of the metric, got "
                 f"{windows.counts}"
             )
-        lowered = flat_metric_axes(array, self.in_signature, x.metric, x.D, lower=True)
+        lowered = flat_metric_axes(x, self.in_signature, metric, D, lower=True)
         y = self._convolved(lowered, windows)
-        y = flat_metric_axes(y, self.out_signature, x.metric, x.D, lower=False)
-        return MultiImage.from_array(self._biased(y), self.out_signature, x.D, x.is_torus, x.metric)
+        return self._biased(flat_metric_axes(y, self.out_signature, metric, D, lower=False))
 
     def _windows(self, lengths: tuple[int, ...], is_torus: Any) -> Windows:
         windows = make_windows(

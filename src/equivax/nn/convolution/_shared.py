@@ -21,7 +21,7 @@ PADDING_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge",
 Weights = dict[str, Float[Array, "..."]]
 
 
-def checked_types(caller: str, in_type: Any, out_type: Any) -> None:
+def checked_types(caller: str, in_type: FieldType, out_type: FieldType) -> None:
     """Refuses what is no pair of field types on one space of dimension 1 or more.
 
     Raises:

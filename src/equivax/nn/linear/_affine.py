@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ...fields import Type
 from ...hom import (
     from_irreps,
     gather_copies,
@@ -37,15 +38,15 @@ class Affine(AbstractModule):
 
     scale: Float[Array, " num_scale"] | None
     bias: Float[Array, " num_bias"] | None
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: Type = eqx.field(static=True)
+    out_type: Type = eqx.field(static=True)
     learnable: bool = eqx.field(static=True)
     residual: bool = eqx.field(static=True)
     per: str = eqx.field(static=True)
 
     def __init__(
         self,
-        in_type: Any,
+        in_type: Type,
         *,
         use_bias: bool = True,
         learnable: bool = True,
@@ -84,10 +85,6 @@ class Affine(AbstractModule):
             self.scale = (jnp.zeros if residual else jnp.ones)((self.num_scale,), dtype)
             if use_bias and trivial_count(rep):
                 self.bias = jnp.zeros((self.num_bias,), dtype)
-
-    @property
-    def _rep(self) -> Representation:
-        return representation_of(self.in_type, "Affine", "in_type")
 
     @property
     def num_scale(self) -> int:
@@ -132,8 +129,8 @@ class Affine(AbstractModule):
 
         return on_channels(act, x, self.in_type)
 
-    def _for_shape(self, x: Array) -> Array:
-        return self(x) if self.learnable else self(x, scale=jnp.ones((self.num_scale,), x.dtype))
+    def _shape_options(self) -> dict[str, Any]:
+        return {} if self.learnable else {"scale": jnp.ones((self.num_scale,))}
 
     def _invariant(self, name: str, value: Any, size: int) -> Array:
         value = jnp.asarray(value)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Shaped
 
+from ...fields import Type
 from ...hom import hom_basis, invariant_vector
 from .._core._module import representation_of
 from ._invariant_bias import bias_coefficients, trivial_count
@@ -25,10 +25,10 @@ class CommutingConstraint(eqx.Module):
     Shapes: ``(..., out, in) -> (..., out, in)``.
     """
 
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: Type = eqx.field(static=True)
+    out_type: Type = eqx.field(static=True)
 
-    def __init__(self, in_rep: Any, out_rep: Any) -> None:
+    def __init__(self, in_rep: Type, out_rep: Type) -> None:
         """Plans the projection.
 
         Args:
@@ -61,10 +61,10 @@ class InvariantConstraint(eqx.Module):
     Shapes: ``(..., n) -> (..., n)``. No leaves.
     """
 
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: Type = eqx.field(static=True)
+    out_type: Type = eqx.field(static=True)
 
-    def __init__(self, rep: Any) -> None:
+    def __init__(self, rep: Type) -> None:
         """Plans the projection.
 
         Args:
@@ -102,7 +102,7 @@ class InvariantConstraint(eqx.Module):
 
 
 def impose_equivariance(
-    linear: eqx.nn.Linear, in_rep: Any, out_rep: Any, *, preserve_scale: bool = False
+    linear: eqx.nn.Linear, in_rep: Type, out_rep: Type, *, preserve_scale: bool = False
 ) -> Linear:
     """The equivariant layer nearest to a dense one; from then on it trains inside Hom_G.
 

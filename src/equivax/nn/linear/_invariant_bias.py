@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ...fields import Type
 from ...hom import hom_basis, invariant_vector, trivial_count
 from ...representations import Representation, trivial
 from .._core._module import AbstractModule, channel_axis, representation_of
@@ -89,12 +90,12 @@ class InvariantBias(AbstractModule):
     """
 
     coeffs: Float[Array, " m0"] | None
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: Type = eqx.field(static=True)
+    out_type: Type = eqx.field(static=True)
 
     def __init__(
         self,
-        in_type: Any,
+        in_type: Type,
         *,
         bias_init: str = "zeros",
         dtype: Any = None,
@@ -124,9 +125,7 @@ class InvariantBias(AbstractModule):
         """The invariant vector, or None."""
         if self.coeffs is None:
             return None
-        return invariant_bias(
-            representation_of(self.in_type, "InvariantBias", "in_type"), self.coeffs
-        )
+        return invariant_bias(self._rep, self.coeffs)
 
     def with_bias(self, vector: Any) -> InvariantBias:
         """This layer with the projection of a dense vector on the invariants as its bias.
@@ -139,7 +138,7 @@ class InvariantBias(AbstractModule):
                 f"InvariantBias: with_bias: {self.in_type!r} has no trivial irrep, so no vector "
                 "is invariant"
             )
-        rep = representation_of(self.in_type, "InvariantBias", "in_type")
+        rep = self._rep
         new = bias_coefficients(rep, jnp.asarray(vector)).astype(self.coeffs.dtype)
         return eqx.tree_at(lambda tree: tree.coeffs, self, new)
 

@@ -10,6 +10,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
 
+from ...fields import Type
 from ...hom import MODES, HomBasis, UnusedIrrepsWarning, hom_basis
 from ...hom._initializers import Scheme
 from .._core._module import AbstractModule, channel_axis, representation_of
@@ -35,15 +36,15 @@ class Linear(AbstractModule):
 
     weights: dict[str, Float[Array, "m_out m_in s"]]
     bias_coeffs: Float[Array, " m0"] | None
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: Type = eqx.field(static=True)
+    out_type: Type = eqx.field(static=True)
     mode: str = eqx.field(static=True)
     precision: Any = eqx.field(static=True)
 
     def __init__(
         self,
-        in_type: Any,
-        out_type: Any,
+        in_type: Type,
+        out_type: Type,
         *,
         use_bias: bool = True,
         init: Scheme = "xavier_normal",
@@ -143,7 +144,7 @@ class Linear(AbstractModule):
         return plain_linear(self.weight, self.bias)
 
 
-def checked_basis(caller: str, in_rep: Any, out_rep: Any, warn_unused: bool = True) -> HomBasis:
+def checked_basis(caller: str, in_rep: Type, out_rep: Type, warn_unused: bool = True) -> HomBasis:
     """The Hom space of a layer, refused if empty, with a warning about ignored irreps.
 
     Raises:
@@ -167,7 +168,7 @@ def checked_basis(caller: str, in_rep: Any, out_rep: Any, warn_unused: bool = Tr
 
 
 @functools.lru_cache(maxsize=4096)
-def _warn_unused(caller: str, in_rep: Any, out_rep: Any, unused: tuple[str, ...]) -> None:
+def _warn_unused(caller: str, in_rep: Type, out_rep: Type, unused: tuple[str, ...]) -> None:
     """Warns once per pair of types."""
     warnings.warn(
         f"{caller}: irreps {', '.join(unused)} of in_type {in_rep!r} reach no output, because "

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ...fields import Type
 from ...hom import HomBasis, at_least_float32, check_scheme, hom_basis
 from ...hom._initializers import Scheme
 from ...representations import Representation, check_same_group, symmetric_square
@@ -70,14 +71,14 @@ class TensorProduct(AbstractModule):
     """
 
     weights: dict[str, dict[str, Float[Array, "fields m_out m_in s"]]]
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: Type | tuple[Type, Type] = eqx.field(static=True)
+    out_type: Type = eqx.field(static=True)
     symmetric: bool = eqx.field(static=True)
 
     def __init__(
         self,
-        in_type: Any,
-        out_type: Any = None,
+        in_type: Type | tuple[Type, Type],
+        out_type: Type | None = None,
         *,
         symmetric: bool | None = None,
         init: Scheme = "lecun_normal",
@@ -226,7 +227,7 @@ def _outside(arrays: tuple[Array, ...], axis: int) -> tuple[tuple[int, ...], tup
 
 
 def _check_alike(
-    name: str, first: Representation, other: Representation, in_type: Any, other_type: Any
+    name: str, first: Representation, other: Representation, in_type: Type, other_type: Any
 ) -> None:
     """Refuses types of different groups, spaces or numbers of fields."""
     try:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ...fields import Type
 from ...representations import Representation, direct_sum, doubled
 from .._core._admission import check_function, numbered_runs
 from .._core._channels import merge_axis, take_channels, type_like
@@ -33,14 +34,14 @@ class ConcatenatedNonlinearity(AbstractModule):
     Shapes: ``(..., C, *spatial) -> (..., 2 C, *spatial)``.
     """
 
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: Type = eqx.field(static=True)
+    out_type: Type = eqx.field(static=True)
     function: Callable[[Array], Array] = eqx.field(static=True)
     interleaved: bool = eqx.field(static=True)
 
     def __init__(
         self,
-        in_type: Any,
+        in_type: Type,
         function: Callable[[Array], Array] = jax.nn.relu,
         *,
         interleaved: bool = False,
@@ -80,7 +81,7 @@ class ConcatenatedNonlinearity(AbstractModule):
 
     def _order(self) -> np.ndarray:
         """The end ``2 j + sign`` of channel ``j`` that each output channel is."""
-        rep = representation_of(self.in_type, _NAME, "in_type")
+        rep = self._rep
         pieces, start = [], 0
         for (_, order), count in self._doubled(rep):
             size = len(order)

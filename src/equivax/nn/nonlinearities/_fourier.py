@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ...fields import Type
 from ...groups import Subgroup
 from ...hom import at_least_float32
 from ...representations import Representation
@@ -51,8 +52,8 @@ class FourierNonlinearity(AbstractModule):
         FourierGrid(SO(2), 16 points)
     """
 
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: Type = eqx.field(static=True)
+    out_type: Type = eqx.field(static=True)
     function: Callable[[Array], Array] = eqx.field(static=True)
     grid: FourierGrid = eqx.field(static=True)
     subgroup: Subgroup | None = eqx.field(static=True)
@@ -60,7 +61,7 @@ class FourierNonlinearity(AbstractModule):
 
     def __init__(
         self,
-        in_type: Any,
+        in_type: Type,
         function: Callable[[Array], Array] = jax.nn.relu,
         *,
         grid: FourierGrid | None = None,
@@ -113,7 +114,7 @@ class FourierNonlinearity(AbstractModule):
                 raise ValueError(f"{_NAME}: {option}: field {index}: {error}") from None
 
     def _kinds(self) -> list[tuple[Any, Transform]]:
-        rep = representation_of(self.in_type, _NAME, "in_type")
+        rep = self._rep
         return [
             (fibre, transform(fibre.summand, self.out_irreps, self.grid, self.subgroup))
             for fibre in fibre_plan(rep).fibres
@@ -129,7 +130,7 @@ class FourierNonlinearity(AbstractModule):
         return np.argsort(np.repeat(number, size), kind="stable").astype(np.int32)
 
     def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
-        rep = representation_of(self.in_type, _NAME, "in_type")
+        rep = self._rep
         axis = channel_axis(self.in_type)
         wide = x.astype(at_least_float32(x.dtype))
         pieces = []

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ...fields import Type
 from ...representations import Representation, direct_sum, trivial
 from .._core._admission import check_function, numbered_runs
 from .._core._channels import field_sizes, type_like
@@ -29,8 +30,8 @@ class GatedNonlinearity(AbstractModule):
     """
 
     bias: Float[Array, " gates"] | None
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: Type | tuple[Type, Type] = eqx.field(static=True)
+    out_type: Type = eqx.field(static=True)
     gates: tuple[int, ...] = eqx.field(static=True)
     drop_gates: bool = eqx.field(static=True)
     function: Callable[[Array], Array] = eqx.field(static=True)
@@ -38,7 +39,7 @@ class GatedNonlinearity(AbstractModule):
 
     def __init__(
         self,
-        in_type: Any,
+        in_type: Type | tuple[Type, Type],
         gates: Sequence[bool | str | int] | str | None = None,
         *,
         drop_gates: bool = True,
@@ -101,7 +102,7 @@ class GatedNonlinearity(AbstractModule):
         return cls(type_like(fields, gates + rep), **options)
 
     @classmethod
-    def within_fields(cls, in_type: Any, **options: Any) -> GatedNonlinearity:
+    def within_fields(cls, in_type: Type, **options: Any) -> GatedNonlinearity:
         """Gates inside the fields: the first k of 2 k irreps are trivial and open the others.
 
         Args:
@@ -133,7 +134,7 @@ class GatedNonlinearity(AbstractModule):
                     f"{self.in_type[0]!r} and {self.in_type[1]!r}"
                 )
             return gates, gated
-        rep = representation_of(self.in_type, "GatedNonlinearity", "in_type")
+        rep = self._rep
         if not self.inside:
             return (rep,)
         return (direct_sum([rep.group.irrep(*i) for i in rep.irreps]),)
@@ -162,7 +163,7 @@ class GatedNonlinearity(AbstractModule):
     def _forward(self, x: Any, key: Any = None) -> Float[Array, "..."]:
         split = isinstance(self.in_type, tuple)
         gates, fields = x if split else (x, x)
-        axis = channel_axis(self.in_type[0] if split else self.in_type)
+        axis = channel_axis(self.in_type[0] if isinstance(self.in_type, tuple) else self.in_type)
         if gates.shape[gates.ndim + axis + 1 :] != fields.shape[fields.ndim + axis + 1 :]:
             raise ValueError(
                 "GatedNonlinearity: gates and x: expected equal spatial shapes, got "
@@ -173,7 +174,7 @@ class GatedNonlinearity(AbstractModule):
     def export(self) -> Any:
         """A plain function with the biases as constants: of ``x``, or of ``(gates, x)``."""
         split = isinstance(self.in_type, tuple)
-        axis = channel_axis(self.in_type[0] if split else self.in_type)
+        axis = channel_axis(self.in_type[0] if isinstance(self.in_type, tuple) else self.in_type)
         return plain_gates(self._plan(), self.bias, self.function, axis, split=split)
 
 

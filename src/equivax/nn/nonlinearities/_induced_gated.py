@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ...fields import Type
 from ...representations import (
     InducedStructure,
     Representation,
@@ -37,8 +38,8 @@ class InducedGatedNonlinearity(AbstractModule):
     """
 
     bias: Float[Array, " gates"] | None
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: Type = eqx.field(static=True)
+    out_type: Type = eqx.field(static=True)
     gates: tuple[int, ...] = eqx.field(static=True)
     subfield_sizes: tuple[int, ...] = eqx.field(static=True)
     drop_gates: bool = eqx.field(static=True)
@@ -46,7 +47,7 @@ class InducedGatedNonlinearity(AbstractModule):
 
     def __init__(
         self,
-        in_type: Any,
+        in_type: Type,
         gates: Sequence[bool | str | int] | None = None,
         *,
         drop_gates: bool = True,
@@ -99,7 +100,7 @@ class InducedGatedNonlinearity(AbstractModule):
         self.out_type = type_like(in_type, direct_sum(gated)) if drop_gates else in_type
 
     def _plan(self) -> GatePlan:
-        rep = representation_of(self.in_type, _NAME, "in_type")
+        rep = self._rep
         found = _structures(rep.summands, self.gates)
         opening = [structure for structure, m in zip(found, self.gates, strict=True) if m == GATE]
         channels: list[Sequence[int]] = []

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ...fields import Type
 from ...representations import Representation
 from .._core._admission import check_function, induced_or_refuse, numbered_runs
 from .._core._channels import (
@@ -44,13 +45,13 @@ class NormNonlinearity(AbstractModule):
     """
 
     log_bias: Float[Array, " fields"] | None
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: Type = eqx.field(static=True)
+    out_type: Type = eqx.field(static=True)
     function: Callable[[Array], Array] = eqx.field(static=True)
 
     def __init__(
         self,
-        in_type: Any,
+        in_type: Type,
         function: Callable[[Array], Array] = jax.nn.relu,
         *,
         use_bias: bool = True,
@@ -79,7 +80,7 @@ class NormNonlinearity(AbstractModule):
         self.function = function
 
     def _sizes(self) -> tuple[int, ...]:
-        return tuple(field_sizes(representation_of(self.in_type, "NormNonlinearity", "in_type")))
+        return tuple(field_sizes(self._rep))
 
     def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
         axis = channel_axis(self.in_type)
@@ -102,14 +103,14 @@ class InducedNormNonlinearity(AbstractModule):
     """
 
     log_bias: Float[Array, " fields"] | None
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: Type = eqx.field(static=True)
+    out_type: Type = eqx.field(static=True)
     function: Callable[[Array], Array] = eqx.field(static=True)
     subfield_sizes: tuple[int, ...] = eqx.field(static=True)
 
     def __init__(
         self,
-        in_type: Any,
+        in_type: Type,
         function: Callable[[Array], Array] = jax.nn.relu,
         *,
         use_bias: bool = True,
@@ -147,7 +148,7 @@ class InducedNormNonlinearity(AbstractModule):
 
     def _blocks(self) -> tuple[tuple[int, ...], np.ndarray]:
         """Sizes of all subfields, and the field of each."""
-        rep = representation_of(self.in_type, "InducedNormNonlinearity", "in_type")
+        rep = self._rep
         sizes, small = np.asarray(field_sizes(rep)), np.asarray(self.subfield_sizes)
         owner = np.repeat(np.arange(len(sizes)), sizes // small)
         return tuple(small[owner].tolist()), owner

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ...fields import Type
 from .._core._admission import check_function, check_odd, check_pointwise
 from .._core._module import AbstractModule
 from .._core._plain import plain_callable, plain_layer
@@ -25,12 +26,12 @@ class PointwiseNonlinearity(AbstractModule):
     Shapes: unchanged.
     """
 
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: Type = eqx.field(static=True)
+    out_type: Type = eqx.field(static=True)
     function: Callable[[Array], Array] = eqx.field(static=True)
 
     def __init__(
-        self, in_type: Any, function: Callable[[Array], Array] = jax.nn.relu, *, odd: bool = False
+        self, in_type: Type, function: Callable[[Array], Array] = jax.nn.relu, *, odd: bool = False
     ) -> None:
         """Checks that the type admits the function.
 
@@ -63,10 +64,10 @@ class PointwiseNonlinearity(AbstractModule):
 class ReLU(AbstractModule):
     """``y = max(x, 0)`` on every channel of permutation fields. Shapes: unchanged."""
 
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: Type = eqx.field(static=True)
+    out_type: Type = eqx.field(static=True)
 
-    def __init__(self, in_type: Any) -> None:
+    def __init__(self, in_type: Type) -> None:
         """Checks the type.
 
         Args:
@@ -90,11 +91,11 @@ class ReLU(AbstractModule):
 class ELU(AbstractModule):
     """``y = x`` above 0, ``alpha (exp(x) - 1)`` below, on permutation fields. Shapes: unchanged."""
 
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: Type = eqx.field(static=True)
+    out_type: Type = eqx.field(static=True)
     alpha: float = eqx.field(static=True)
 
-    def __init__(self, in_type: Any, alpha: float = 1.0) -> None:
+    def __init__(self, in_type: Type, alpha: float = 1.0) -> None:
         """Checks the type.
 
         Args:
@@ -120,11 +121,11 @@ class ELU(AbstractModule):
 class LeakyReLU(AbstractModule):
     """``y = x`` above 0, ``negative_slope x`` below, on permutation fields. Shapes: unchanged."""
 
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: Type = eqx.field(static=True)
+    out_type: Type = eqx.field(static=True)
     negative_slope: float = eqx.field(static=True)
 
-    def __init__(self, in_type: Any, negative_slope: float = 0.01) -> None:
+    def __init__(self, in_type: Type, negative_slope: float = 0.01) -> None:
         """Checks the type.
 
         Args:

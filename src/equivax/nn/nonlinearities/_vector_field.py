@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ...fields import Type
 from ...representations import Representation, direct_sum, induced_structure
 from .._core._admission import numbered_runs
 from .._core._channels import along, merge_axis, split_axis, type_like
@@ -34,12 +35,12 @@ class VectorFieldNonlinearity(AbstractModule):
     Shapes: ``(..., F N, *spatial) -> (..., 2 F, *spatial)``, or ``(..., F, *spatial)`` for N = 2.
     """
 
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: Type = eqx.field(static=True)
+    out_type: Type = eqx.field(static=True)
     soft: bool = eqx.field(static=True)
     temperature: float = eqx.field(static=True)
 
-    def __init__(self, in_type: Any, *, soft: bool = False, temperature: float = 1.0) -> None:
+    def __init__(self, in_type: Type, *, soft: bool = False, temperature: float = 1.0) -> None:
         """Checks the type.
 
         Args:
@@ -74,7 +75,7 @@ class VectorFieldNonlinearity(AbstractModule):
 
     def _directions(self) -> np.ndarray:
         """Unit vectors ``(fields or 1, N, d)``."""
-        rep = representation_of(self.in_type, _NAME, "in_type")
+        rep = self._rep
         tables = [(directions(field), count) for field, count in rep.runs]
         stacked = [np.repeat(table[1][None], n, axis=0) for table, n in tables if table]
         return stacked[0][:1] if len(stacked) == 1 else np.concatenate(stacked)

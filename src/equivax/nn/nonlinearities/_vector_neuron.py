@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ...fields import Type
 from ...hom import HomBasis, hom_basis
 from ...representations import Representation
 from .._core._fibres import Fibre, FibrePlan, by_kind, constants, fibre_plan, kind_names
@@ -45,8 +46,8 @@ class VectorNeuron(AbstractModule):
     """
 
     weight: dict[str, Any]
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: Type = eqx.field(static=True)
+    out_type: Type = eqx.field(static=True)
     activation: Callable[[Array], Array] = eqx.field(static=True)
     eps: float = eqx.field(static=True)
     convention: str = eqx.field(static=True)
@@ -54,7 +55,7 @@ class VectorNeuron(AbstractModule):
 
     def __init__(
         self,
-        in_type: Any,
+        in_type: Type,
         *,
         activation: Callable[[Array], Array] = jax.nn.relu,
         eps: float = 1e-5,
@@ -115,7 +116,7 @@ class VectorNeuron(AbstractModule):
         self.mix = mix
 
     def _kinds(self, plan: FibrePlan) -> list[tuple[Any, ...]]:
-        rep, kinds = representation_of(self.in_type, "VectorNeuron", "in_type"), []
+        rep, kinds = self._rep, []
         for label, fibre in zip(kind_names(rep), plan.fibres, strict=True):
             weight = self.weight.get(label)
             if isinstance(weight, dict):
@@ -124,14 +125,14 @@ class VectorNeuron(AbstractModule):
         return kinds
 
     def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
-        plan = fibre_plan(representation_of(self.in_type, "VectorNeuron", "in_type"))
+        plan = fibre_plan(self._rep)
         function = functools.partial(along, self.activation, self.convention, self.eps)
         axis = channel_axis(self.in_type)
         return by_kind(function, self._kinds(plan), plan.gather, plan.scatter, axis, x)
 
     def export(self) -> eqx.nn.Lambda:
         """A plain function."""
-        plan = fibre_plan(representation_of(self.in_type, "VectorNeuron", "in_type"))
+        plan = fibre_plan(self._rep)
         activation = plain_callable(self.activation)
         function = plain_function(along, activation, self.convention, self.eps)
         axis = channel_axis(self.in_type)

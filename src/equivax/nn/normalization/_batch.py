@@ -17,9 +17,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ...fields import Type
 from ...hom import at_least_float32
 from ...representations import Representation
-from .._core._module import AbstractStatefulModule, channel_axis, representation_of
+from .._core._module import AbstractStatefulModule, channel_axis
 from ._checks import checked_eps
 from ._pointwise_map import plain_map
 
@@ -90,8 +91,8 @@ class AbstractBatchNorm(AbstractStatefulModule):
     weight: Float[Array, " variances"] | None
     bias: Float[Array, " biases"] | None
     running: eqx.nn.StateIndex | None
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: Type = eqx.field(static=True)
+    out_type: Type = eqx.field(static=True)
     eps: float = eqx.field(static=True)
     momentum: float | None = eqx.field(static=True)
     axis_name: AxisName = eqx.field(static=True)
@@ -130,7 +131,7 @@ class AbstractBatchNorm(AbstractStatefulModule):
 
     def _start(
         self,
-        in_type: Any,
+        in_type: Type,
         *,
         means: int,
         variances: int,
@@ -185,10 +186,6 @@ class AbstractBatchNorm(AbstractStatefulModule):
         self.mode = mode
         self.correction = correction
         self.inference = _flag(name, "inference", options.get("inference", False))
-
-    @property
-    def _rep(self) -> Representation:
-        return representation_of(self.in_type, type(self).__name__, "in_type")
 
     # ---- the call ----------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ...fields import Type
 from ...hom import at_least_float32, invariant_vector, trivial_count
 from ...representations import Representation
 from ...representations._summand import Summand
@@ -35,12 +36,12 @@ class FieldNorm(AbstractModule):
 
     weight: Float[Array, " fields"] | None
     bias: Float[Array, " trivial"] | None
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: Type = eqx.field(static=True)
+    out_type: Type = eqx.field(static=True)
     eps: float = eqx.field(static=True)
 
     def __init__(
-        self, in_type: Any, *, eps: float = 1e-5, affine: bool = True, dtype: Any = None
+        self, in_type: Type, *, eps: float = 1e-5, affine: bool = True, dtype: Any = None
     ) -> None:
         """Starts with scales 1 and biases 0.
 
@@ -71,7 +72,7 @@ class FieldNorm(AbstractModule):
         self.out_type = in_type
 
     def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
-        rep = representation_of(self.in_type, "FieldNorm", "in_type")
+        rep = self._rep
         plan, axis = fibre_plan(rep), channel_axis(self.in_type)
         wide = x.astype(at_least_float32(x.dtype))
         pieces = []
@@ -89,7 +90,7 @@ class FieldNorm(AbstractModule):
 
     def export(self) -> eqx.nn.Lambda:
         """A plain function with constant matrices."""
-        rep = representation_of(self.in_type, "FieldNorm", "in_type")
+        rep = self._rep
         dtype = jnp.result_type(float) if self.weight is None else self.weight.dtype
         residual = np.zeros((rep.size, rep.size))
         for fibre in fibre_plan(rep).fibres:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Any, Unpack
+from typing import Unpack
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from ...fields import Type
 from ...hom import HIGHEST, trivial_count
 from ...representations import Representation
 from .._core._fibres import Fibre, fibre_plan, turned
@@ -96,7 +97,7 @@ class GNormBatchNorm(AbstractBatchNorm):
 
     def __init__(
         self,
-        in_type: Any,
+        in_type: Type,
         *,
         per: str = "copy",
         correction: int = 0,

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ...fields import Type
 from ...hom import hom_basis
 from ...representations import Representation
 from ...representations._summand import Summand
@@ -61,8 +62,8 @@ class GroupNorm(AbstractModule):
 
     scale: dict[str, Float[Array, " fields"]]
     bias: dict[str, Float[Array, " fields"]]
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: Type = eqx.field(static=True)
+    out_type: Type = eqx.field(static=True)
     groups: int = eqx.field(static=True)
     eps: float = eqx.field(static=True)
     whiten: str = eqx.field(static=True)
@@ -70,7 +71,7 @@ class GroupNorm(AbstractModule):
 
     def __init__(
         self,
-        in_type: Any,
+        in_type: Type,
         groups: int = 1,
         *,
         eps: float = 1e-5,
@@ -128,7 +129,7 @@ class GroupNorm(AbstractModule):
         self.bias_mode = mode
 
     def _kinds(self, plan: FibrePlan) -> list[tuple[Any, ...]]:
-        rep, kinds = representation_of(self.in_type, "GroupNorm", "in_type"), []
+        rep, kinds = self._rep, []
         for label, fibre in zip(kind_names(rep), plan.fibres, strict=True):
             projector = None if self.whiten == "rms" else _projector(fibre.summand, self.whiten)
             added = fibre.is_trivial and self.bias_mode != "mean"
@@ -137,7 +138,7 @@ class GroupNorm(AbstractModule):
         return kinds
 
     def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
-        plan = fibre_plan(representation_of(self.in_type, "GroupNorm", "in_type"))
+        plan = fibre_plan(self._rep)
         root = functools.partial(inverse_root, eigen, slope)
         value = functools.partial(damped_root, damped)
         functions = root, value, damped, applied
@@ -147,7 +148,7 @@ class GroupNorm(AbstractModule):
 
     def export(self) -> eqx.nn.Lambda:
         """A plain function."""
-        plan = fibre_plan(representation_of(self.in_type, "GroupNorm", "in_type"))
+        plan = fibre_plan(self._rep)
         root = plain_function(inverse_root, detached(eigen), detached(slope))
         value = plain_function(damped_root, detached(damped))
         functions = root, value, detached(damped), detached(applied)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ...fields import Type
 from ...hom import at_least_float32, invariant_vector, trivial_count
 from .._core._channels import field_index, field_sizes, spread
 from .._core._fibres import fibre_plan, turned
@@ -43,12 +44,12 @@ class InstanceNorm(AbstractModule):
 
     weight: Float[Array, " fields"] | None
     bias: Float[Array, " trivial"] | None
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: Type = eqx.field(static=True)
+    out_type: Type = eqx.field(static=True)
     eps: float = eqx.field(static=True)
 
     def __init__(
-        self, in_type: Any, *, eps: float = 1e-5, affine: bool = True, dtype: Any = None
+        self, in_type: Type, *, eps: float = 1e-5, affine: bool = True, dtype: Any = None
     ) -> None:
         """Starts with scales 1 and biases 0.
 
@@ -74,7 +75,7 @@ class InstanceNorm(AbstractModule):
         self.out_type = in_type
 
     def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
-        rep = representation_of(self.in_type, "InstanceNorm", "in_type")
+        rep = self._rep
         plan, axis = fibre_plan(rep), channel_axis(self.in_type)
         wide = x.astype(at_least_float32(x.dtype))
         pieces = []
@@ -95,7 +96,7 @@ class InstanceNorm(AbstractModule):
 
     def export(self) -> eqx.nn.Lambda:
         """A plain function; its matrices meet means and variances, not activations."""
-        rep = representation_of(self.in_type, "InstanceNorm", "in_type")
+        rep = self._rep
         dtype = jnp.result_type(float) if self.weight is None else self.weight.dtype
         invariant = np.zeros((rep.size, rep.size))
         for fibre in fibre_plan(rep).fibres:

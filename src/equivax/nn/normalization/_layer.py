@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ...fields import Type
 from ...hom import at_least_float32, from_irreps, to_irreps
 from ...linalg import invariant_projector
 from ...representations import Representation
@@ -32,12 +33,12 @@ class RMSNorm(AbstractModule):
     """
 
     affine: Affine | None
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: Type = eqx.field(static=True)
+    out_type: Type = eqx.field(static=True)
     eps: float = eqx.field(static=True)
 
     def __init__(
-        self, in_type: Any, *, eps: float = 1e-6, affine: bool = True, dtype: Any = None
+        self, in_type: Type, *, eps: float = 1e-6, affine: bool = True, dtype: Any = None
     ) -> None:
         """Starts with scales 1.
 
@@ -94,15 +95,15 @@ class LayerNorm(AbstractModule):
 
     affine: Affine | None
     whitening: GroupNorm | None
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: Type = eqx.field(static=True)
+    out_type: Type = eqx.field(static=True)
     eps: float = eqx.field(static=True)
     pool: str = eqx.field(static=True)
     center: bool = eqx.field(static=True)
 
     def __init__(
         self,
-        in_type: Any,
+        in_type: Type,
         *,
         eps: float | None = None,
         pool: str = "all",
@@ -165,7 +166,7 @@ class LayerNorm(AbstractModule):
     def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
         if self.whitening is not None:
             return self.whitening(x)
-        rep = representation_of(self.in_type, "LayerNorm", "in_type")
+        rep = self._rep
 
         def act(v: Array) -> Array:
             wide = v.astype(at_least_float32(v.dtype))
@@ -191,7 +192,7 @@ class LayerNorm(AbstractModule):
         """A plain function with constant matrices, and `equinox.nn.Linear` for the affine part."""
         if self.whitening is not None:
             return self.whitening.export()
-        rep = representation_of(self.in_type, "LayerNorm", "in_type")
+        rep = self._rep
         dtype = jnp.result_type(float)
         direction = ones_direction(rep) if self.center else np.zeros(rep.size)
         columns = np.eye(rep.size) if self.pool == "all" else np.asarray(rep.change_of_basis)

@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float
 from scipy.sparse.csgraph import connected_components
 
+from ...fields import Type
 from ...hom import invariant_vector, trivial_count
 from ...representations import Representation
 from .._core._channels import field_sizes
@@ -172,7 +173,7 @@ class InnerBatchNorm(AbstractPooledBatchNorm):
     per_orbit: bool = eqx.field(static=True)
 
     def __init__(
-        self, in_type: Any, *, per_orbit: bool = False, **options: Unpack[BatchNormOptions]
+        self, in_type: Type, *, per_orbit: bool = False, **options: Unpack[BatchNormOptions]
     ) -> None:
         """Starts with scales 1 and biases 0.
 
@@ -228,7 +229,7 @@ class NormBatchNorm(AbstractPooledBatchNorm):
     Shapes: ``(..., C, *spatial)``, unchanged.
     """
 
-    def __init__(self, in_type: Any, **options: Unpack[BatchNormOptions]) -> None:
+    def __init__(self, in_type: Type, **options: Unpack[BatchNormOptions]) -> None:
         """Starts with scales 1.
 
         Args:
@@ -272,7 +273,7 @@ class InducedNormBatchNorm(AbstractPooledBatchNorm):
 
     subfields: tuple[int, ...] = eqx.field(static=True)
 
-    def __init__(self, in_type: Any, **options: Unpack[BatchNormOptions]) -> None:
+    def __init__(self, in_type: Type, **options: Unpack[BatchNormOptions]) -> None:
         """Starts with scales 1.
 
         Args:
@@ -333,7 +334,7 @@ class IIDBatchNorm(AbstractPooledBatchNorm):
 
     def __init__(
         self,
-        in_type: Any,
+        in_type: Type,
         *,
         variance: str = "about_channel_means",
         **options: Unpack[BatchNormOptions],

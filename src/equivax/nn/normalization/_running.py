@@ -10,8 +10,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ...fields import Type
 from ...hom import HomBasis, hom_basis, invariant_vector, to_irreps, trivial_count
-from ...representations import Representation, check_same_group, trivial
+from ...representations import Representation, as_representation, check_same_group, trivial
 from ...stats import moment_coefficients
 from .._core._module import AbstractStatefulModule, representation_of
 from ._batch import AxisName, mean_over
@@ -29,18 +30,18 @@ class Moments(eqx.Module):
 
     mean_coeffs: tuple[Array, Array]
     cov_coeffs: tuple[dict[str, Array], dict[str, Array], dict[str, Array]]
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: Type = eqx.field(static=True)
+    out_type: Type = eqx.field(static=True)
 
     @property
     def mean_x(self) -> Float[Array, " n_in"]:
         """``E X``."""
-        return _expand(representation_of(self.in_type, "Moments", "in_type"), self.mean_coeffs[0])
+        return _expand(as_representation(self.in_type, "in_type"), self.mean_coeffs[0])
 
     @property
     def mean_y(self) -> Float[Array, " n_out"]:
         """``E Y``."""
-        return _expand(representation_of(self.out_type, "Moments", "out_type"), self.mean_coeffs[1])
+        return _expand(as_representation(self.out_type, "out_type"), self.mean_coeffs[1])
 
     @property
     def cov_xx(self) -> Float[Array, "n_in n_in"]:
@@ -75,16 +76,16 @@ class RunningMoments(AbstractStatefulModule):
     """
 
     running: eqx.nn.StateIndex
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: Type = eqx.field(static=True)
+    out_type: Type = eqx.field(static=True)
     momentum: float = eqx.field(static=True)
     axis_name: AxisName = eqx.field(static=True)
     inference: bool
 
     def __init__(
         self,
-        in_type: Any,
-        out_type: Any = None,
+        in_type: Type,
+        out_type: Type | None = None,
         *,
         momentum: float = 0.1,
         axis_name: AxisName = None,
@@ -125,7 +126,7 @@ class RunningMoments(AbstractStatefulModule):
     @property
     def _reps(self) -> tuple[Representation, Representation]:
         return (
-            representation_of(self.in_type, "RunningMoments", "in_type"),
+            self._rep,
             representation_of(self.out_type, "RunningMoments", "out_type"),
         )
 

@@ -7,6 +7,7 @@ from typing import Any
 import equinox as eqx
 from jaxtyping import Array, Float
 
+from ...fields import FieldType
 from .._core._module import AbstractModule
 from .._core._per_field import check_permuted
 from .._core._plain import plain_layer
@@ -27,12 +28,12 @@ class PointwiseAdaptiveAvgPool(AbstractModule):
     Shapes: ``(..., C, *L) -> (..., C, *output_size)``.
     """
 
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: FieldType = eqx.field(static=True)
+    out_type: FieldType = eqx.field(static=True)
     output_size: tuple[int, ...] = eqx.field(static=True)
     grid_check: str = eqx.field(static=True)
 
-    def __init__(self, in_type: Any, output_size: Any, *, grid_check: str = "warn") -> None:
+    def __init__(self, in_type: FieldType, output_size: Any, *, grid_check: str = "warn") -> None:
         """Checks the size.
 
         Args:
@@ -74,12 +75,12 @@ class PointwiseAdaptiveMaxPool(AbstractModule):
     Shapes: ``(..., C, *L) -> (..., C, *output_size)``.
     """
 
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: FieldType = eqx.field(static=True)
+    out_type: FieldType = eqx.field(static=True)
     output_size: tuple[int, ...] = eqx.field(static=True)
     grid_check: str = eqx.field(static=True)
 
-    def __init__(self, in_type: Any, output_size: Any, *, grid_check: str = "warn") -> None:
+    def __init__(self, in_type: FieldType, output_size: Any, *, grid_check: str = "warn") -> None:
         """Checks the type and the size.
 
         Args:

@@ -31,15 +31,15 @@ class PointwiseMaxPoolAntialiased(AbstractModule):
     of the user goes to the maximum alone. Law and shapes: as `PointwiseMaxPool`.
     """
 
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: FieldType = eqx.field(static=True)
+    out_type: FieldType = eqx.field(static=True)
     windows: Windows = eqx.field(static=True)
     sigma: float = eqx.field(static=True)
     blur_padding: str = eqx.field(static=True)
 
     def __init__(
         self,
-        in_type: Any,
+        in_type: FieldType,
         kernel_size: Any,
         stride: Any = None,
         padding: Any = 0,
@@ -131,14 +131,14 @@ class PointwiseAvgPoolAntialiased(AbstractModule):
     Shapes: ``(..., C, *L) -> (..., C, *n)``, ``n = floor((L + 2p - k) / s) + 1``.
     """
 
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: FieldType = eqx.field(static=True)
+    out_type: FieldType = eqx.field(static=True)
     windows: Windows = eqx.field(static=True)
     sigma: float = eqx.field(static=True)
 
     def __init__(
         self,
-        in_type: Any,
+        in_type: FieldType,
         sigma: float,
         stride: Any,
         padding: Any = None,

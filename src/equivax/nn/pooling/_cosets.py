@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ...fields import Type
 from ...groups import Group, Subgroup
 from ...representations import (
     InducedStructure,
@@ -51,12 +52,14 @@ class SubgroupPooling(AbstractModule):
         D4 on R2: 8 x quotient(C4)
     """
 
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: Type = eqx.field(static=True)
+    out_type: Type = eqx.field(static=True)
     subgroup: Subgroup = eqx.field(static=True)
     reduce: Callable[..., Array] = eqx.field(static=True)
 
-    def __init__(self, in_type: Any, subgroup: Any, reduce: Callable[..., Array] = jnp.max) -> None:
+    def __init__(
+        self, in_type: Type, subgroup: Any, reduce: Callable[..., Array] = jnp.max
+    ) -> None:
         """Finds the cosets of every field.
 
         Args:
@@ -87,7 +90,7 @@ class SubgroupPooling(AbstractModule):
         self.reduce = reduce
 
     def _plan(self) -> tuple[np.ndarray, Shapes]:
-        rep = representation_of(self.in_type, _NAME, "in_type")
+        rep = self._rep
         return _plan(rep, self.subgroup)
 
     def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:

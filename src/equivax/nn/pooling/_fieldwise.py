@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ...fields import Type
 from ...representations import Representation
 from .._core._module import AbstractModule, channel_axis, representation_of
 from .._core._per_field import (
@@ -54,11 +55,11 @@ class GroupPooling(AbstractModule):
         C4 on R2: 8 x trivial
     """
 
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: Type = eqx.field(static=True)
+    out_type: Type = eqx.field(static=True)
     reduce: Callable[..., Array] = eqx.field(static=True)
 
-    def __init__(self, in_type: Any, reduce: Callable[..., Array] = jnp.max) -> None:
+    def __init__(self, in_type: Type, reduce: Callable[..., Array] = jnp.max) -> None:
         """Checks that the type admits the reduction.
 
         Args:
@@ -87,7 +88,7 @@ class GroupPooling(AbstractModule):
         self.reduce = reduce
 
     def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
-        rep = representation_of(self.in_type, "GroupPooling", "in_type")
+        rep = self._rep
         axis = channel_axis(self.in_type)
         if self.reduce is jnp.mean and not rep.is_permutation:
             plan = field_blocks(whole_fields(rep))
@@ -97,7 +98,7 @@ class GroupPooling(AbstractModule):
 
     def export(self) -> eqx.nn.Lambda:
         """A plain function, for fields of any sizes."""
-        rep = representation_of(self.in_type, "GroupPooling", "in_type")
+        rep = self._rep
         axis = channel_axis(self.in_type)
         if self.reduce is jnp.mean and not rep.is_permutation:
             weights = jnp.asarray(_mean_weights(rep), jnp.result_type(float))
@@ -116,10 +117,10 @@ class NormPool(AbstractModule):
     Shapes: ``(..., C, *spatial) -> (..., fields, *spatial)``, all trivial, in order.
     """
 
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: Type = eqx.field(static=True)
+    out_type: Type = eqx.field(static=True)
 
-    def __init__(self, in_type: Any) -> None:
+    def __init__(self, in_type: Type) -> None:
         """Plans the pooling.
 
         Args:
@@ -133,12 +134,12 @@ class NormPool(AbstractModule):
         self.out_type = invariant_type(in_type, sum(n for _, n in rep.data))
 
     def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
-        shapes = whole_fields(representation_of(self.in_type, "NormPool", "in_type"))
+        shapes = whole_fields(self._rep)
         return pool_fields(longest, *field_blocks(shapes), channel_axis(self.in_type), x)
 
     def export(self) -> eqx.nn.Lambda:
         """A plain function."""
-        shapes = whole_fields(representation_of(self.in_type, "NormPool", "in_type"))
+        shapes = whole_fields(self._rep)
         plan = plain_blocks(shapes)
         return plain_layer(pool_fields, detached(longest), *plan, channel_axis(self.in_type))
 
@@ -153,11 +154,11 @@ class InducedNormPool(AbstractModule):
     Shapes: ``(..., C, *spatial) -> (..., fields, *spatial)``, all trivial, in order.
     """
 
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: Type = eqx.field(static=True)
+    out_type: Type = eqx.field(static=True)
     subfields: Shapes = eqx.field(static=True)
 
-    def __init__(self, in_type: Any) -> None:
+    def __init__(self, in_type: Type) -> None:
         """Finds the subfields.
 
         Args:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ...fields import Type
 from ...hom import HIGHEST, hom_basis, irrep_names, scatter_copies, to_irreps, trivial_count
 from ...linalg import irrep_norms
 from ...representations import Representation, trivial
@@ -27,10 +28,10 @@ class InvariantPool(AbstractModule):
     Shapes: ``(..., n) -> (..., m_0)``, all trivial.
     """
 
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: Type = eqx.field(static=True)
+    out_type: Type = eqx.field(static=True)
 
-    def __init__(self, in_type: Any) -> None:
+    def __init__(self, in_type: Type) -> None:
         """Plans the pooling.
 
         Args:
@@ -49,7 +50,7 @@ class InvariantPool(AbstractModule):
         self.out_type = type_like(in_type, trivial_count(rep) * _trivial(rep))
 
     def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
-        rep = representation_of(self.in_type, "InvariantPool", "in_type")
+        rep = self._rep
         basis = hom_basis(rep, self.out_type)
         (block,) = basis.blocks
         coeffs = {block.name: jnp.eye(block.in_multiplicity, dtype=x.dtype)[..., None]}
@@ -60,7 +61,7 @@ class InvariantPool(AbstractModule):
 
         For fields it is an `equinox.nn.Conv` with one tap.
         """
-        rep = representation_of(self.in_type, "InvariantPool", "in_type")
+        rep = self._rep
         identity = trivial(rep.group).irreps[0]
         columns = {i: c for i, _, c in rep.isotypic_blocks}[identity].ravel()
         weight = jnp.asarray(rep.change_of_basis[:, columns].T, jnp.result_type(float))
@@ -76,12 +77,12 @@ class IrrepNormPool(AbstractModule):
     Shapes: ``(..., n) -> (..., len(rep.irreps))``, all trivial, in the order of ``rep.irreps``.
     """
 
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: Type = eqx.field(static=True)
+    out_type: Type = eqx.field(static=True)
     trivial: str = eqx.field(static=True)
     eps: float = eqx.field(static=True)
 
-    def __init__(self, in_type: Any, *, trivial: str = "norm", eps: float = 0.0) -> None:
+    def __init__(self, in_type: Type, *, trivial: str = "norm", eps: float = 0.0) -> None:
         """Plans the pooling.
 
         Args:
@@ -106,7 +107,7 @@ class IrrepNormPool(AbstractModule):
         self.eps = float(eps)
 
     def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
-        rep = representation_of(self.in_type, "IrrepNormPool", "in_type")
+        rep = self._rep
 
         def act(v: Array) -> Array:
             norms = irrep_norms(v, rep, eps=self.eps)
@@ -124,7 +125,7 @@ class IrrepNormPool(AbstractModule):
 
     def export(self) -> eqx.nn.Lambda:
         """A plain function with the change of basis as a constant."""
-        rep = representation_of(self.in_type, "IrrepNormPool", "in_type")
+        rep = self._rep
         sizes = [rep.group.irrep_data(i).size for i in rep.irreps]
         members = np.zeros((rep.size, len(sizes)))
         members[np.arange(rep.size), np.repeat(np.arange(len(sizes)), sizes)] = 1.0
@@ -168,10 +169,10 @@ class QuadraticPool(AbstractModule):
     irreps in the group's order, in each the pairs ``(i, j)`` row by row with ``s`` fastest.
     """
 
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: Type = eqx.field(static=True)
+    out_type: Type = eqx.field(static=True)
 
-    def __init__(self, in_type: Any) -> None:
+    def __init__(self, in_type: Type) -> None:
         """Plans the pooling.
 
         Args:
@@ -186,7 +187,7 @@ class QuadraticPool(AbstractModule):
         self.out_type = type_like(in_type, count * _trivial(rep))
 
     def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
-        rep = representation_of(self.in_type, "QuadraticPool", "in_type")
+        rep = self._rep
 
         def act(v: Array) -> Array:
             pieces = []
@@ -204,7 +205,7 @@ class QuadraticPool(AbstractModule):
 
     def export(self) -> eqx.nn.Lambda:
         """A plain function: linear invariants and ``x^T A_k x`` with constant matrices."""
-        rep = representation_of(self.in_type, "QuadraticPool", "in_type")
+        rep = self._rep
         columns = np.asarray(rep.change_of_basis)
         blocks = {i: c for i, _, c in rep.isotypic_blocks}
         left, right = [], []

@@ -7,6 +7,7 @@ from typing import Any
 import equinox as eqx
 from jaxtyping import Array, Float
 
+from ...fields import FieldType
 from ...images import MultiImage
 from .._core._module import AbstractModule
 from .._core._per_field import check_permuted
@@ -34,13 +35,13 @@ class PointwiseMaxPool(AbstractModule):
         (4, 4, 4)
     """
 
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: FieldType = eqx.field(static=True)
+    out_type: FieldType = eqx.field(static=True)
     windows: Windows = eqx.field(static=True)
 
     def __init__(
         self,
-        in_type: Any,
+        in_type: FieldType,
         kernel_size: Any,
         stride: Any = None,
         padding: Any = 0,
@@ -75,8 +76,8 @@ class PointwiseMaxPool(AbstractModule):
         self.in_type = in_type
         self.out_type = in_type
 
-    def _on_image(self, x: MultiImage, key: Any = None) -> MultiImage:
-        return AbstractModule._on_image(self, x, key, image=True)
+    def _image_options(self, x: MultiImage) -> dict[str, Any]:
+        return {"image": True}
 
     def _forward(
         self, x: Float[Array, "..."], key: Any = None, image: bool = False

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ...fields import FieldType
 from ...images import MultiImage
 from .._core._channels import field_index
 from .._core._module import AbstractModule
@@ -43,8 +44,8 @@ class NormMaxPool(AbstractModule):
     Shapes: as `PointwiseMaxPool`.
     """
 
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: FieldType = eqx.field(static=True)
+    out_type: FieldType = eqx.field(static=True)
     windows: Windows = eqx.field(static=True)
     by: str = eqx.field(static=True)
     ties: str | None = eqx.field(static=True)
@@ -52,7 +53,7 @@ class NormMaxPool(AbstractModule):
 
     def __init__(
         self,
-        in_type: Any,
+        in_type: FieldType,
         kernel_size: Any,
         stride: Any = None,
         padding: Any = 0,
@@ -107,8 +108,8 @@ class NormMaxPool(AbstractModule):
         self.ties = "mean" if ties is None and of_images(type_) else ties
         self.beta = float(beta)
 
-    def _on_image(self, x: MultiImage, key: Any = None) -> MultiImage:
-        return AbstractModule._on_image(self, x, key, image=True)
+    def _image_options(self, x: MultiImage) -> dict[str, Any]:
+        return {"image": True}
 
     def _forward(
         self, x: Float[Array, "..."], key: Any = None, image: bool = False

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...fields import FieldType
+from ...fields import FieldType, Type
 from ...spaces import hyperoctahedral_on, rotations_on
 from .._core._windows import as_grid_check, as_tuple, check_grid, output_lengths
 
@@ -84,7 +84,7 @@ def of_images(in_type: FieldType) -> bool:
     return in_type.space in (hyperoctahedral_on(dim), rotations_on(dim))
 
 
-def spatial_type(caller: str, in_type: Any, instead: str) -> FieldType:
+def spatial_type(caller: str, in_type: Type, instead: str) -> FieldType:
     """The type of fields on a grid.
 
     Args:

@@ -6,6 +6,7 @@ block ``k`` the covariance is ``Lambda Lambda^T``; `MultivariateNormal` does the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
@@ -14,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Shaped
 
+from ...fields import Type
 from ...hom import (
     HIGHEST,
     Block,
@@ -25,7 +27,7 @@ from ...hom import (
 )
 from ...representations import Representation, trivial
 from ...stats import mean, moment_coefficients, spectral_var
-from .._core._module import AbstractModule, representation_of
+from .._core._module import AbstractModule, abstract_shape, representation_of
 from .._core._plain import plain_function
 from ._gaussian import MultivariateNormal, components, floating, real_matrix
 
@@ -44,13 +46,13 @@ class EquivariantMultivariateNormal(AbstractModule):
     Shapes: ``(..., n + num_dof)`` to a `MultivariateNormal` on ``(..., n)``.
     """
 
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: Type = eqx.field(static=True)
+    out_type: Type = eqx.field(static=True)
     kind: str = eqx.field(static=True)
     min_var: float = eqx.field(static=True)
 
     def __init__(
-        self, out_type: Any, *, covariance: str = "diagonal", min_var: float = 0.0
+        self, out_type: Type, *, covariance: str = "diagonal", min_var: float = 0.0
     ) -> None:
         """Plans the parameters.
 
@@ -81,25 +83,25 @@ class EquivariantMultivariateNormal(AbstractModule):
         self.in_type = rep + self.num_dof * trivial(rep.group)
 
     @property
-    def _rep(self) -> Representation:
+    def _out_rep(self) -> Representation:
         return representation_of(self.out_type, "EquivariantMultivariateNormal", "out_type")
 
     @property
     def num_dof(self) -> int:
         """Degrees of freedom of the covariance, the size of ``eta``."""
         if self.kind == "diagonal":
-            return len(self._rep.irreps)
-        blocks = hom_basis(self._rep, self._rep).blocks
+            return len(self._out_rep.irreps)
+        blocks = hom_basis(self._out_rep, self._out_rep).blocks
         if self.kind == "type":
             return len(blocks)
         return sum(_full_dof(block) for block in blocks)
 
     def _forward(self, x: Float[Array, "..."], key: Any = None) -> MultivariateNormal:
         wide = x.astype(at_least_float32(x.dtype))
-        return self._distribution(wide[..., : self._rep.size], wide[..., self._rep.size :])
+        return self._distribution(wide[..., : self._out_rep.size], wide[..., self._out_rep.size :])
 
     def _distribution(self, mu: Array, eta: Array) -> MultivariateNormal:
-        blocks = hom_basis(self._rep, self._rep).blocks
+        blocks = hom_basis(self._out_rep, self._out_rep).blocks
         factors = {}
         if self.kind == "full":
             start = 0
@@ -112,7 +114,7 @@ class EquivariantMultivariateNormal(AbstractModule):
                 names = [block.name for block in blocks]
                 logs = {n: eta[..., i : i + 1] for i, n in enumerate(names)}
             else:
-                logs = gather_copies(self._rep, eta)
+                logs = gather_copies(self._out_rep, eta)
             for block in blocks:
                 scale = jnp.sqrt(self.min_var + jnp.exp(logs[block.name]))
                 shape = (*scale.shape[:-1], block.in_multiplicity)
@@ -135,8 +137,13 @@ class EquivariantMultivariateNormal(AbstractModule):
         square = jnp.matmul(factor, jnp.swapaxes(factor, -1, -2), precision=HIGHEST)
         return jnp.linalg.cholesky(square + self.min_var * jnp.eye(m * s, dtype=eta.dtype))
 
-    def _for_shape(self, x: Array) -> Array:
-        return self(x).mean
+    def evaluate_output_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """Shape of the mean.
+
+        Args:
+            shape: Of the input.
+        """
+        return abstract_shape(lambda x: self(x).mean, shape)
 
     def dof_from_covariance(self, covariance: Shaped[ArrayLike, "n n"]) -> Float[Array, " dof"]:
         """``eta`` of a covariance matrix: the inverse of ``eta -> Sigma``.
@@ -152,7 +159,7 @@ class EquivariantMultivariateNormal(AbstractModule):
                 positive definite; for ``"diagonal"`` and ``"type"`` also if it is more general.
             TypeError: If it is not of floating numbers.
         """
-        rep = self._rep
+        rep = self._out_rep
         sigma = floating("dof_from_covariance", "covariance", covariance)
         if sigma.shape != (rep.size, rep.size):
             raise ValueError(
@@ -212,7 +219,7 @@ class EquivariantMultivariateNormal(AbstractModule):
                 covariance that can be inverted.
             TypeError: If ``y`` is not of floating numbers.
         """
-        rep, y = self._rep, floating("fit", "y", y)
+        rep, y = self._out_rep, floating("fit", "y", y)
         if y.ndim != 2 or y.shape[-1] != rep.size:
             raise ValueError(f"fit: y: expected (N, {rep.size}), got {y.shape}")
         center = mean(y, rep)
@@ -249,7 +256,7 @@ class EquivariantMultivariateNormal(AbstractModule):
 
     def export(self) -> jax.tree_util.Partial:
         """A plain function from ``u`` to the mean and the dense covariance."""
-        rep = self._rep
+        rep = self._out_rep
         sizes = np.array([rep.group.irrep_data(i).size for i in rep.irreps])
         starts, kinds = np.cumsum(sizes) - sizes, list(rep.multiplicities)
         owner = np.array([kinds.index(i) for i in rep.irreps])

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ...fields import Type
 from .._core._channels import field_index, field_sizes
 from .._core._module import AbstractModule, channel_axis, representation_of
 
@@ -26,15 +27,15 @@ class FieldDropout(AbstractModule):
     Shapes: unchanged.
     """
 
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: Type = eqx.field(static=True)
+    out_type: Type = eqx.field(static=True)
     p: float = eqx.field(static=True)
     broadcast_spatial: bool = eqx.field(static=True)
     inference: bool
 
     def __init__(
         self,
-        in_type: Any,
+        in_type: Type,
         p: float | int = 0.5,
         *,
         broadcast_spatial: bool = False,
@@ -68,7 +69,7 @@ class FieldDropout(AbstractModule):
             raise _no_key("FieldDropout")
         if self.p == 1:
             return jnp.zeros_like(x)
-        rep = representation_of(self.in_type, "FieldDropout", "in_type")
+        rep = self._rep
         axis = x.ndim + channel_axis(self.in_type)
         spatial = x.shape[axis + 1 :]
         if self.broadcast_spatial:
@@ -77,9 +78,6 @@ class FieldDropout(AbstractModule):
         keep = jax.random.bernoulli(key, _keep_rate(self.p), shape)
         mask = jnp.take(keep, field_index(rep), axis=axis, mode="clip")
         return jnp.where(mask, x / (1 - self.p), jnp.zeros_like(x))
-
-    def _for_shape(self, x: Array) -> Array:
-        return self(x, key=jax.random.key(0))
 
     def export(self) -> eqx.nn.Identity:
         """`equinox.nn.Identity`, the layer at inference: Equinox's dropout acts per channel."""
@@ -96,12 +94,12 @@ class PointwiseDropout(AbstractModule):
     Shapes: unchanged.
     """
 
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: Type = eqx.field(static=True)
+    out_type: Type = eqx.field(static=True)
     p: float = eqx.field(static=True)
     inference: bool
 
-    def __init__(self, in_type: Any, p: float | int = 0.5, *, inference: bool = False) -> None:
+    def __init__(self, in_type: Type, p: float | int = 0.5, *, inference: bool = False) -> None:
         """Checks the type and stores the rate.
 
         Args:
@@ -139,9 +137,6 @@ class PointwiseDropout(AbstractModule):
             return jnp.zeros_like(x)
         keep = jax.random.bernoulli(key, _keep_rate(self.p), x.shape)
         return jnp.where(keep, x / (1 - self.p), jnp.zeros_like(x))
-
-    def _for_shape(self, x: Array) -> Array:
-        return self(x, key=jax.random.key(0))
 
     def export(self) -> eqx.nn.Dropout:
         """`equinox.nn.Dropout` of the same rate."""

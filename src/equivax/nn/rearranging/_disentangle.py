@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ...fields import FieldType
+from ...fields import FieldType, Type
 from ...hom import from_irreps, irrep_names, to_irreps
 from ...representations import Representation, direct_sum, irrep
 from .._core._channels import type_like
@@ -47,12 +47,12 @@ class Disentangle(AbstractModule):
         C8 on R2: 2 x regular
     """
 
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: Type = eqx.field(static=True)
+    out_type: Type = eqx.field(static=True)
     by: str = eqx.field(static=True)
     is_inverse: bool = eqx.field(static=True)
 
-    def __init__(self, in_type: Any, by: str | None = None, *, inverse: bool = False) -> None:
+    def __init__(self, in_type: Type, by: str | None = None, *, inverse: bool = False) -> None:
         """Plans the change.
 
         Args:

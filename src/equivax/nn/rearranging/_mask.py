@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ..._numerics import freeze
+from ...fields import Type
 from .._core._module import AbstractModule, channel_axis, representation_of
 from .._core._plain import plain_layer
 
@@ -33,8 +34,8 @@ class Mask(AbstractModule):
     Shapes: unchanged; every spatial axis must be ``S`` long.
     """
 
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: Type = eqx.field(static=True)
+    out_type: Type = eqx.field(static=True)
     S: int = eqx.field(static=True)
     margin: float = eqx.field(static=True)
     sigma: float = eqx.field(static=True)
@@ -42,7 +43,7 @@ class Mask(AbstractModule):
 
     def __init__(
         self,
-        in_type: Any,
+        in_type: Type,
         S: int,
         margin: float | int = 0.0,
         sigma: float | int = 2.0,

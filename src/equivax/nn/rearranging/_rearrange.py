@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ...fields import Type
 from ...groups import GroupElement, Subgroup
 from .._core._module import AbstractModule, channel_axis, representation_of
 from .._core._plain import plain_layer
@@ -21,10 +22,10 @@ from .._core._select import channels_of, number_of_fields, select_fields, take_c
 class Identity(AbstractModule):
     """``y = x``, with a type. Shapes: unchanged."""
 
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: Type = eqx.field(static=True)
+    out_type: Type = eqx.field(static=True)
 
-    def __init__(self, in_type: Any) -> None:
+    def __init__(self, in_type: Type) -> None:
         """Stores the type.
 
         Args:
@@ -54,11 +55,11 @@ class Restriction(AbstractModule):
     Shapes: unchanged.
     """
 
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: Type = eqx.field(static=True)
+    out_type: Type = eqx.field(static=True)
     subgroup: Subgroup = eqx.field(static=True)
 
-    def __init__(self, in_type: Any, subgroup: Any) -> None:
+    def __init__(self, in_type: Type, subgroup: Any) -> None:
         """Restricts the type.
 
         Args:
@@ -100,11 +101,11 @@ class Reshuffle(AbstractModule):
     Shapes: unchanged.
     """
 
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: Type = eqx.field(static=True)
+    out_type: Type = eqx.field(static=True)
     permutation: tuple[int, ...] = eqx.field(static=True)
 
-    def __init__(self, in_type: Any, permutation: Any) -> None:
+    def __init__(self, in_type: Type, permutation: Any) -> None:
         """Stores the order.
 
         Args:

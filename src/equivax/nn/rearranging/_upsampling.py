@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ...fields import FieldType, Type
 from .._core._module import AbstractModule, channel_axis, representation_of
 from .._core._plain import detached
 from .._core._windows import as_grid_check, as_tuple, moved_axes, report
@@ -38,8 +39,8 @@ class Upsampling(AbstractModule):
     Shapes: ``(..., n, *spatial) -> (..., n, *spatial')``, any dimension above 0.
     """
 
-    in_type: Any = eqx.field(static=True)
-    out_type: Any = eqx.field(static=True)
+    in_type: Type = eqx.field(static=True)
+    out_type: Type = eqx.field(static=True)
     scale_factor: tuple[float, ...] | None = eqx.field(static=True)
     size: tuple[int, ...] | None = eqx.field(static=True)
     mode: str = eqx.field(static=True)
@@ -48,7 +49,7 @@ class Upsampling(AbstractModule):
 
     def __init__(
         self,
-        in_type: Any,
+        in_type: Type,
         scale_factor: Any = None,
         *,
         size: Any = None,
@@ -137,6 +138,8 @@ class Upsampling(AbstractModule):
 
     def _check(self, lengths: Sequence[int], targets: Sequence[int]) -> None:
         if self.grid_check == "off":
+            return
+        if not isinstance(self.in_type, FieldType):
             return
         space = self.in_type.space
         mirrored, exchanged = moved_axes(space)
