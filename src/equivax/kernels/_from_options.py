@@ -23,7 +23,7 @@ def steerable_basis(
     space: GSpace,
     in_rep: object,
     out_rep: object,
-    kernel_size: int | Sequence[int],
+    kernel_size: int | Sequence[int] | None,
     basis: str | Options = "harmonic",
     *,
     allow_dependent: bool = False,
@@ -35,7 +35,8 @@ def steerable_basis(
         space: What is acted on, see `equivax.spaces`.
         in_rep: A `Representation` of its group, or a type that has one.
         out_rep: Likewise.
-        kernel_size: Taps per axis, one integer or one per axis.
+        kernel_size: Taps per axis, one integer or one per axis; None if the basis is a
+            `Differential` that says how many.
         basis: ``"harmonic"`` (band-limited, any group), ``"grid"`` (every kernel that symmetry
             allows, exact on the grid; groups of quarter turns and reflections; on lines and points
             the same as the first), or a record of options: `Harmonic`, `Grid`, `Differential`.
