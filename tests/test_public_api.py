@@ -5,6 +5,8 @@ from __future__ import annotations
 import doctest
 import inspect
 import pkgutil
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -68,6 +70,25 @@ SIGNATURES = {
     "nn.InvariantConstraint": ["rep"],
     "nn.impose_equivariance": ["linear", "in_rep", "out_rep"],
     "nn.Disentangle": ["in_type"],
+    "nn.Conv": [
+        "in_type",
+        "out_type",
+        "kernel_size",
+        "stride",
+        "padding",
+        "dilation",
+        "padding_mode",
+        "groups",
+        "use_bias",
+        "basis",
+        "rings",
+        "sigma",
+        "frequency_cutoff",
+        "maximum_offset",
+        "basis_filter",
+        "precision",
+        "key",
+    ],
     "nn.Diffop": [
         "in_type",
         "out_type",
@@ -87,6 +108,20 @@ SIGNATURES = {
         "angle_offset",
         "init",
         "key",
+    ],
+    "kernels.Harmonic": ["rings", "sigma", "frequency_cutoff", "maximum_offset", "basis_filter"],
+    "kernels.Grid": ["basis_filter"],
+    "kernels.steerable_basis": [
+        "space",
+        "in_rep",
+        "out_rep",
+        "kernel_size",
+        "basis",
+        "rings",
+        "sigma",
+        "frequency_cutoff",
+        "maximum_offset",
+        "basis_filter",
     ],
     "kernels.differential_basis": [
         "space",
@@ -172,9 +207,22 @@ def _find(path: str):
 
 @pytest.mark.parametrize("path", SIGNATURES)
 def test_arguments_keep_their_names(path: str):
-    parameters = list(inspect.signature(_find(path)).parameters)
-    positions = [parameters.index(name) for name in SIGNATURES[path]]
+    parameters = inspect.signature(_find(path)).parameters
+    options = _options(parameters.values())
+    assert not options & set(parameters)
+    named = [name for name in SIGNATURES[path] if name not in options]
+    positions = [list(parameters).index(name) for name in named]
     assert positions == sorted(positions)
+
+
+def _options(parameters: Iterable[inspect.Parameter]) -> set[str]:
+    """The keywords behind ``**options: Unpack[...]``, which stand in a record of `kernels`."""
+    found = set()
+    for parameter in parameters:
+        if "Unpack[" in str(parameter.annotation):
+            record = re.findall(r"\w+", str(parameter.annotation))[-1]
+            found |= set(vars(getattr(equivax.kernels, record, object)).get("__annotations__", ()))
+    return found
 
 
 @pytest.mark.parametrize("name", ATTRIBUTES)

@@ -11,8 +11,7 @@ import pytest
 import golden_kernels as gk
 from equivax import groups, kernels, spaces
 from equivax.kernels.expansion import _products as contraction
-from equivax.kernels.recipes import _options as options
-from equivax.kernels.recipes import _policy as policy
+from equivax.kernels.recipes import _angular, _default_rings
 from equivax.spaces import grid_points
 
 PLANES = ["C1", "C2", "C3", "C4", "C8", "D1", "D2", "D3", "D4", "D8", "SO2", "O2"]
@@ -86,16 +85,14 @@ def test_angular_part_is_equivariant_for_every_element(name):
     """Off the grid: the same coefficients with harmonics at the moved points."""
     space = gk.space_named(name)
     rep = sample_reps(space)[1]
-    recipe = options.make_recipe("test", space, 5)
+    recipe = kernels.Harmonic().recipe("test", space, 5)
     points = np.random.default_rng(1).standard_normal((7, 2))
     for part in recipe.parts(space):
         if part.frequency is None:
             continue
         for g in space.testing_elements[:12]:
-            moved = kernels.recipes._harmonics.sample_harmonics(
-                part.frequency, points @ space.matrix(g).T
-            )
-            here = kernels.recipes._harmonics.sample_harmonics(part.frequency, points)
+            moved = _angular.sample_harmonics(part.frequency, points @ space.matrix(g).T)
+            here = _angular.sample_harmonics(part.frequency, points)
             np.testing.assert_allclose(part.rep(g) @ here, moved, atol=1e-12)
     assert rep.size >= 2
 
@@ -308,16 +305,10 @@ def test_solutions_of_the_circle_are_those_with_offset_zero():
     ],
 )
 def test_frequency_cutoff(given, highest):
-    recipe = options.make_recipe("test", gk.space_named("C1"), 5, frequency_cutoff=given)
+    recipe = kernels.Harmonic(frequency_cutoff=given).recipe("test", gk.space_named("C1"), 5)
     assert recipe.cutoffs == highest
-    assert options.make_recipe(
-        "test", gk.space_named("C1"), 7, frequency_cutoff="flat"
-    ).cutoffs == (
-        0,
-        2,
-        2,
-        1,
-    )
+    flat = kernels.Harmonic(frequency_cutoff="flat")
+    assert flat.recipe("test", gk.space_named("C1"), 7).cutoffs == (0, 2, 2, 1)
 
 
 def test_rings_and_widths():
@@ -348,7 +339,7 @@ def test_rings_and_widths():
 
 def test_even_sizes_warn_once():
     space = gk.space_named("C1")
-    policy.warn_even_size.cache_clear()
+    _default_rings.warn_even_size.cache_clear()
     with pytest.warns(UserWarning, match=r"even kernel \(4\)"):
         kernels.steerable_basis(space, space.trivial, space.trivial, 4)
     kernels.steerable_basis(space, space.trivial, space.trivial, 4)

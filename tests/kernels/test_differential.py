@@ -19,7 +19,7 @@ from equivax.kernels import (
     finite_difference_weights,
     stencil_sizes,
 )
-from equivax.kernels.recipes._orbits import permutation_table
+from equivax.kernels.recipes._grid import permutation_table
 
 FACTS = golden_fields.facts()["diffop"]
 PLANE = spaces.trivial_on_r2()

@@ -5,8 +5,7 @@ import pytest
 
 import golden_kernels as gk
 from equivax import kernels
-from equivax.kernels.recipes import _policy as policy
-from equivax.kernels.recipes._options import make_recipe
+from equivax.kernels.recipes import _default_rings
 
 FACTS = gk.facts()
 
@@ -14,7 +13,7 @@ FACTS = gk.facts()
 @pytest.mark.parametrize("size", sorted(map(int, FACTS["conv_policy"])))
 def test_default_policy(size):
     record = FACTS["conv_policy"][str(size)]
-    recipe = make_recipe("test", gk.space_named("C1"), size)
+    recipe = kernels.Harmonic().recipe("test", gk.space_named("C1"), size)
     assert list(recipe.radii) == record["rings"]
     assert list(recipe.sigmas) == record["sigma"]
     assert list(recipe.cutoffs) == record["max_frequency"]
@@ -58,7 +57,7 @@ def test_spans(record):
 
 def test_parameters_of_even_sizes_follow_the_peers():
     space = gk.space_named("C1")
-    policy.warn_even_size.cache_clear()
+    _default_rings.warn_even_size.cache_clear()
     with pytest.warns(UserWarning, match="even kernel"):
         basis = kernels.steerable_basis(space, space.trivial, space.trivial, 4)
     assert basis.dim == 5

@@ -5,7 +5,7 @@ import pytest
 
 import golden_kernels as gk
 from equivax import groups, kernels, spaces
-from equivax.kernels.recipes._orbits import permutation_table, tap_points
+from equivax.kernels.recipes._grid import permutation_table, tap_points
 from equivax.spaces import GSpace, grid_points
 
 SQUARE = ["C1", "C2", "C4", "D1", "D2", "D4"]

@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from ..representations import Representation
 from ..spaces import GSpace
-from ._irrep_kernels import Block, block
+from ._irrep_kernels import IrrepKernels, irrep_kernels
 from ._parts import Recipe
 
 
@@ -26,7 +26,7 @@ class Elements:
         out_type: Likewise of the output.
         part: Number of the part, see `SteerableBasis.parts`.
         index: Number of the solution among those of one part and pair of irreps.
-        row: Row in the block of the pair of irrep ids.
+        row: Row among the kernels of the pair of irrep ids.
         radius: Of the ring or orbit; NaN where there is none.
         frequency: Angular frequency; -1 in a grid basis.
     """
@@ -56,7 +56,7 @@ def _frozen(array: np.ndarray) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Solved:
-    """The blocks of a pair of representations.
+    """The kernels between the irreps of a pair of representations.
 
     Attributes:
         space: What is acted on.
@@ -76,11 +76,11 @@ class Solved:
         return tuple(self.in_rep.multiplicities), tuple(self.out_rep.multiplicities)
 
     @functools.cached_property
-    def blocks(self) -> dict[tuple[int, int], Block]:
+    def kernels(self) -> dict[tuple[int, int], IrrepKernels]:
         """By numbers of input and output irrep in `irrep_types`, those that are not empty."""
         in_ids, out_ids = self.irrep_types
         found = {
-            (i, o): block(self.space, self.recipe, in_irrep, out_irrep)
+            (i, o): irrep_kernels(self.space, self.recipe, in_irrep, out_irrep)
             for i, in_irrep in enumerate(in_ids)
             for o, out_irrep in enumerate(out_ids)
         }
@@ -94,7 +94,7 @@ def enumerate_elements(solved: Solved) -> Elements:
         for rep, ids in zip((solved.in_rep, solved.out_rep), solved.irrep_types, strict=True)
     ]
     pieces = [np.zeros((7, 0), dtype=np.int64)]
-    for (i, o), values in solved.blocks.items():
+    for (i, o), values in solved.kernels.items():
         rows = np.arange(len(values))
         grid = np.meshgrid(positions[0][i], positions[1][o], rows, indexing="ij")
         at_in, at_out, row = (g.ravel() for g in grid)

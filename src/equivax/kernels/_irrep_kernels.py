@@ -31,7 +31,7 @@ the default policy at least 0.2."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Block:
+class IrrepKernels:
     """All elements from one irrep to another, ordered by part, then solution.
 
     Attributes:
@@ -93,9 +93,9 @@ def _product(rep: Representation, irrep: Representation) -> Representation:
 
 
 @functools.lru_cache(maxsize=4096)
-def block(
+def irrep_kernels(
     space: GSpace, recipe: Recipe, in_irrep: tuple[Any, ...], out_irrep: tuple[Any, ...]
-) -> Block:
+) -> IrrepKernels:
     """The sampled elements from one irrep to another.
 
     Args:
@@ -105,7 +105,7 @@ def block(
         out_irrep: Id of the output's irrep.
 
     Returns:
-        The block; read-only and shared.
+        Read-only and shared.
     """
     parts = recipe.parts(space)
     layout = ring_layout(parts)
@@ -139,7 +139,7 @@ def block(
     kept = np.flatnonzero(norms >= VANISHES * np.sqrt(sizes[0]))
     kept = kept[np.lexsort((which[kept], where[kept]))]
     scale = (np.sqrt(sizes[0]) / norms[kept])[:, None, None, None]
-    return Block(
+    return IrrepKernels(
         samples=freeze(stacked[kept] * scale),
         part=freeze_indices(where[kept]),
         index=freeze_indices(which[kept]),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, overload
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,7 @@ from ..representations import Representation
 from ..spaces import GSpace
 from ._elements import Elements, Solved, attributes, enumerate_elements, names
 from ._irrep_kernels import DEPENDENT
-from ._parts import Part, Recipe
+from ._parts import BasisFilter, Part, Recipe
 from .expansion._products import (
     contract,
     prefers_factors,
@@ -26,8 +26,6 @@ from .expansion._products import (
     unsampled,
 )
 from .expansion._tables import dense, patterns
-
-BasisFilter = Callable[[Mapping[str, Any]], bool]
 
 
 class SteerableBasis:
@@ -113,7 +111,7 @@ class SteerableBasis:
 
     @functools.cached_property
     def solved(self) -> Solved:
-        """The blocks between irreps, by numbers of irrep types."""
+        """The kernels between irreps, by numbers of irrep types."""
         return Solved(self.space, self.in_rep, self.out_rep, self.recipe)
 
     @property
@@ -133,7 +131,13 @@ class SteerableBasis:
             kept[kept] = np.frombuffer(self._kept, dtype=bool)
         return found if kept.all() else found.take(np.flatnonzero(kept))
 
-    def attributes(self, i: int | None = None) -> Any:
+    @overload
+    def attributes(self) -> list[dict[str, Any]]: ...
+
+    @overload
+    def attributes(self, i: int) -> dict[str, Any]: ...
+
+    def attributes(self, i: int | None = None) -> list[dict[str, Any]] | dict[str, Any]:
         """What `basis_filter` sees: a list of dicts in order, or the dict of element ``i``.
 
         Keys: ``in_irrep, out_irrep`` (ids), ``in_index, out_index`` (positions in the lists of
@@ -193,7 +197,7 @@ class SteerableBasis:
     # ---- independence ------------------------------------------------------------------------
 
     def _check_rank(self) -> None:
-        for (i, o), values in self.solved.blocks.items():
+        for (i, o), values in self.solved.kernels.items():
             for kept, _ in patterns(self.data, i, o, len(values)):
                 if values.independence(kept) < DEPENDENT:
                     ids = self.irrep_types[0][i], self.irrep_types[1][o]

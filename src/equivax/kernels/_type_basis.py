@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol, Unpack, overload, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -15,9 +15,8 @@ from jaxtyping import Array, ArrayLike, Float, Shaped
 from ..hom import UnusedIrrepsWarning, at_least_float32
 from ..representations import Representation, as_representation
 from ..spaces import GSpace
-from ._factory import check_group, check_space
-from ._parts import Recipe
-from ._steerable_basis import BasisFilter, pair_basis
+from ._parts import BasisFilter, Recipe
+from ._steerable_basis import pair_basis
 from ._type_elements import Pair, fan, type_attributes, type_names
 from .expansion._field_order import Fields, assemble, fields_of, take_apart
 from .expansion._products import (
@@ -27,7 +26,23 @@ from .expansion._products import (
     sampled,
     unsampled,
 )
-from .recipes._options import FrequencyCutoff, Numbers, make_recipe
+from .recipes._arguments import check_group, check_space
+from .recipes._options import HarmonicOptions, Options, kernel_options
+
+
+@runtime_checkable
+class TypeOnSpace(Protocol):
+    """Fields on a space, such as a field type."""
+
+    @property
+    def space(self) -> GSpace:
+        """What is acted on."""
+        ...
+
+    @property
+    def representation(self) -> Representation:
+        """A sum whose summands are the fields."""
+        ...
 
 
 class TypeBasis:
@@ -59,40 +74,34 @@ class TypeBasis:
 
     def __init__(
         self,
-        in_type: Any,
-        out_type: Any,
-        kernel_size: int | Sequence[int],
-        basis: str = "harmonic",
+        in_type: TypeOnSpace,
+        out_type: TypeOnSpace,
+        kernel_size: int | Sequence[int] | None,
+        basis: str | Options = "harmonic",
         *,
-        rings: Numbers | None = None,
-        sigma: float | int | Numbers | None = None,
-        frequency_cutoff: FrequencyCutoff | None = None,
-        maximum_offset: int | None = None,
-        basis_filter: BasisFilter | None = None,
         allow_dependent: bool = False,
         warn_unused: bool = True,
         caller: str = "TypeBasis",
+        **options: Unpack[HarmonicOptions],
     ) -> None:
         """Solves all pairs of kinds.
 
         Args:
             in_type: Anything with a ``space`` and a ``representation`` whose summands are fields.
             out_type: Likewise, on the same space.
-            kernel_size: As in `steerable_basis`, like all options.
-            basis: ``"harmonic"`` or ``"grid"``.
-            rings: Radii.
-            sigma: Widths.
-            frequency_cutoff: Highest frequencies.
-            maximum_offset: Bound on the offset of solutions.
-            basis_filter: Which elements between two fields to keep.
+            kernel_size: Taps per axis, one integer or one per axis; None if the basis is a
+                `Differential` that says how many.
+            basis: ``"harmonic"``, ``"grid"``, or a record of options: `Harmonic`, `Grid`,
+                `Differential`.
             allow_dependent: Accept linearly dependent elements.
             warn_unused: Whether to warn if irreps of the input reach no output.
             caller: Who asks, for messages.
+            **options: Those of `Harmonic`, in short.
 
         Raises:
             ValueError: If the spaces differ, an option does not fit, or only the zero kernel
                 commutes.
-            TypeError: If a type is no type.
+            TypeError: If a type is no type, or an option is unknown.
         """
         space = _space_of(caller, "in_type", in_type)
         other = _space_of(caller, "out_type", out_type)
@@ -105,17 +114,9 @@ class TypeBasis:
         out_rep = as_representation(out_type.representation, "out_type")
         for rep in (in_rep, out_rep):
             check_group(caller, space, rep)
-        recipe = make_recipe(
-            caller,
-            space,
-            kernel_size,
-            basis,
-            rings=rings,
-            sigma=sigma,
-            frequency_cutoff=frequency_cutoff,
-            maximum_offset=maximum_offset,
-        )
-        self._set(space, in_rep, out_rep, recipe, basis_filter, allow_dependent)
+        record = kernel_options(caller, space, basis, options)
+        recipe = record.recipe(caller, space, kernel_size)
+        self._set(space, in_rep, out_rep, recipe, record.basis_filter, allow_dependent)
         self._check(caller, warn_unused)
 
     @classmethod
@@ -252,7 +253,13 @@ class TypeBasis:
 
     # ---- single elements ---------------------------------------------------------------------
 
-    def attributes(self, i: int | None = None) -> Any:
+    @overload
+    def attributes(self) -> list[dict[str, Any]]: ...
+
+    @overload
+    def attributes(self, i: int) -> dict[str, Any]: ...
+
+    def attributes(self, i: int | None = None) -> list[dict[str, Any]] | dict[str, Any]:
         """Attributes of every coefficient, or of the ``i``-th in the order of `names`.
 
         Besides those of `SteerableBasis.attributes`: ``in_field, out_field`` (positions),
@@ -351,7 +358,7 @@ class TypeBasis:
 jax.tree_util.register_static(TypeBasis)
 
 
-def _space_of(caller: str, what: str, given: Any) -> GSpace:
+def _space_of(caller: str, what: str, given: TypeOnSpace) -> GSpace:
     if not hasattr(given, "space") or not hasattr(given, "representation"):
         raise TypeError(
             f"{caller}: {what}: expected a field type (with a space and a representation), got "

@@ -12,7 +12,6 @@ optimization barrier: XLA then neither folds it into other constants nor compile
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,8 +19,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ...hom import HIGHEST
-from .._parts import ring_layout
-from ._tables import angular, dense, inverse_gram, ring_counts, samples
+from ...spaces import GSpace
+from .._parts import Recipe, ring_layout
+from ._tables import Expandable, angular, dense, inverse_gram, ring_counts, samples
 
 LARGE_TABLE = 4_000_000
 """Entries above which a dense table is never made: 16 MB in float32."""
@@ -34,14 +34,14 @@ WORTHWHILE = 2.0
 
 
 @functools.lru_cache(maxsize=4096)
-def _work(basis: Any) -> tuple[int, int]:
+def _work(basis: Expandable) -> tuple[int, int]:
     """Multiply-adds for one pair of fields: (dense, factored)."""
     channels, widths = basis.out_rep.size * basis.in_rep.size, ring_layout(basis.parts).widths
     rings = sum(n * w for n, w in zip(ring_counts(basis), widths, strict=True))
     return basis.dim * channels * basis.taps, channels * (rings + sum(widths) * basis.taps)
 
 
-def prefers_factors(bases: tuple[tuple[Any, int], ...]) -> bool:
+def prefers_factors(bases: tuple[tuple[Expandable, int], ...]) -> bool:
     """Whether to expand pairs ``(basis, pairs of fields)`` by their factors."""
     work = [_work(basis) for basis, _ in bases]
     if max(entries for entries, _ in work) > LARGE_TABLE:
@@ -55,26 +55,26 @@ def prefers_factors(bases: tuple[tuple[Any, int], ...]) -> bool:
 # ---- constants -------------------------------------------------------------------------------
 
 
-def _on_device(tables: list[np.ndarray], dtype: Any) -> tuple[Array, ...]:
+def _on_device(tables: list[np.ndarray], dtype: np.dtype) -> tuple[Array, ...]:
     """Cast on the host, so that float64 tables need no x64."""
     with jax.ensure_compile_time_eval():
         return tuple(jnp.asarray(table.astype(dtype)) for table in tables)
 
 
 @functools.lru_cache(maxsize=256)
-def _element_tables(basis: Any, dtype: Any, factored: bool) -> tuple[Array, ...]:
+def _element_tables(basis: Expandable, dtype: np.dtype, factored: bool) -> tuple[Array, ...]:
     if not factored:
         return _on_device([dense(basis).reshape(basis.dim, -1)], dtype)
     return _on_device([h.reshape(len(h), h[:1].size) for h in angular(basis) if len(h)], dtype)
 
 
 @functools.lru_cache(maxsize=64)
-def _gram_table(basis: Any, dtype: Any) -> tuple[Array, ...]:
+def _gram_table(basis: Expandable, dtype: np.dtype) -> tuple[Array, ...]:
     return _on_device([inverse_gram(basis)], dtype)
 
 
 @functools.lru_cache(maxsize=64)
-def _sample_table(space: Any, recipe: Any, dtype: Any) -> tuple[Array, ...]:
+def _sample_table(space: GSpace, recipe: Recipe, dtype: np.dtype) -> tuple[Array, ...]:
     return _on_device([samples(recipe.parts(space))], dtype)
 
 
@@ -86,12 +86,12 @@ def _barred(constants: tuple[Array, ...]) -> tuple[Array, ...]:
 
 
 def contract(
-    basis: Any, coeffs: Float[Array, "*leading dim"], factored: bool
+    basis: Expandable, coeffs: Float[Array, "*leading dim"], factored: bool
 ) -> Float[Array, "*leading out in width"]:
     """``sum_n coeffs[n] K_n``, on the taps or, if factored, on the functions of all parts.
 
     Args:
-        basis: A `SteerableBasis`.
+        basis: The basis.
         coeffs: ``(..., dim)``, at least float32.
         factored: Whether `sampled` follows.
 
@@ -106,7 +106,7 @@ def contract(
 
 
 def sampled(
-    basis: Any, kernel: Float[Array, "*leading functions"], factored: bool
+    basis: Expandable, kernel: Float[Array, "*leading functions"], factored: bool
 ) -> Float[Array, "*leading taps"]:
     """The functions on the taps: the second step of a factored expansion.
 
@@ -119,7 +119,7 @@ def sampled(
 
 
 def unsampled(
-    basis: Any, kernel: Float[Array, "*leading taps"], factored: bool
+    basis: Expandable, kernel: Float[Array, "*leading taps"], factored: bool
 ) -> Float[Array, "*leading functions"]:
     """The transpose of `sampled`."""
     if not factored:
@@ -129,14 +129,14 @@ def unsampled(
 
 
 def project_coefficients(
-    basis: Any, kernel: Float[Array, "*leading out in width"], factored: bool
+    basis: Expandable, kernel: Float[Array, "*leading out in width"], factored: bool
 ) -> Float[Array, "*leading dim"]:
     """Least-squares coefficients: inner products with the elements, times the inverse Gram matrix.
 
     The inner products are the adjoint of `contract`.
 
     Args:
-        basis: A `SteerableBasis`.
+        basis: The basis.
         kernel: On the taps or, if factored, after `unsampled`.
         factored: Which.
 
@@ -155,7 +155,10 @@ def project_coefficients(
 
 
 def _combine(
-    basis: Any, tables: tuple[Array, ...], coeffs: Float[Array, "*leading dim"], factored: bool
+    basis: Expandable,
+    tables: tuple[Array, ...],
+    coeffs: Float[Array, "*leading dim"],
+    factored: bool,
 ) -> Float[Array, "*leading out in width"]:
     """Coefficients times the tables."""
     leading, channels = coeffs.shape[:-1], (basis.out_rep.size, basis.in_rep.size)

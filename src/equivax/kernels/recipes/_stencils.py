@@ -16,13 +16,13 @@ import itertools
 import math
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
 from ..._numerics import freeze
-from ...spaces import grid_points
+from ...spaces import GSpace, grid_points
+from ._arguments import as_integer, check_space, kernel_shape, positive
 
 METHODS = ("finite_difference", "gaussian", "rbf")
 """Ways to make a stencil of a derivative."""
@@ -32,77 +32,6 @@ RADIAL = ("gaussian", "polyharmonic")
 
 SOLVABLE = 1e-12
 """Smallest singular value of ``Phi``, relative to the largest, that leaves three digits."""
-
-
-class StencilSizes(NamedTuple):
-    """Taps per axis, guaranteed accuracy, highest order of derivatives."""
-
-    kernel_size: int
-    accuracy: int
-    maximum_order: int
-
-
-def stencil_sizes(
-    kernel_size: int | None = None,
-    accuracy: int | None = None,
-    maximum_order: int | None = None,
-    caller: str = "stencil_sizes",
-) -> StencilSizes:
-    """Taps, accuracy and order of finite differences from at most two of them.
-
-    k symmetric taps carry derivatives of order ``o <= k - 1``, of order o with an error of
-    ``h^a``, where a is ``k - o`` rounded up to even: so ``k = o + a - [a even]``. From one number
-    alone all orders follow, ``k = o + 1``.
-
-    Args:
-        kernel_size: Taps per axis, ``k``.
-        accuracy: Order of the error for derivatives of the highest order, ``a``.
-        maximum_order: Highest order of derivatives, ``o``.
-        caller: Who asks, for messages.
-
-    Returns:
-        All three; the accuracy is the one that is reached, always even.
-
-    Raises:
-        ValueError: If all three or neither size nor order are given, one is too small, or the taps
-            carry no derivative of that order.
-
-    Examples:
-        >>> import equivax as evx
-        >>> evx.kernels.stencil_sizes(maximum_order=2, accuracy=4)
-        StencilSizes(kernel_size=5, accuracy=4, maximum_order=2)
-    """
-    k, a, o = kernel_size, accuracy, maximum_order
-    for name, value, least in (("kernel_size", k, 1), ("accuracy", a, 1), ("maximum_order", o, 0)):
-        whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-        if value is not None and (not whole or value < least):
-            raise ValueError(f"{caller}: {name}: expected an integer >= {least}, got {value!r}")
-    gap = 1 if a is None else a - (a % 2 == 0)
-    if k is not None and o is not None:
-        if a is not None:
-            raise ValueError(
-                f"{caller}: accuracy: expected at most two of kernel_size, accuracy and "
-                f"maximum_order, since two give the third, got {k}, {a}, {o}"
-            )
-    elif k is not None:
-        o = k - gap
-        if o < 0:
-            raise ValueError(
-                f"{caller}: accuracy: expected at most {k + k % 2} for {k} taps, got {a}"
-            )
-    elif o is not None:
-        k = o + gap
-    else:
-        raise ValueError(
-            f"{caller}: kernel_size: expected kernel_size or maximum_order, got neither"
-        )
-    if o > k - 1:
-        raise ValueError(
-            f"{caller}: maximum_order: expected at most {k - 1}, since {k} taps carry no higher "
-            f"derivative, got {o}"
-        )
-    rest = k - o
-    return StencilSizes(int(k), int(rest + rest % 2), int(o))
 
 
 @functools.lru_cache(maxsize=1024)
@@ -171,6 +100,79 @@ class Discretization:
         return self.method
 
 
+# ---- options ---------------------------------------------------------------------------------
+
+
+def check_method(caller: str, method: object, smoothing: object, phi: object, shape: object) -> str:
+    """The method, and a refusal of options that are out of range or belong to another."""
+    if method is None:
+        method = "finite_difference" if smoothing is None else "gaussian"
+    if not isinstance(method, str) or method not in METHODS:
+        raise ValueError(f"{caller}: method: expected one of {', '.join(METHODS)}, got {method!r}")
+    if smoothing is not None and method != "gaussian":
+        raise ValueError(
+            f'{caller}: smoothing: belongs to method="gaussian", got {smoothing!r} with '
+            f"method={method!r}"
+        )
+    for name, value in (("phi", phi), ("shape", shape)):
+        if value is not None and method != "rbf":
+            raise ValueError(
+                f'{caller}: {name}: belongs to method="rbf", got {value!r} with method={method!r}'
+            )
+    if phi is not None and phi not in RADIAL:
+        raise ValueError(f"{caller}: phi: expected one of {', '.join(RADIAL)}, got {phi!r}")
+    for name, value in (("smoothing", smoothing), ("shape", shape)):
+        if value is not None:
+            positive(caller, name, value)
+    return method
+
+
+def discretization(
+    caller: str,
+    dim: int,
+    size: int,
+    order: int,
+    method: str | None,
+    smoothing: float | int | None,
+    phi: str | None,
+    shape: float | int | None,
+) -> Discretization:
+    """How derivatives up to an order become stencils, from the options of `Differential`."""
+    method = check_method(caller, method, smoothing, phi, shape)
+    if method == "gaussian":
+        return Discretization(method, smoothing=float(size / 4 if smoothing is None else smoothing))
+    if method == "finite_difference":
+        return Discretization(method)
+    phi = RADIAL[0] if phi is None else phi
+    value = 1.0 if shape is None else float(shape)
+    if phi == "polyharmonic":
+        least = order + 1 + order % 2
+        value = float(least) if shape is None else value
+        if value % 2 != 1 or value < least:
+            raise ValueError(
+                f"{caller}: shape: expected an odd exponent >= {least}, so that derivatives of "
+                f"order {order} are continuous, got {shape!r}"
+            )
+    how = Discretization(method, phi=phi, shape=value)
+    if radial_condition(how, size, dim) < SOLVABLE:
+        raise ValueError(
+            f"{caller}: shape: {how} leaves no digit on {size} taps per axis, whose functions are "
+            "nearly dependent; use a smaller shape or kernel_size"
+        )
+    return how
+
+
+def one_size(caller: str, space: GSpace, kernel_size: object) -> int:
+    """Taps per axis, equal for all axes."""
+    kernel = kernel_shape(caller, space, kernel_size)
+    if len(set(kernel)) > 1:
+        raise ValueError(f"{caller}: kernel_size: expected equal sizes, got {kernel}")
+    return kernel[0]
+
+
+# ---- weights ---------------------------------------------------------------------------------
+
+
 @functools.lru_cache(maxsize=4096)
 def stencil_of(
     how: Discretization, size: int, orders: tuple[int, ...]
@@ -196,6 +198,59 @@ def stencil_of(
             weights = np.array([float(w) for w in finite_difference_weights(size, order)])
         stencil = np.multiply.outer(stencil, weights if axis == len(orders) - 1 else weights[::-1])
     return freeze(stencil)
+
+
+def derivative_stencil(
+    space: GSpace,
+    orders: Sequence[int],
+    kernel_size: int,
+    *,
+    method: str | None = None,
+    smoothing: float | int | None = None,
+    phi: str | None = None,
+    shape: float | int | None = None,
+    spacing: float | int = 1.0,
+) -> Float[np.ndarray, "*kernel"]:
+    """The stencil of one partial derivative, in physical units.
+
+    Correlated with an image it gives ``d^a f / dx^a_1 dy^a_2`` at every pixel. Sums of stencils are
+    kernels that ``with_kernel`` takes, for known operators such as a Laplacian.
+
+    Args:
+        space: A line or a plane; its dimension counts.
+        orders: Of the derivatives along x, y, ...
+        kernel_size: Taps per axis, more than each order.
+        method: As in `Differential`.
+        smoothing: As there.
+        phi: As there.
+        shape: As there.
+        spacing: Distance of neighbouring taps: the size of a pixel times the dilation.
+
+    Returns:
+        Float64, ``(k,)`` or ``(k, k)`` with rows against y.
+
+    Raises:
+        ValueError: If an option is out of range.
+
+    Examples:
+        >>> import equivax as evx
+        >>> evx.kernels.derivative_stencil(evx.spaces.trivial_on_r2(), (0, 1), 3)
+        array([[ 0. ,  0.5,  0. ],
+               [ 0. ,  0. ,  0. ],
+               [ 0. , -0.5,  0. ]])
+    """
+    caller = "derivative_stencil"
+    check_space(caller, space)
+    size = one_size(caller, space, kernel_size)
+    orders = tuple(orders)
+    whole = [-1 if (n := as_integer(order)) is None else n for order in orders]
+    if len(orders) != space.dim or not all(0 <= n < size for n in whole):
+        raise ValueError(
+            f"{caller}: orders: expected {space.dim} integers in 0..{size - 1}, got {orders}"
+        )
+    how = discretization(caller, space.dim, size, sum(whole), method, smoothing, phi, shape)
+    scale = positive(caller, "spacing", spacing) ** sum(whole)
+    return stencil_of(how, size, tuple(whole)) / scale
 
 
 def _gaussian_weights(size: int, order: int, width: float) -> Float[np.ndarray, " taps"]:

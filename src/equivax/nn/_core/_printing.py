@@ -47,10 +47,15 @@ def fields(type_: Type | tuple[Type, ...]) -> str:
     return as_representation(type_, "type").name
 
 
-def border(in_type: Type, out_type: Type, around: str = "", width: int | None = LONGEST) -> str:
+def border(
+    in_type: Type | tuple[Type, ...],
+    out_type: Type | tuple[Type, ...],
+    around: str = "",
+    width: int | None = LONGEST,
+) -> str:
     """``place: in -> out`` on one line; the place only where it is not ``around``."""
 
-    def cut(type_: Type) -> str:
+    def cut(type_: Type | tuple[Type, ...]) -> str:
         return fields(type_) if width is None else clipped(fields(type_), width)
 
     here, there = place(in_type), place(out_type)

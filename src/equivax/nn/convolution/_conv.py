@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Unpack
 
 import jax
 from jaxtyping import PRNGKeyArray
 
 from ...fields import FieldType
-from ...kernels import TypeBasis
+from ...kernels import Differential, Grid, Harmonic, HarmonicOptions, TypeBasis
 from .._core._windows import as_tuple
 from ._shared import Weights, checked_types, types_of_one_group
 from ._steerable import AbstractCorrelation
@@ -42,18 +42,14 @@ class Conv(AbstractCorrelation):
         padding_mode: str = "zeros",
         groups: int = 1,
         use_bias: bool = True,
-        basis: str = "harmonic",
-        rings: Any = None,
-        sigma: Any = None,
-        frequency_cutoff: Any = None,
-        maximum_offset: int | None = None,
-        basis_filter: Callable[[Mapping[str, Any]], bool] | None = None,
+        basis: str | Harmonic | Grid | Differential = "harmonic",
         precision: jax.lax.PrecisionLike = None,
         init: str | Callable[..., Weights] | None = "generalized_he",
         warn_unused: bool = True,
         grid_check: str = "warn",
         dtype: Any = None,
         key: PRNGKeyArray,
+        **options: Unpack[HarmonicOptions],
     ) -> None:
         """Finds the basis (on the host, once per pair of types) and draws the weights.
 
@@ -68,14 +64,9 @@ class Conv(AbstractCorrelation):
             padding_mode: ``"zeros"``, ``"reflect"``, ``"replicate"`` or ``"circular"``.
             groups: Number of equal parts of both types that are mapped separately.
             use_bias: Whether to add an invariant bias (if ``out_type`` has trivial irreps).
-            basis: ``"harmonic"`` (band-limited, any group) or ``"grid"`` (all kernels that are
-                exact on the pixel grid; groups of signed permutations).
-            rings: Radii of the harmonic basis, in taps.
-            sigma: Width of the rings, one or one per ring.
-            frequency_cutoff: Largest angular frequency per radius: a callable, a factor, or
-                ``"default"``, ``"narrow"``, ``"flat"``.
-            maximum_offset: Keeps solutions within so many multiples of the group's order.
-            basis_filter: Keeps basis elements by their attributes.
+            basis: ``"harmonic"`` (band-limited, any group), ``"grid"`` (all kernels that are
+                exact on the pixel grid; groups of signed permutations), or a record of options:
+                `kernels.Harmonic`, `kernels.Grid`, `kernels.Differential`.
             precision: Of the convolution, as in `jax.lax.conv`; kernels are made at the highest.
             init: ``"generalized_he"``, ``"delta_orthonormal"``, ``"zeros"``, None (zeros), or a
                 callable ``(basis, key) -> weights``.
@@ -85,10 +76,13 @@ class Conv(AbstractCorrelation):
                 ``"off"``.
             dtype: Of the parameters; JAX's default float if None.
             key: A JAX key.
+            **options: Those of `kernels.Harmonic`, in short: ``rings``, ``sigma``,
+                ``frequency_cutoff``, ``maximum_offset``, ``basis_filter``.
 
         Raises:
-            ValueError: If the types do not fit together, no kernel exists, or an option is unknown.
-            TypeError: If a type is no `FieldType`.
+            ValueError: If the types do not fit together, no kernel exists, or an option does not
+                fit.
+            TypeError: If a type is no `FieldType`, or an option is unknown.
         """
         checked_types("Conv", in_type, out_type)
         in_part, out_part = types_of_one_group("Conv", in_type, out_type, groups)
@@ -96,14 +90,10 @@ class Conv(AbstractCorrelation):
             in_part,
             out_part,
             as_tuple(kernel_size, in_type.space.dim, "Conv", "kernel_size", 1),
-            basis=basis,
-            rings=rings,
-            sigma=sigma,
-            frequency_cutoff=frequency_cutoff,
-            maximum_offset=maximum_offset,
-            basis_filter=basis_filter,
+            basis,
             warn_unused=warn_unused,
             caller="Conv",
+            **options,
         )
         self._set_up(
             in_type,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Unpack
 
 import equinox as eqx
 import jax
@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ...fields import FieldType
-from ...kernels import TypeBasis
+from ...kernels import Differential, Grid, Harmonic, HarmonicOptions, TypeBasis
 from .._core._module import AbstractModule
 from .._core._plain import plain_conv_transpose
 from .._core._windows import GridWarning, as_grid_check, as_tuple
@@ -73,18 +73,14 @@ class ConvTranspose(AbstractModule):
         padding_mode: str = "zeros",
         groups: int = 1,
         use_bias: bool = True,
-        basis: str = "harmonic",
-        rings: Any = None,
-        sigma: Any = None,
-        frequency_cutoff: Any = None,
-        maximum_offset: int | None = None,
-        basis_filter: Callable[[Mapping[str, Any]], bool] | None = None,
+        basis: str | Harmonic | Grid | Differential = "harmonic",
         precision: jax.lax.PrecisionLike = None,
         init: str | Callable[..., Weights] | None = "generalized_he",
         warn_unused: bool = True,
         grid_check: str = "warn",
         dtype: Any = None,
         key: PRNGKeyArray,
+        **options: Unpack[HarmonicOptions],
     ) -> None:
         """Finds the basis (on the host, once per pair of types) and draws the weights.
 
@@ -101,11 +97,6 @@ class ConvTranspose(AbstractModule):
             groups: Number of equal parts of both types that are mapped separately.
             use_bias: Whether to add an invariant bias (if ``out_type`` has trivial irreps).
             basis: As in `Conv`.
-            rings: As in `Conv`.
-            sigma: As in `Conv`.
-            frequency_cutoff: As in `Conv`.
-            maximum_offset: As in `Conv`.
-            basis_filter: As in `Conv`.
             precision: Of the convolution; kernels are made at the highest.
             init: As in `Conv`.
             warn_unused: Whether to warn, once per pair of types, if irreps of the input reach no
@@ -114,10 +105,12 @@ class ConvTranspose(AbstractModule):
                 or ``"off"``.
             dtype: Of the parameters; JAX's default float if None.
             key: A JAX key.
+            **options: As in `Conv`.
 
         Raises:
-            ValueError: If the types do not fit together, no kernel exists, or an option is unknown.
-            TypeError: If a type is no `FieldType`.
+            ValueError: If the types do not fit together, no kernel exists, or an option does not
+                fit.
+            TypeError: If a type is no `FieldType`, or an option is unknown.
         """
         caller = "ConvTranspose"
         checked_types(caller, in_type, out_type)
@@ -129,14 +122,10 @@ class ConvTranspose(AbstractModule):
             in_part,
             out_part,
             as_tuple(kernel_size, dim, caller, "kernel_size", 1),
-            basis=basis,
-            rings=rings,
-            sigma=sigma,
-            frequency_cutoff=frequency_cutoff,
-            maximum_offset=maximum_offset,
-            basis_filter=basis_filter,
+            basis,
             warn_unused=warn_unused,
             caller=caller,
+            **options,
         )
         self.stride = as_tuple(stride, dim, caller, "stride", 1)
         self.dilation = as_tuple(dilation, dim, caller, "dilation", 1)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Unpack
 
 import jax
 from jaxtyping import PRNGKeyArray
 
 from ...fields import FieldType
-from ...kernels import TypeBasis, differential_recipe
+from ...kernels import Differential, DifferentialOptions, TypeBasis, differential_options
 from ._shared import Weights, checked_types, types_of_one_group
 from ._steerable import AbstractCorrelation
 
@@ -36,51 +36,36 @@ class Diffop(AbstractCorrelation):
         out_type: FieldType,
         *,
         kernel_size: int | tuple[int, ...] | None = None,
-        accuracy: int | None = None,
-        maximum_order: int | None = None,
-        maximum_power: int | None = None,
         padding: Any = 0,
         stride: int | tuple[int, ...] = 1,
         dilation: int | tuple[int, ...] = 1,
         padding_mode: str = "zeros",
         groups: int = 1,
         use_bias: bool = True,
-        basis_filter: Callable[[Mapping[str, Any]], bool] | None = None,
-        method: str | None = None,
-        smoothing: float | int | None = None,
-        phi: str | None = None,
-        shape: float | int | None = None,
-        angle_offset: float | int | None = None,
+        basis: Differential | None = None,
         precision: jax.lax.PrecisionLike = None,
         init: str | Callable[..., Weights] | None = "generalized_he",
         warn_unused: bool = True,
         grid_check: str = "warn",
         dtype: Any = None,
         key: PRNGKeyArray,
+        **options: Unpack[DifferentialOptions],
     ) -> None:
         """Finds the basis (on the host, once per pair of types) and draws the weights.
 
         Args:
             in_type: Type of the input, on a line or a plane.
             out_type: Type of the output, on the same space.
-            kernel_size: Taps per axis; at most two of this and the next two are given, and this or
-                ``maximum_order`` must be. See `equivax.kernels.stencil_sizes`.
-            accuracy: Order of the error of the derivatives of highest order.
-            maximum_order: Highest order of derivatives.
-            maximum_power: Highest power of the Laplacian; all that the order admits if None.
+            kernel_size: Taps per axis; at most two of this, ``accuracy`` and ``maximum_order`` are
+                given, and one of the first and the last must be. See
+                `equivax.kernels.stencil_sizes`.
             padding: As in `Conv`.
             stride: As in `Conv`.
             dilation: As in `Conv`; derivatives then refer to the dilated spacing.
             padding_mode: As in `Conv`.
             groups: As in `Conv`.
             use_bias: As in `Conv`.
-            basis_filter: Keeps operators by their attributes, such as ``order``.
-            method: ``"finite_difference"`` (default), ``"gaussian"`` (derivatives of the smoothed
-                image; default if ``smoothing`` is given) or ``"rbf"`` (for experts).
-            smoothing: Standard deviation in taps of "gaussian"; ``kernel_size / 4`` if None.
-            phi: Radial function of "rbf": ``"gaussian"`` or ``"polyharmonic"``.
-            shape: Its width in taps, or its odd exponent.
-            angle_offset: Turns the polynomials, which changes the basis but not its span.
+            basis: A record of options, `kernels.Differential`, in place of ``options``.
             precision: As in `Conv`.
             init: As in `Conv`; for ``"delta_orthonormal"`` order 0 is the centre.
             warn_unused: Whether to warn, once per pair of types, if irreps of the input reach no
@@ -88,11 +73,14 @@ class Diffop(AbstractCorrelation):
             grid_check: As in `Conv`.
             dtype: Of the parameters; JAX's default float if None.
             key: A JAX key.
+            **options: Those of `kernels.Differential`, in short: ``accuracy``, ``maximum_order``,
+                ``maximum_power``, ``method``, ``smoothing``, ``phi``, ``shape``, ``angle_offset``,
+                ``basis_filter``.
 
         Raises:
             ValueError: If the types do not fit together, no operator exists, or an option is
-                unknown or does not fit the others.
-            TypeError: If a type is no `FieldType`.
+                out of range or does not fit the others.
+            TypeError: If a type is no `FieldType`, or an option is unknown.
 
         Examples:
             >>> import equivax as evx, jax
@@ -106,32 +94,18 @@ class Diffop(AbstractCorrelation):
         """
         checked_types("Diffop", in_type, out_type)
         in_part, out_part = types_of_one_group("Diffop", in_type, out_type, groups)
-        recipe = differential_recipe(
-            "Diffop",
-            in_type.space,
+        found = TypeBasis(
+            in_part,
+            out_part,
             kernel_size,
-            accuracy=accuracy,
-            maximum_order=maximum_order,
-            maximum_power=maximum_power,
-            method=method,
-            smoothing=smoothing,
-            phi=phi,
-            shape=shape,
-            angle_offset=angle_offset,
-        )
-        basis = TypeBasis.from_recipe(
-            in_type.space,
-            in_part.representation,
-            out_part.representation,
-            recipe,
-            basis_filter,
+            differential_options("Diffop", basis, options),
             warn_unused=warn_unused,
             caller="Diffop",
         )
         self._set_up(
             in_type,
             out_type,
-            basis,
+            found,
             stride=stride,
             padding=padding,
             dilation=dilation,
