@@ -5,3 +5,4 @@ from ._action import turn_fibers as turn_fibers
 from ._direct_sum import tensor_directsum as tensor_directsum
 from ._field_type import FieldType as FieldType
 from ._geometric_tensor import GeometricTensor as GeometricTensor
+from ._type import Type as Type
