@@ -16,7 +16,7 @@ from .._values import AbstractValue
 from ..groups import Group, GroupElement
 from ..representations import Representation, direct_sum
 from ..spaces import GSpace
-from ._action import move_points, turn_fibers
+from ._moving import move_points, turn_fibers
 
 if TYPE_CHECKING:
     from ._geometric_tensor import GeometricTensor

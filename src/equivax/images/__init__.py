@@ -4,6 +4,8 @@ from ._filter_basis import DependentFiltersWarning as DependentFiltersWarning
 from ._filter_basis import FilterBasis as FilterBasis
 from ._geometric_image import GeometricImage as GeometricImage
 from ._invariant_filters import invariant_filters as invariant_filters
+from ._kernel_transfer import InexactTransferWarning as InexactTransferWarning
+from ._kernel_transfer import transfer_kernel as transfer_kernel
 from ._losses import normalized_smse as normalized_smse
 from ._losses import nrmse as nrmse
 from ._losses import nrmse_per_pixel as nrmse_per_pixel
@@ -18,5 +20,3 @@ from ._tensors import contractions as contractions
 from ._tensors import delta as delta
 from ._tensors import inverse_metric as inverse_metric
 from ._tensors import levi_civita as levi_civita
-from ._transfer import InexactTransferWarning as InexactTransferWarning
-from ._transfer import transfer_kernel as transfer_kernel

@@ -22,10 +22,10 @@ from .._numerics import freeze
 from .._values import AbstractValue
 from ..hom import HIGHEST, at_least_float32
 from ..spaces import GSpace, axis_matrices
-from ._action import SignedAxes
-from ._checks import as_parity, is_integer, type_name
+from ._arguments import as_parity, is_integer, type_name
 from ._invariant_filters import check_sizes, filter_size, invariant_filters
 from ._signature import Signature
+from ._signed_axes import SignedAxes
 
 _INVARIANT = 1e-5
 """Largest relative change of a given filter under the group: float32 filters pass."""

@@ -14,12 +14,12 @@ from jax.core import Tracer
 from jaxtyping import Array
 
 from . import _tensors as tensors
-from ._action import SignedAxes, turn_axis, turn_grid
+from ._arguments import is_integer, type_name
 from ._batch import as_split, scalars
-from ._checks import is_integer, type_name
+from ._dense_channels import channel_action, to_block, to_dense
 from ._geometric_image import GeometricImage
-from ._layout import channel_action, to_block, to_dense
 from ._signature import Signature
+from ._signed_axes import SignedAxes, turn_axis, turn_grid
 
 
 def own_metrics(image: Any) -> bool:

@@ -14,12 +14,12 @@ from jaxtyping import Array
 from ..fields import FieldType
 from . import _forms as forms
 from . import _tensors as tensors
-from ._action import SignedAxes
+from ._arguments import as_dimension, as_flags, as_type, is_integer, type_name
 from ._batch import as_batch_index, as_factor, same_channels, scalars
-from ._checks import as_dimension, as_flags, as_type, is_integer, type_name
+from ._dense_channels import checked_block, reordered, to_block, to_dense
 from ._geometric_image import GeometricImage, as_shift
-from ._layout import checked_block, reordered, to_block, to_dense
 from ._signature import Signature
+from ._signed_axes import SignedAxes
 
 
 class MultiImage(eqx.Module):

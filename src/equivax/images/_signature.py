@@ -13,7 +13,7 @@ from .._values import AbstractValue
 from ..fields import FieldType
 from ..representations import Representation, trivial
 from ..spaces import GSpace, axis_matrices
-from ._checks import TensorType, as_dimension, as_type, axis_space, is_integer, type_name
+from ._arguments import TensorType, as_dimension, as_type, axis_space, is_integer, type_name
 
 
 class Signature(AbstractValue):

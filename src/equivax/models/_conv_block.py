@@ -15,8 +15,8 @@ import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
 from ..images import MultiImage, Signature
+from ..images._arguments import as_dimension, as_flags, axis_space
 from ..images._batch import scalars
-from ..images._checks import as_dimension, as_flags, axis_space
 from ..images._windows import as_padding, make_windows
 from ..nn import AbstractModule, ConvContract, LayerNorm, PointwiseNonlinearity, VectorNeuron
 from ..nn._core._container import split_keys

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..fields import FieldType
 from ..images import MultiImage, Signature
-from ..images._checks import as_dimension, axis_space
+from ..images._arguments import as_dimension, axis_space
 from ..images._orbit import from_orbit, orbit, orbit_tables
 from ..images._series import past_steps
 from ..nn import AbstractModule

@@ -13,7 +13,7 @@ from jaxtyping import Array, PRNGKeyArray
 
 from ...fields import FieldType
 from ...images import MultiImage, Signature
-from ...images._checks import axis_space, type_name
+from ...images._arguments import axis_space, type_name
 from ...spaces import GSpace
 from .._core._container import AbstractContainer, exported, is_stateful, split_keys, step
 from .._core._module import AbstractModule

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from ._action import SignedAxes
-from ._checks import TensorType
+from ._arguments import TensorType
 from ._signature import Signature
+from ._signed_axes import SignedAxes
 
 
 def to_block(dense: Array, k: int, D: int) -> Array:
