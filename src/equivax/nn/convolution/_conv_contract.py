@@ -17,7 +17,7 @@ from ...fields import FieldType
 from ...hom import at_least_float32
 from ...images import FilterBasis, MultiImage, Signature, invariant_filters
 from ...images._arguments import as_flags, axis_space, type_name
-from ...images._forms import flat_metric_axes
+from ...images._metric import flat_metric_axes
 from ...images._windows import Windows, as_padding, make_windows
 from ...spaces import GSpace
 from .._core._module import AbstractModule
