@@ -34,7 +34,7 @@ FRAMEWORKS = {"jax", "jaxlib", "equinox", "optax"}
 DEPENDENCIES = {"jax", "equinox", "jaxtyping", "numpy", "scipy"}
 
 #: The one late import upwards, which makes `G.regular` and its like methods of a group.
-SUGAR = ("groups._group", "representations._builders")
+SUGAR = ("groups._group", "representations")
 
 
 def module_name(path: Path, root: Path = SOURCE) -> str:

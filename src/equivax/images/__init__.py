@@ -1,5 +1,9 @@
 """Tensor images: pixels that hold scalars, vectors and tensors of any order and parity."""
 
+from ._arguments import as_dimension as as_dimension
+from ._arguments import as_flags as as_flags
+from ._arguments import axis_space as axis_space
+from ._arguments import type_name as type_name
 from ._filter_basis import DependentFiltersWarning as DependentFiltersWarning
 from ._filter_basis import FilterBasis as FilterBasis
 from ._geometric_image import GeometricImage as GeometricImage
@@ -11,8 +15,13 @@ from ._losses import nrmse as nrmse
 from ._losses import nrmse_per_pixel as nrmse_per_pixel
 from ._losses import smse as smse
 from ._losses import timestep_smse as timestep_smse
+from ._metric import flat_metric_axes as flat_metric_axes
 from ._multi_image import MultiImage as MultiImage
+from ._orbit import from_orbit as from_orbit
+from ._orbit import orbit as orbit
+from ._orbit import orbit_tables as orbit_tables
 from ._series import autoregressive_step as autoregressive_step
+from ._series import past_steps as past_steps
 from ._series import window_indices as window_indices
 from ._series import window_series as window_series
 from ._signature import Signature as Signature

@@ -131,6 +131,10 @@ class Signature(AbstractValue):
             start = stop
         return found
 
+    def scalars(self, D: int) -> Signature:
+        """The dense channels labelled as scalars, which only translations respect."""
+        return Signature((((0, 0), self.size(D)),))
+
     # ---- others like it ----------------------------------------------------------------------
 
     def __add__(self, other: Any) -> Signature:

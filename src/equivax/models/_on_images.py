@@ -13,10 +13,16 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..fields import FieldType
-from ..images import MultiImage, Signature
-from ..images._arguments import as_dimension, axis_space
-from ..images._orbit import from_orbit, orbit, orbit_tables
-from ..images._series import past_steps
+from ..images import (
+    MultiImage,
+    Signature,
+    as_dimension,
+    axis_space,
+    from_orbit,
+    orbit,
+    orbit_tables,
+    past_steps,
+)
 from ..nn import AbstractModule
 from ..nn._core._plain import plain_function, plain_layer
 from ..spaces import GSpace, axis_matrices, hyperoctahedral_on

@@ -23,8 +23,7 @@ from ..groups import Group
 from ..hom import HomBasis
 from ..kernels import SteerableBasis, TypeBasis
 from ..nn._core._printing import border, is_layer, is_parameter, parts
-from ..representations import Representation
-from ..representations._summand import Summand
+from ..representations import Representation, Summand
 from ..spaces import GSpace
 
 BASIS_VERSION = 1

@@ -12,8 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
 from ...fields import FieldType
-from ...images import MultiImage, Signature
-from ...images._arguments import axis_space, type_name
+from ...images import MultiImage, Signature, axis_space, type_name
 from ...spaces import GSpace
 from .._core._container import AbstractContainer, exported, is_stateful, split_keys, step
 from .._core._module import AbstractModule
