@@ -14,6 +14,7 @@ SOURCE = Path(equivax.__file__).parent
 #: The floors, lowest first; rooms on one floor do not import each other.
 FLOORS = [
     {"_numerics"},
+    {"_values"},
     {"groups"},
     {"representations"},
     {"hom", "spaces"},
@@ -26,14 +27,14 @@ FLOORS = [
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
 #: NumPy only: no framework below `hom`.
-HOST_ROOMS = {"_numerics", "groups", "representations"}
+HOST_ROOMS = {"_numerics", "_values", "groups", "representations"}
 FRAMEWORKS = {"jax", "jaxlib", "equinox", "optax"}
 
 #: What the library may depend on; everything else is an extra, imported inside `viz` or `interop`.
 DEPENDENCIES = {"jax", "equinox", "jaxtyping", "numpy", "scipy"}
 
 #: The one late import upwards, which makes `G.regular` and its like methods of a group.
-SUGAR = ("groups._group", "representations._builders")
+SUGAR = ("groups._group", "representations")
 
 
 def module_name(path: Path, root: Path = SOURCE) -> str:

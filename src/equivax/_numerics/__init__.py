@@ -4,6 +4,7 @@ from ._commutant import endomorphism_basis as endomorphism_basis
 from ._frozen import digest as digest
 from ._frozen import freeze as freeze
 from ._frozen import freeze_indices as freeze_indices
+from ._frozen import rounded_digest as rounded_digest
 from ._generic import generic_numbers as generic_numbers
 from ._subspace import (
     clean as clean,

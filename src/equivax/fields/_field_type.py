@@ -12,22 +12,27 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from .._values import AbstractValue
 from ..groups import Group, GroupElement
 from ..representations import Representation, direct_sum
 from ..spaces import GSpace
-from ._action import move_points, turn_fibers
+from ._moving import move_points, turn_fibers
 
 if TYPE_CHECKING:
     from ._geometric_tensor import GeometricTensor
 
 
-class FieldType:
+class FieldType(AbstractValue):
     """Fields on a space: the channels of an array, in groups that the group turns together.
 
     The type of arrays ``(..., C, *spatial)`` with ``C = size``: each field is a summand of
     ``representation`` and owns consecutive channels. Immutable; equality and hash are by content
     (space and representations in order), so types of modules are static and equal ones share a
     compilation.
+
+    Attributes:
+        space: What the fields live on.
+        representation: The direct sum of all fields.
 
     Examples:
         >>> import equivax as evx
@@ -36,10 +41,8 @@ class FieldType:
         C4 on R2: 2 x regular + irrep(1)
     """
 
-    __slots__ = ("__dict__", "_representation", "_space")
-
-    _space: GSpace
-    _representation: Representation
+    space: GSpace
+    representation: Representation
 
     def __init__(self, space: GSpace, reps: Representation | Sequence[Representation]) -> None:
         """A type from a space and the representations of its fields.
@@ -76,22 +79,8 @@ class FieldType:
                     f"FieldType: reps[{index}]: expected a representation of {space.group.name}, "
                     f"which acts on the space, got one of {rep.group.name}"
                 )
-        object.__setattr__(self, "_space", space)
-        object.__setattr__(
-            self, "_representation", listed[0] if len(listed) == 1 else direct_sum(listed)
-        )
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"FieldType is immutable: cannot set {name}")
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (FieldType, (self._space, self._representation))
-
-    def __copy__(self) -> FieldType:
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> FieldType:
-        return self
+        representation = listed[0] if len(listed) == 1 else direct_sum(listed)
+        self._fill(space=space, representation=representation)
 
     # ---- budgets -----------------------------------------------------------------------------
 
@@ -154,47 +143,37 @@ class FieldType:
     # ---- value -------------------------------------------------------------------------------
 
     @property
-    def space(self) -> GSpace:
-        """What the fields live on."""
-        return self._space
-
-    @property
     def group(self) -> Group:
         """The group that acts."""
-        return self._space.group
-
-    @property
-    def representation(self) -> Representation:
-        """The direct sum of all fields."""
-        return self._representation
+        return self.space.group
 
     @property
     def size(self) -> int:
         """Number of channels."""
-        return self._representation.size
+        return self.representation.size
 
     @functools.cached_property
     def reps(self) -> tuple[Representation, ...]:
         """The representation of each field, in order."""
-        return self._representation.summands
+        return self.representation.summands
 
     @property
     def irreps(self) -> tuple[Any, ...]:
         """Irrep ids of all fields, in the order of the columns of the change of basis."""
-        return self._representation.irreps
+        return self.representation.irreps
 
     @property
     def change_of_basis(self) -> tuple[tuple[np.ndarray, int], ...]:
         """Orthogonal blocks along the diagonal, as runs ``(matrix, number of copies)``."""
-        return tuple((s.change_of_basis, n) for s, n in self._representation.data)
+        return tuple((s.change_of_basis, n) for s, n in self.representation.data)
 
     def dense_change_of_basis(self) -> Float[np.ndarray, "size size"]:
         """The block-diagonal orthogonal matrix of `change_of_basis`, assembled."""
-        return self._representation.change_of_basis
+        return self.representation.change_of_basis
 
     @functools.cached_property
     def _bounds(self) -> np.ndarray:
-        sizes = [s.size for s, n in self._representation.data for _ in range(n)]
+        sizes = [s.size for s, n in self.representation.data for _ in range(n)]
         return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
     @functools.cached_property
@@ -220,20 +199,10 @@ class FieldType:
     @property
     def uniform(self) -> bool:
         """Whether all fields are equal."""
-        return len(self._representation.data) == 1
-
-    def __eq__(self, other: object) -> bool:
-        if self is other:
-            return True
-        if not isinstance(other, FieldType):
-            return NotImplemented
-        return self._representation == other._representation and self._space == other._space
-
-    def __hash__(self) -> int:
-        return hash((self._space, self._representation))
+        return len(self.representation.data) == 1
 
     def __repr__(self) -> str:
-        return f"{self._space!r}: {self._representation.name}"
+        return f"{self.space!r}: {self.representation.name}"
 
     # ---- as a sequence of fields ------------------------------------------------------------
 
@@ -247,18 +216,18 @@ class FieldType:
         """The fields of both, in order."""
         if not isinstance(other, FieldType):
             return NotImplemented
-        if self._space != other._space:
+        if self.space != other.space:
             raise ValueError(
-                f"FieldType: expected two types on one space, got {self._space!r} and "
-                f"{other._space!r}"
+                f"FieldType: expected two types on one space, got {self.space!r} and "
+                f"{other.space!r}"
             )
-        return FieldType(self._space, self._representation + other._representation)
+        return FieldType(self.space, self.representation + other.representation)
 
     def __mul__(self, count: int) -> FieldType:
         """``count`` copies of the whole list of fields."""
         if isinstance(count, bool) or not isinstance(count, (int, np.integer)):
             return NotImplemented
-        return FieldType(self._space, self._representation * int(count))
+        return FieldType(self.space, self.representation * int(count))
 
     __rmul__ = __mul__
 
@@ -287,7 +256,7 @@ class FieldType:
                 )
         if not chosen:
             raise ValueError("indices: got none; no field is left")
-        return FieldType(self._space, [self.reps[i] for i in chosen])
+        return FieldType(self.space, [self.reps[i] for i in chosen])
 
     def channels_of(self, indices: Sequence[int]) -> np.ndarray:
         """Channels of chosen fields, field after field (indices as in `index_select`)."""
@@ -319,7 +288,7 @@ class FieldType:
             subgroup: A `Subgroup`, or whatever ``group.subgroup`` takes.
         """
         inner = self.group.subgroup(subgroup)
-        return FieldType(self._space.restrict(inner), self._representation.restrict(inner))
+        return FieldType(self.space.restrict(inner), self.representation.restrict(inner))
 
     # ---- arrays ------------------------------------------------------------------------------
 
@@ -329,10 +298,10 @@ class FieldType:
         Raises:
             ValueError: Naming the shape it takes.
         """
-        axis = -1 - self._space.dim
+        axis = -1 - self.space.dim
         shape = np.shape(array)
         if len(shape) < -axis or shape[axis] != self.size:
-            expected = ", ".join(["...", str(self.size), *["_"] * self._space.dim])
+            expected = ", ".join(["...", str(self.size), *["_"] * self.space.dim])
             raise ValueError(f"array: expected ({expected}) for {self!r}, got {shape}")
 
     def __call__(self, array: Any) -> GeometricTensor:
@@ -360,7 +329,7 @@ class FieldType:
         Raises:
             ValueError: If the shape, the element or the order does not fit.
         """
-        return move_points(self._space, self.transform_fibers(array, g), g, order)
+        return move_points(self.space, self.transform_fibers(array, g), g, order)
 
     def transform_fibers(self, array: Float[Any, "..."], g: GroupElement) -> Float[Array, "..."]:
         """``rho(g) f(x)``: channels turn, points stay.
@@ -373,7 +342,7 @@ class FieldType:
             ValueError: If the shape or the element does not fit.
         """
         self.check(array)
-        return turn_fibers(self._representation, jnp.asarray(array), g, -1 - self._space.dim)
+        return turn_fibers(self.representation, jnp.asarray(array), g, -1 - self.space.dim)
 
 
 jax.tree_util.register_static(FieldType)

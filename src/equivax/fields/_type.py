@@ -1,11 +1,8 @@
-"""`Type`: what a layer takes for the type of its input or its output."""
-
-from __future__ import annotations
-
-from typing import TypeAlias
+"""`Type`: what a layer takes and returns, in words that signatures can use."""
 
 from ..representations import Representation
 from ._field_type import FieldType
 
-Type: TypeAlias = Representation | FieldType
-"""Vectors that a group acts on, or fields on a space."""
+Type = Representation | FieldType
+"""The type of a layer's input or output: a `Representation` for vectors, whose last axis is acted
+on, or a `FieldType` for fields on a space, whose channel axis is."""

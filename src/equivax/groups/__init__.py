@@ -7,6 +7,7 @@ from ._finite import FiniteGroup as FiniteGroup
 from ._generated import from_generators as from_generators
 from ._group import Group as Group
 from ._irrep import Irrep as Irrep
+from ._irrep import IrrepId as IrrepId
 from ._lie import LieGroup as LieGroup
 from ._permutation import hyperoctahedral as hyperoctahedral
 from ._permutation import symmetric as symmetric

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from .._numerics import endomorphism_basis, freeze, freeze_indices
+from ._closure import Level, spell, word_levels
 from ._element import GroupElement
 from ._group import MAX_ELEMENTS_TESTED, Group, as_generator
 from ._interning import interned
@@ -208,16 +209,22 @@ class FiniteGroup(Group):
         Returns:
             `(n, d, d)`: each element is written as a shortest word in the generators.
         """
-        from ._closure import spell, word_levels
-
         mats = np.asarray(generator_matrices, dtype=np.float64)
         if len(mats) != len(self.generator_indices):
             raise ValueError(
                 f"generator_matrices must hold {len(self.generator_indices)} matrices, one per "
                 f"generator of {self}, got {len(mats)}."
             )
-        levels = word_levels(self.cayley_table[:, self.generator_indices])
-        return spell(levels, mats, self.order)
+        return spell(self.words, mats, self.order)
+
+    @property
+    def words(self) -> list[Level]:
+        """Shortest words in the generators, as levels of equal length.
+
+        A level holds the indices of new elements, and for each the index of its parent and the
+        number of the generator by which the parent is multiplied from the right.
+        """
+        return word_levels(self.cayley_table[:, self.generator_indices])
 
     @functools.cached_property
     def _defining_table(self) -> Float[np.ndarray, "n f f"]:

@@ -16,7 +16,7 @@ from ._element import GroupElement
 from ._irrep import Irrep, IrrepId
 
 if TYPE_CHECKING:
-    from ..representations._representation import Representation
+    from ..representations import Representation
     from ._subgroup import Subgroup
 
 Self = TypeVar("Self", bound="Group")
@@ -197,13 +197,13 @@ class Group(abc.ABC):
 
     def irreps(self, max_frequency: SupportsIndex | None = None) -> "tuple[Representation, ...]":
         """All irreps of a finite group; those up to a frequency of a Lie group."""
-        from ..representations._builders import irrep
+        from ..representations import irrep
 
         return tuple(irrep(self, key) for key in self.irrep_ids(max_frequency))
 
     def irrep(self, *irrep_id: Any) -> "Representation":
         """The irrep with an id: `G.irrep(1)`, `D.irrep(1, 2)`, `O.irrep("T1")`."""
-        from ..representations._builders import irrep
+        from ..representations import irrep
 
         key = irrep_id[0] if len(irrep_id) == 1 and isinstance(irrep_id[0], str) else irrep_id
         return irrep(self, self.irrep_data(key).id)
@@ -211,40 +211,40 @@ class Group(abc.ABC):
     @property
     def trivial(self) -> "Representation":
         """The representation by 1."""
-        from ..representations._builders import trivial
+        from ..representations import trivial
 
         return trivial(self)
 
     @property
     def regular(self) -> "Representation":
         """The permutation of the group's own elements (finite groups)."""
-        from ..representations._builders import regular
+        from ..representations import regular
 
         return regular(self)
 
     def quotient(self, subgroup: Any) -> "Representation":
         """The permutation of the cosets of a subgroup."""
-        from ..representations._builders import quotient
+        from ..representations import quotient
 
         return quotient(self, self.subgroup(subgroup))
 
     def induced(self, subgroup: Any, rep: "Representation") -> "Representation":
         """The representation induced from one of a subgroup."""
-        from ..representations._builders import induced
+        from ..representations import induced
 
         return induced(rep, self, subgroup)
 
     @property
     def defining(self) -> "Representation":
         """The faithful orthogonal representation that defines the group."""
-        from ..representations._builders import defining
+        from ..representations import defining
 
         return defining(self)
 
     @property
     def standard(self) -> "Representation":
         """The action on xyz for a group of rotations of space, else `defining`."""
-        from ..representations._builders import standard
+        from ..representations import standard
 
         return standard(self)
 

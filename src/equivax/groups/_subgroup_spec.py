@@ -331,7 +331,7 @@ def _by_homomorphism(parent: Group, group: Group, images: Any) -> Subgroup:
             f"{group}, got {len(steps)}."
         )
     table = np.tile(parent._identity_coordinates(), (group.order, 1))
-    for new, before, generator in word_levels(group.cayley_table[:, group.generator_indices]):
+    for new, before, generator in group.words:
         table[new] = parent.compose(table[before], steps[generator])
     matrices = parent.defining_matrices(table)
     for generator, step in zip(group.generator_indices, steps, strict=True):

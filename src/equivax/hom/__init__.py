@@ -14,6 +14,7 @@ from ._coordinates import to_irreps as to_irreps
 from ._dtypes import at_least_float32 as at_least_float32
 from ._dtypes import is_concrete as is_concrete
 from ._initializers import SCHEMES as SCHEMES
+from ._initializers import Scheme as Scheme
 from ._initializers import check_scheme as check_scheme
 from ._initializers import standard_normal as standard_normal
 from ._invariants import invariant_vector as invariant_vector

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
 
+from .._values import AbstractValue
 from ..representations import Representation, as_representation, check_same_group
 from ._compiled import compiled_apply, compiled_coefficients, compiled_synthesize
 from ._cost import prefers_spectral
@@ -55,40 +56,17 @@ class Block:
         return (self.out_multiplicity, self.in_multiplicity, self.endomorphism_dimension)
 
 
-class HomBasis:
+class HomBasis(AbstractValue):
     """A basis of ``Hom_G(in_rep, out_rep)``, the matrices with ``W rho_in(g) = rho_out(g) W``.
 
     By Schur's lemma ``W = Q_out [sum_s Theta_s (x) Psi_s] Q_in^T``, one free matrix over R, C or
     H per irrep that both sides contain. Coefficients are a dict from the irrep's name to an array
-    ``(m_out, m_in, S)``; leading axes are allowed and broadcast. Made by `hom_basis`; immutable,
-    hashable by value, a pytree without leaves.
+    ``(m_out, m_in, S)``; leading axes are allowed and broadcast. Made by `hom_basis`, which checks
+    the arguments and caches by value; immutable, hashable by value, a pytree without leaves.
     """
-
-    __slots__ = ("__dict__", "in_rep", "out_rep")
 
     in_rep: Representation
     out_rep: Representation
-
-    def __init__(self, in_rep: Representation, out_rep: Representation) -> None:
-        """Use `hom_basis`, which checks the arguments and caches by value."""
-        object.__setattr__(self, "in_rep", in_rep)
-        object.__setattr__(self, "out_rep", out_rep)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"HomBasis is immutable: cannot set {name}")
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (hom_basis, (self.in_rep, self.out_rep))
-
-    def __eq__(self, other: object) -> bool:
-        return self is other or (
-            isinstance(other, HomBasis)
-            and self.in_rep == other.in_rep
-            and self.out_rep == other.out_rep
-        )
-
-    def __hash__(self) -> int:
-        return hash((self.in_rep, self.out_rep))
 
     def __repr__(self) -> str:
         text = f"HomBasis({self.in_rep!r} -> {self.out_rep.name}, dim {self.dim}"

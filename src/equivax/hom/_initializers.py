@@ -23,6 +23,7 @@ from ._dtypes import at_least_float32
 from ._layout import MULTIPLICATION
 
 Scheme = str | Callable[..., Array]
+"""What ``init=`` takes: one of `SCHEMES`, or ``(key, shape, dtype, fan_in, fan_out) -> array``."""
 
 SCHEMES: dict[str, tuple[str, float, str]] = {
     "xavier_normal": ("normal", 2.0, "fan_avg"),

@@ -1,16 +1,28 @@
 """Tensor images: pixels that hold scalars, vectors and tensors of any order and parity."""
 
+from ._arguments import TensorType as TensorType
+from ._arguments import as_dimension as as_dimension
+from ._arguments import as_flags as as_flags
+from ._arguments import axis_space as axis_space
+from ._arguments import type_name as type_name
 from ._filter_basis import DependentFiltersWarning as DependentFiltersWarning
 from ._filter_basis import FilterBasis as FilterBasis
 from ._geometric_image import GeometricImage as GeometricImage
 from ._invariant_filters import invariant_filters as invariant_filters
+from ._kernel_transfer import InexactTransferWarning as InexactTransferWarning
+from ._kernel_transfer import transfer_kernel as transfer_kernel
 from ._losses import normalized_smse as normalized_smse
 from ._losses import nrmse as nrmse
 from ._losses import nrmse_per_pixel as nrmse_per_pixel
 from ._losses import smse as smse
 from ._losses import timestep_smse as timestep_smse
+from ._metric import flat_metric_axes as flat_metric_axes
 from ._multi_image import MultiImage as MultiImage
+from ._orbit import from_orbit as from_orbit
+from ._orbit import orbit as orbit
+from ._orbit import orbit_tables as orbit_tables
 from ._series import autoregressive_step as autoregressive_step
+from ._series import past_steps as past_steps
 from ._series import window_indices as window_indices
 from ._series import window_series as window_series
 from ._signature import Signature as Signature
@@ -18,5 +30,3 @@ from ._tensors import contractions as contractions
 from ._tensors import delta as delta
 from ._tensors import inverse_metric as inverse_metric
 from ._tensors import levi_civita as levi_civita
-from ._transfer import InexactTransferWarning as InexactTransferWarning
-from ._transfer import transfer_kernel as transfer_kernel

@@ -8,7 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from ._checks import is_integer, type_name
+from ._arguments import is_integer, type_name
 from ._signature import Signature
 
 

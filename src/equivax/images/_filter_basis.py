@@ -18,13 +18,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from .._numerics import digest, freeze
+from .._numerics import freeze
+from .._values import AbstractValue
 from ..hom import HIGHEST, at_least_float32
 from ..spaces import GSpace, axis_matrices
-from ._action import SignedAxes
-from ._checks import as_parity, is_integer, type_name
+from ._arguments import as_parity, is_integer, type_name
 from ._invariant_filters import check_sizes, filter_size, invariant_filters
 from ._signature import Signature
+from ._signed_axes import SignedAxes
 
 _INVARIANT = 1e-5
 """Largest relative change of a given filter under the group: float32 filters pass."""
@@ -50,20 +51,17 @@ class TypePair(NamedTuple):
     shape: tuple[int, int, int]
 
 
-class FilterBasis:
+class FilterBasis(AbstractValue):
     """A basis of the convolution kernels between two signatures that commute with a group.
 
     Immutable, hashable by value, a pytree without leaves.
     """
 
-    __slots__ = ("__dict__", "_given", "_key", "in_signature", "kernel", "out_signature", "space")
-
     in_signature: Signature
     out_signature: Signature
     kernel: tuple[int, ...]
     space: GSpace
-    _given: dict[tuple[int, int], np.ndarray] | None
-    _key: tuple[Any, ...]
+    _given: tuple[tuple[tuple[int, int], np.ndarray], ...] | None
 
     def __init__(
         self,
@@ -91,34 +89,13 @@ class FilterBasis:
         kernel = filter_size(kernel_size, space.dim, f"{caller}: kernel_size")
         check_sizes(axis_matrices(space), kernel, space, f"{caller}: kernel_size")
         given = None if filters is None else _checked(filters, kernel, space, caller)
-        marks = None
-        if given is not None:
-            marks = tuple((key, digest(array)) for key, array in sorted(given.items()))
-        values: dict[str, Any] = dict(
-            in_signature=in_signature, out_signature=out_signature, kernel=kernel
+        self._fill(
+            in_signature=in_signature,
+            out_signature=out_signature,
+            kernel=kernel,
+            space=space,
+            _given=given,
         )
-        values |= dict(space=space, _given=given)
-        values["_key"] = (in_signature, out_signature, kernel, space, marks)
-        for name, value in values.items():
-            object.__setattr__(self, name, value)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"FilterBasis is immutable: cannot set {name}")
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (FilterBasis, (*self._key[:4], self._given))
-
-    def __copy__(self) -> FilterBasis:
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> FilterBasis:
-        return self
-
-    def __eq__(self, other: object) -> bool:
-        return self is other or (isinstance(other, FilterBasis) and self._key == other._key)
-
-    def __hash__(self) -> int:
-        return hash(self._key)
 
     def __repr__(self) -> str:
         taps = " x ".join(map(str, self.kernel))
@@ -131,7 +108,7 @@ class FilterBasis:
         if self._given is None:
             return _filters(self.space, self.kernel, k, parity)
         none = np.zeros((0, *self.kernel, *(self.space.dim,) * k))
-        return self._given.get((k, parity), none)
+        return dict(self._given).get((k, parity), none)
 
     def pair_filters(self, pair: TypePair) -> Float[np.ndarray, "n *rest"]:
         """The filters of a pair of types."""
@@ -254,8 +231,8 @@ def _coefficients(basis: FilterBasis, kernel: Array) -> dict[str, Array]:
 
 def _checked(
     filters: Mapping[Any, Any], kernel: tuple[int, ...], space: GSpace, caller: str
-) -> dict[tuple[int, int], np.ndarray]:
-    """Given filters as read-only float64, invariant; a warning if dependent."""
+) -> tuple[tuple[tuple[int, int], np.ndarray], ...]:
+    """Given filters by key, as read-only float64, invariant; a warning if dependent."""
     if not isinstance(filters, Mapping):
         raise TypeError(
             f"{caller}: filters: expected a mapping from (k, p) to arrays, got "
@@ -286,7 +263,7 @@ def _checked(
                     stacklevel=4,
                 )
         found[k, parity] = array
-    return found
+    return tuple(sorted(found.items(), key=lambda item: item[0]))
 
 
 def _variance(filters: np.ndarray, k: int, parity: int, space: GSpace) -> float:

@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Array
 
 from . import _tensors as tensors
-from ._action import SignedAxes, turn_axis, turn_grid
-from ._checks import as_dimension, as_flags, as_parity, is_integer, type_name
+from ._arguments import as_dimension, as_flags, as_parity, is_integer, type_name
+from ._signed_axes import SignedAxes, turn_axis, turn_grid
 from ._windows import as_padding, make_windows
 
 

@@ -19,9 +19,9 @@ from .._numerics import freeze, pivoted_columns
 from ..groups import hyperoctahedral
 from ..representations import Representation
 from ..spaces import GSpace
-from ._action import SignedAxes
-from ._checks import as_dimension, as_parity, axis_space, group_matrices, is_integer
+from ._arguments import as_dimension, as_parity, axis_space, group_matrices, is_integer
 from ._signature import tensor_representation
+from ._signed_axes import SignedAxes
 
 NORMALIZATIONS = ("orthonormal", "unit", "pixel")
 

@@ -14,8 +14,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..hom import at_least_float32
-from ._checks import is_integer
-from ._forms import matched
+from ._agreement import matched
+from ._arguments import is_integer
 from ._multi_image import MultiImage
 from ._tensors import norm_over
 

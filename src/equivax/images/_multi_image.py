@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
@@ -12,14 +12,16 @@ import numpy as np
 from jaxtyping import Array
 
 from ..fields import FieldType
-from . import _forms as forms
+from . import _reshaping as reshaping
 from . import _tensors as tensors
-from ._action import SignedAxes
+from ._agreement import matched
+from ._arguments import as_dimension, as_flags, is_integer
 from ._batch import as_batch_index, as_factor, same_channels, scalars
-from ._checks import as_dimension, as_flags, as_type, is_integer, type_name
+from ._dense_channels import channel_action, joined, reordered, to_block
 from ._geometric_image import GeometricImage, as_shift
-from ._layout import checked_block, reordered, to_block, to_dense
+from ._metric import change_flags, is_per_example, turn_metric, uniform
 from ._signature import Signature
+from ._signed_axes import SignedAxes, turn_axis, turn_grid
 
 
 class MultiImage(eqx.Module):
@@ -62,29 +64,7 @@ class MultiImage(eqx.Module):
             TypeError: If something is no array.
         """
         D = as_dimension(D, "MultiImage")
-        if not isinstance(blocks, Mapping) or not blocks:
-            raise ValueError(
-                f"MultiImage: blocks: expected a mapping from types to arrays, got {blocks!r}"
-            )
-        arrays, entries, first = [], [], None
-        for key, given in blocks.items():
-            type_ = as_type(key, "MultiImage")
-            name, k = type_name(type_), len(type_[0])
-            block, batch, spatial = checked_block(given, type_, D, name)
-            shared = (batch, spatial, block.dtype)
-            first = shared if first is None else first
-            for what, one, other in zip(
-                ("batch shape", "spatial shape", "dtype"), first, shared, strict=True
-            ):
-                if one != other:
-                    raise ValueError(
-                        f"MultiImage: blocks: expected one {what}, got {one} for "
-                        f"{type_name(as_type(entries[0][0], ''))} and {other} for {name}"
-                    )
-            entries.append((type_, block.shape[len(batch)]))
-            arrays.append(to_dense(block, k, D))
-        signature = Signature(tuple(entries))
-        array = jnp.concatenate(arrays, axis=-1 - D) if len(arrays) > 1 else arrays[0]
+        array, signature = joined(blocks, D)
         self._fill(array, signature, D, is_torus, metric)
 
     @classmethod
@@ -129,15 +109,30 @@ class MultiImage(eqx.Module):
                     f"MultiImage: metric: expected shape {inner}, or that after the batch axes "
                     f"{batch}, got {metric.shape}"
                 )
-        values = dict(array=array, metric=metric, signature=signature, D=D)
-        values["is_torus"] = as_flags(is_torus, D, "MultiImage", "is_torus")
-        for name, value in values.items():
-            object.__setattr__(self, name, value)
+        vars(self).update(
+            array=array,
+            metric=metric,
+            signature=signature,
+            D=D,
+            is_torus=as_flags(is_torus, D, "MultiImage", "is_torus"),
+        )
 
-    def _with(self, array: Any, signature: Signature | None = None, **changes: Any) -> MultiImage:
-        facts = {"is_torus": self.is_torus, "metric": self.metric, **changes}
-        signature = self.signature if signature is None else signature
-        return MultiImage.from_array(array, signature, self.D, **facts)
+    def with_array(
+        self,
+        array: Array,
+        signature: Signature | None = None,
+        *,
+        metric: Array | None = None,
+        is_torus: tuple[bool, ...] | None = None,
+    ) -> MultiImage:
+        """Another array on the same grid; the types, the metric and the torus stay unless given."""
+        return MultiImage.from_array(
+            array,
+            self.signature if signature is None else signature,
+            self.D,
+            self.is_torus if is_torus is None else is_torus,
+            self.metric if metric is None else metric,
+        )
 
     # ---- facts -------------------------------------------------------------------------------
 
@@ -174,7 +169,8 @@ class MultiImage(eqx.Module):
         metric = "" if self.metric is None else ", metric"
         return f"MultiImage({shape}, {self.signature!r}, torus {self.is_torus}{metric})"
 
-    def _dense(self, type_: Any) -> Array:
+    def dense(self, type_: Any) -> Array:
+        """The channels of a type, ``(..., c D^k, *spatial)``."""
         place = self.signature.slices(self.D)[self.signature.key(type_)]
         return jax.lax.slice_in_dim(self.array, place.start, place.stop, axis=self._axis)
 
@@ -198,7 +194,7 @@ class MultiImage(eqx.Module):
         pair = isinstance(index, tuple) and len(index) == 2 and is_integer(index[1])
         if isinstance(index, str) or (pair and isinstance(index[0], (int, np.integer, tuple))):
             key = self.signature.key(index)
-            return to_block(self._dense(key), len(key[0]), self.D)
+            return to_block(self.dense(key), len(key[0]), self.D)
         return self.at_batch(index)
 
     def at_batch(self, indices: Any) -> MultiImage:
@@ -213,9 +209,9 @@ class MultiImage(eqx.Module):
         """
         index = as_batch_index(indices, self.batch)
         metric = self.metric
-        if metric is not None and metric.ndim > self.D + 2:
+        if metric is not None and is_per_example(metric, self.D):
             metric = metric[index]
-        return self._with(self.array[index], metric=metric)
+        return self.with_array(self.array[index], metric=metric)
 
     # ---- arithmetic --------------------------------------------------------------------------
 
@@ -229,49 +225,48 @@ class MultiImage(eqx.Module):
         channels = reordered(self.signature, wanted, self.D)
         if channels is None:
             return self
-        return self._with(jnp.take(self.array, channels, axis=self._axis), wanted)
+        return self.with_array(jnp.take(self.array, channels, axis=self._axis), wanted)
 
     def _term(self, other: Any, sign: str) -> Any:
         image = isinstance(other, MultiImage)
-        return forms.matched(self, other, sign) if image else as_factor(self, other)
+        return matched(self, other, f"x {sign} y") if image else as_factor(self, other)
 
     def __add__(self, other: Any) -> MultiImage:
         """Sum with an image of the same types, or with numbers."""
-        return self._with(self.array + self._term(other, "+"))
+        return self.with_array(self.array + self._term(other, "+"))
 
     __radd__ = __add__
 
     def __sub__(self, other: Any) -> MultiImage:
         """Difference with an image of the same types, or with numbers."""
-        return self._with(self.array - self._term(other, "-"))
+        return self.with_array(self.array - self._term(other, "-"))
 
     def __neg__(self) -> MultiImage:
-        return self._with(-self.array)
+        return self.with_array(-self.array)
 
     def __mul__(self, factor: Any) -> MultiImage:
         """Product with a number, or an array that broadcasts against the batch axes."""
-        return self._with(self.array * as_factor(self, factor))
+        return self.with_array(self.array * as_factor(self, factor))
 
     __rmul__ = __mul__
 
     def __truediv__(self, factor: Any) -> MultiImage:
         """Quotient by a number, or by an array that broadcasts against the batch axes."""
-        return self._with(self.array / as_factor(self, factor))
+        return self.with_array(self.array / as_factor(self, factor))
 
     # ---- norms -------------------------------------------------------------------------------
 
     def norm(self) -> MultiImage:
         """Frobenius norm of every field of every type, in order, as scalars; zero slope at zero."""
-        norms = [n.array for n in self.block_norms().values()]
-        array = jnp.concatenate(norms, axis=self._axis)
-        return self._with(array, scalars(array.shape[self._axis]))
+        array = jnp.concatenate([n.array for n in self.block_norms().values()], axis=self._axis)
+        return self.with_array(array, scalars(array.shape[self._axis]))
 
     def block_norms(self) -> dict[Any, MultiImage]:
         """The norms of the fields of each type, as scalar images."""
         found = {}
         for type_, channels in self.signature:
             norms = tensors.safe_norm(self[type_], len(type_[0]))
-            found[type_] = self._with(norms, scalars(channels))
+            found[type_] = self.with_array(norms, scalars(channels))
         return found
 
     # ---- channels and batches ------------------------------------------------------------------
@@ -286,7 +281,7 @@ class MultiImage(eqx.Module):
         Raises:
             ValueError: If the images do not fit together.
         """
-        return forms.concat(self, other, axis)
+        return reshaping.concat(self, other, axis)
 
     def split(self, signature: Any) -> tuple[MultiImage, MultiImage]:
         """Takes the last channels of each type away: the inverse of `concat`.
@@ -297,7 +292,7 @@ class MultiImage(eqx.Module):
         Raises:
             ValueError: If there are fewer channels than that, or nothing is left.
         """
-        return forms.split(self, Signature(signature))
+        return reshaping.split(self, Signature(signature))
 
     @staticmethod
     def stack(images: Sequence[MultiImage], axis: int = 0) -> MultiImage:
@@ -306,7 +301,7 @@ class MultiImage(eqx.Module):
         Raises:
             ValueError: If there is none, or they do not fit together.
         """
-        return forms.stack(images, axis)
+        return reshaping.stack(images, axis)
 
     def expand(self, axis: int, size: int) -> MultiImage:
         """Splits a batch axis of length n into two, ``(size, n / size)``.
@@ -314,7 +309,7 @@ class MultiImage(eqx.Module):
         Raises:
             ValueError: If it is no batch axis, or ``size`` does not divide its length.
         """
-        return forms.expand(self, axis, size)
+        return reshaping.expand(self, axis, size)
 
     def merge(self, axes: Sequence[int]) -> MultiImage:
         """Joins neighbouring batch axes into one.
@@ -322,7 +317,7 @@ class MultiImage(eqx.Module):
         Raises:
             ValueError: If they are no neighbouring batch axes, in order.
         """
-        return forms.merge(self, axes)
+        return reshaping.merge(self, axes)
 
     # ---- other forms ---------------------------------------------------------------------------
 
@@ -337,19 +332,19 @@ class MultiImage(eqx.Module):
         Raises:
             ValueError: If the length differs.
         """
-        return forms.from_vector(jnp.asarray(vector), like)
+        return reshaping.from_vector(jnp.asarray(vector), like)
 
     def to_scalar(self) -> MultiImage:
         """The dense channels labelled as scalars, which only translations respect."""
-        return self._with(self.array, scalars(self.signature.size(self.D)))
+        return self.with_array(self.array, scalars(self.signature.size(self.D)))
 
     def from_scalar(self, signature: Any) -> MultiImage:
         """The inverse of `to_scalar`: the dense channels labelled by another signature."""
-        return self._with(self.array, Signature(signature))
+        return self.with_array(self.array, Signature(signature))
 
     def to_images(self) -> list[GeometricImage]:
         """Every field of every example, ordered by type, example, channel; flags are kept."""
-        return forms.to_images(self)
+        return reshaping.to_images(self)
 
     @staticmethod
     def from_images(images: Sequence[GeometricImage], batch: Any = 0) -> MultiImage:
@@ -362,7 +357,7 @@ class MultiImage(eqx.Module):
         Raises:
             ValueError: If images of a type are not as many for every example.
         """
-        blocks, first = forms.blocks_of_images(images, batch)
+        blocks, first = reshaping.blocks_of_images(images, batch)
         return MultiImage(blocks, first.D, first.is_torus)
 
     # ---- time --------------------------------------------------------------------------------
@@ -373,7 +368,7 @@ class MultiImage(eqx.Module):
         Raises:
             ValueError: If there is no batch axis, or every step has a metric of its own.
         """
-        return forms.fold_time(self)
+        return reshaping.fold_time(self)
 
     def unfold_time(self, steps: int) -> MultiImage:
         """The inverse of `fold_time`.
@@ -381,7 +376,7 @@ class MultiImage(eqx.Module):
         Raises:
             ValueError: If the steps do not divide the channels of every type.
         """
-        return forms.unfold_time(self, steps)
+        return reshaping.unfold_time(self, steps)
 
     def component(self, i: int, steps: int = 1) -> MultiImage:
         """The i-th scalar component of a series with time folded into the channels.
@@ -397,7 +392,7 @@ class MultiImage(eqx.Module):
             ValueError: If T does not divide the channels.
             IndexError: If there is no such component.
         """
-        return forms.component(self, i, steps)
+        return reshaping.component(self, i, steps)
 
     # ---- the group and the metric ------------------------------------------------------------
 
@@ -410,7 +405,11 @@ class MultiImage(eqx.Module):
         Raises:
             ValueError: If it is none.
         """
-        return forms.transform(self, SignedAxes.of(g, self.D, "transform"))
+        axes = SignedAxes.of(g, self.D, "transform")
+        moved = turn_grid(self.array, axes, self._axis + 1)
+        array = turn_axis(moved, *channel_action(self.signature, self.D, axes), self._axis)
+        metric = None if self.metric is None else turn_metric(self.metric, axes)
+        return self.with_array(array, metric=metric, is_torus=axes.flags(self.is_torus))
 
     def translate(self, shift: Any) -> MultiImage:
         """``out(i) = in(i - shift)`` along periodic axes, the metric too.
@@ -418,7 +417,11 @@ class MultiImage(eqx.Module):
         Raises:
             ValueError: If an axis that is not periodic would move.
         """
-        return forms.translate(self, as_shift(shift, self.is_torus, "translate"))
+        steps, grid = as_shift(shift, self.is_torus, "translate"), range(-self.D, 0)
+        metric = self.metric
+        if metric is not None:
+            metric = jnp.roll(metric, steps, axis=tuple(a - 2 for a in grid))
+        return self.with_array(jnp.roll(self.array, steps, axis=tuple(grid)), metric=metric)
 
     def raise_lower(self, signature: Any) -> MultiImage:
         """Raises and lowers tensor axes with the metric.
@@ -435,12 +438,13 @@ class MultiImage(eqx.Module):
             return self
         if self.metric is None:
             raise ValueError("raise_lower: expected an image with a metric, got none")
-        return self._with(forms.change_flags(self, wanted), wanted)
+        changed = change_flags(self.array, self.signature, wanted, self.metric, self.D)
+        return self.with_array(changed, wanted)
 
     def raise_all(self) -> MultiImage:
         """All tensor axes upper."""
-        return self.raise_lower(forms.uniform(self.signature, False))
+        return self.raise_lower(uniform(self.signature, False))
 
     def lower_all(self) -> MultiImage:
         """All tensor axes lower."""
-        return self.raise_lower(forms.uniform(self.signature, True))
+        return self.raise_lower(uniform(self.signature, True))

@@ -16,10 +16,10 @@ from jaxtyping import Array
 
 from .._numerics import freeze_indices
 from ..spaces import GSpace, axis_matrices
-from ._action import SignedAxes
-from ._layout import channel_action
+from ._dense_channels import channel_action
 from ._multi_image import MultiImage
 from ._signature import Signature
+from ._signed_axes import SignedAxes
 
 METRIC = Signature(((((True, True), 0), 1),))
 Tables = tuple[np.ndarray, np.ndarray, np.ndarray]

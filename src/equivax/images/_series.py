@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from ._checks import is_integer, type_name
+from ._arguments import is_integer, type_name
 from ._multi_image import MultiImage
 from ._signature import Signature
 

@@ -9,13 +9,14 @@ from typing import Any
 import jax
 import numpy as np
 
+from .._values import AbstractValue
 from ..fields import FieldType
 from ..representations import Representation, trivial
 from ..spaces import GSpace, axis_matrices
-from ._checks import TensorType, as_dimension, as_type, axis_space, is_integer, type_name
+from ._arguments import TensorType, as_dimension, as_type, axis_space, is_integer, type_name
 
 
-class Signature:
+class Signature(AbstractValue):
     """Tensor types in order, each with its number of fields.
 
     A type is ``(flags, parity)``: one flag per tensor axis (True: lower), parity 0 or 1 (1: a
@@ -28,8 +29,6 @@ class Signature:
         >>> signature, signature.size(2)
         (Signature(4 k0p0 + 8 k1p0), 20)
     """
-
-    __slots__ = ("__dict__", "_entries")
 
     _entries: tuple[tuple[TensorType, int], ...]
 
@@ -70,19 +69,7 @@ class Signature:
                     "at once"
                 )
             found[type_] = int(channels)
-        object.__setattr__(self, "_entries", tuple(found.items()))
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"Signature is immutable: cannot set {name}")
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (Signature, (self._entries,))
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Signature) and self._entries == other._entries
-
-    def __hash__(self) -> int:
-        return hash(self._entries)
+        self._fill(_entries=tuple(found.items()))
 
     def __repr__(self) -> str:
         return "Signature(" + " + ".join(f"{n} {type_name(t)}" for t, n in self._entries) + ")"
@@ -143,6 +130,10 @@ class Signature:
             found[type_] = slice(start, stop)
             start = stop
         return found
+
+    def scalars(self, D: int) -> Signature:
+        """The dense channels labelled as scalars, which only translations respect."""
+        return Signature((((0, 0), self.size(D)),))
 
     # ---- others like it ----------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from ._checks import is_integer
+from ._arguments import is_integer
 
 NAMES = ("TORUS", "SAME", "VALID")
 

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Shaped
 
+from .._values import AbstractValue
 from ..hom import at_least_float32
 from ..representations import Representation
 from ..spaces import GSpace
@@ -28,7 +29,7 @@ from .expansion._products import (
 from .expansion._tables import dense, patterns
 
 
-class SteerableBasis:
+class SteerableBasis(AbstractValue):
     """A basis of the kernels ``K`` on the taps with ``K(A(g) x) = rho_out(g) K(x) rho_in(g)^-1``.
 
     ``K(x) = sum_p C_p . Y_p(x)`` over parts (a ring times a frequency, or an orbit of taps), with
@@ -40,15 +41,12 @@ class SteerableBasis:
     Made by `steerable_basis`; immutable, hashable by value, a pytree without leaves.
     """
 
-    __slots__ = ("__dict__", "_filter", "_kept", "_key", "in_rep", "out_rep", "recipe", "space")
-
     space: GSpace
     in_rep: Representation
     out_rep: Representation
     recipe: Recipe
     _filter: BasisFilter | None
     _kept: bytes | None
-    _key: tuple[Any, ...]
 
     def __init__(
         self,
@@ -61,25 +59,16 @@ class SteerableBasis:
         kept: bytes | None = None,
     ) -> None:
         """Use `steerable_basis`, which checks the arguments and caches by value."""
-        key = (space, in_rep, out_rep, recipe, basis_filter, kept)
-        values = dict(space=space, in_rep=in_rep, out_rep=out_rep, recipe=recipe)
-        for name, value in {**values, "_filter": basis_filter, "_kept": kept, "_key": key}.items():
-            object.__setattr__(self, name, value)
+        self._fill(
+            space=space,
+            in_rep=in_rep,
+            out_rep=out_rep,
+            recipe=recipe,
+            _filter=basis_filter,
+            _kept=kept,
+        )
         if recipe.checks_rank and not allow_dependent:
             self._check_rank()
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"SteerableBasis is immutable: cannot set {name}")
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # Whoever made the basis accepted its rank.
-        return (pair_basis, (*self._key[:5], True, self._kept))
-
-    def __eq__(self, other: object) -> bool:
-        return self is other or (isinstance(other, SteerableBasis) and self._key == other._key)
-
-    def __hash__(self) -> int:
-        return hash(self._key)
 
     def __repr__(self) -> str:
         return (
@@ -192,7 +181,9 @@ class SteerableBasis:
             before = np.frombuffer(self._kept, dtype=bool).copy()
             before[before] = mask
             mask = before
-        return pair_basis(*self._key[:5], True, mask.tobytes())
+        # Whoever made the basis accepted its rank.
+        key = (self.space, self.in_rep, self.out_rep, self.recipe, self._filter)
+        return pair_basis(*key, True, mask.tobytes())
 
     # ---- independence ------------------------------------------------------------------------
 

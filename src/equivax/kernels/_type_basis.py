@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import warnings
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Shaped
 
+from .._values import AbstractValue
 from ..hom import UnusedIrrepsWarning, at_least_float32
 from ..representations import Representation, as_representation
 from ..spaces import GSpace
@@ -45,7 +47,7 @@ class TypeOnSpace(Protocol):
         ...
 
 
-class TypeBasis:
+class TypeBasis(AbstractValue):
     """The kernels between two field types that commute with their group.
 
     Fields of one kind (equal representations, wherever they stand) share a `SteerableBasis`, and
@@ -63,14 +65,12 @@ class TypeBasis:
         {'trivial -> regular': (8, 1, 6)}
     """
 
-    __slots__ = ("__dict__", "_allow_dependent", "_key", "in_rep", "out_rep", "recipe", "space")
-
     space: GSpace
     in_rep: Representation
     out_rep: Representation
     recipe: Recipe
-    _key: tuple[Any, ...]
-    _allow_dependent: bool
+    _filter: BasisFilter | None
+    _allow_dependent: bool = dataclasses.field(compare=False)
 
     def __init__(
         self,
@@ -116,7 +116,14 @@ class TypeBasis:
             check_group(caller, space, rep)
         record = kernel_options(caller, space, basis, options)
         recipe = record.recipe(caller, space, kernel_size)
-        self._set(space, in_rep, out_rep, recipe, record.basis_filter, allow_dependent)
+        self._fill(
+            space=space,
+            in_rep=in_rep,
+            out_rep=out_rep,
+            recipe=recipe,
+            _filter=record.basis_filter,
+            _allow_dependent=allow_dependent,
+        )
         self._check(caller, warn_unused)
 
     @classmethod
@@ -133,37 +140,27 @@ class TypeBasis:
     ) -> TypeBasis:
         """From another description of the parts, such as differential operators."""
         self = object.__new__(cls)
-        self._set(space, in_rep, out_rep, recipe, basis_filter, allow_dependent)
+        self._fill(
+            space=space,
+            in_rep=in_rep,
+            out_rep=out_rep,
+            recipe=recipe,
+            _filter=basis_filter,
+            _allow_dependent=allow_dependent,
+        )
         self._check(caller, warn_unused)
         return self
-
-    def _set(self, *key: Any) -> None:
-        values = dict(zip(("space", "in_rep", "out_rep", "recipe"), key[:4], strict=True))
-        for name, value in {**values, "_key": key[:5], "_allow_dependent": key[5]}.items():
-            object.__setattr__(self, name, value)
 
     def _check(self, caller: str, warn_unused: bool) -> None:
         if not self.pairs:
             raise ValueError(
                 f"{caller}: only the zero kernel commutes from in_type {self.in_rep!r} to out_type "
                 f"{self.out_rep!r} on {self.space!r} with {self.recipe}"
-                + (" and the basis_filter" if self._key[4] is not None else "")
+                + (" and the basis_filter" if self._filter is not None else "")
                 + "; larger kernels, higher frequencies or other fields may connect them"
             )
         if self.unused_in and warn_unused:
             _warn_unused(self, caller)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"TypeBasis is immutable: cannot set {name}")
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (TypeBasis.from_recipe, (*self._key, True, False))
-
-    def __eq__(self, other: object) -> bool:
-        return self is other or (isinstance(other, TypeBasis) and self._key == other._key)
-
-    def __hash__(self) -> int:
-        return hash(self._key)
 
     def __repr__(self) -> str:
         return (
@@ -191,7 +188,7 @@ class TypeBasis:
     @functools.cached_property
     def pairs(self) -> tuple[Pair, ...]:
         """All pairs of kinds that some kernel connects: by output kind, then input kind."""
-        space, _, _, recipe, basis_filter = self._key
+        space, recipe, basis_filter = self.space, self.recipe, self._filter
         found = []
         for o, out_kind in enumerate(self.out_fields.kinds):
             for i, in_kind in enumerate(self.in_fields.kinds):

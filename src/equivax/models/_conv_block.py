@@ -14,9 +14,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
-from ..images import MultiImage, Signature
-from ..images._batch import scalars
-from ..images._checks import as_dimension, as_flags, axis_space
+from ..images import MultiImage, Signature, as_dimension, as_flags, axis_space
 from ..images._windows import as_padding, make_windows
 from ..nn import AbstractModule, ConvContract, LayerNorm, PointwiseNonlinearity, VectorNeuron
 from ..nn._core._stateful import split_keys
@@ -107,7 +105,7 @@ class ConvBlock(AbstractImageModel):
         self.layers = (*others, conv) if preactivation else (conv, *others)
 
     def _inside(self, signature: Signature) -> Signature:
-        return signature if self.equivariant else scalars(signature.size(self.space.dim))
+        return signature if self.equivariant else signature.scalars(self.space.dim)
 
     def _image(self, x: MultiImage, key: PRNGKeyArray | None) -> MultiImage:
         x = x if self.equivariant else x.to_scalar()

@@ -12,10 +12,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..images import MultiImage, Signature
-from ..images._checks import as_dimension, axis_space
-from ..images._orbit import from_orbit, orbit, orbit_tables
-from ..images._series import past_steps
+from ..images import (
+    MultiImage,
+    Signature,
+    as_dimension,
+    axis_space,
+    from_orbit,
+    orbit,
+    orbit_tables,
+    past_steps,
+)
 from ..nn import AbstractImageLayer, AbstractModule
 from ..nn._core._plain import plain_function, plain_layer
 from ..spaces import GSpace, axis_matrices, hyperoctahedral_on

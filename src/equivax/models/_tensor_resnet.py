@@ -11,7 +11,6 @@ import jax
 from jaxtyping import PRNGKeyArray
 
 from ..images import MultiImage, Signature
-from ..images._batch import scalars
 from ..nn._core._plain import plain_layer
 from ..spaces import GSpace
 from ._choices import checked_counts, checked_odd
@@ -140,7 +139,7 @@ class Series(AbstractResidualImages):
         mid = middle(self.in_signature, self.out_signature, width, mid_signature, name)
         types = [self.in_signature, *[mid] * (depth - 1), self.out_signature]
         if not self.equivariant:
-            types = [scalars(s.size(self.space.dim)) for s in types]
+            types = [s.scalars(self.space.dim) for s in types]
         settings: dict[str, Any] = {"D": D, "group": _group(self), "equivariant": self.equivariant}
         inner = {"norm": norm, "activation": activation}
         *keys, last_key = jax.random.split(key, depth)
@@ -328,7 +327,7 @@ def _ends(
     """Two blocks in, the types between, two blocks out; the last one without activation."""
     start, end, D = model.in_signature, model.out_signature, model.space.dim
     if not model.equivariant:
-        start, mid, end = (scalars(s.size(D)) for s in (start, mid, end))
+        start, mid, end = (s.scalars(D) for s in (start, mid, end))
     settings = {**settings, "group": _group(model)}
     last = {**settings, "activation": None, "norm": None}
     encoder = (

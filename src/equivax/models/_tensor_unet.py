@@ -12,7 +12,6 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from ..images import MultiImage, Signature
-from ..images._batch import scalars
 from ..nn import AbstractModule, NormMaxPool, PointwiseMaxPool
 from ..nn._core._plain import plain_layer
 from ..spaces import GSpace
@@ -105,7 +104,7 @@ class TensorUNet(AbstractImageModel):
         mid = middle(self.in_signature, self.out_signature, width, mid_signature, name)
         start, end = self.in_signature, self.out_signature
         if not self.equivariant:
-            start, mid, end = (scalars(s.size(D)) for s in (start, mid, end))
+            start, mid, end = (s.scalars(D) for s in (start, mid, end))
         levels = [mid.scale(2**level) for level in range(num_downsamples + 1)]
         keys = iter(jax.random.split(key, 2 * (num_conv + 1) * len(levels)))
         common: dict[str, Any] = {"D": D, "equivariant": self.equivariant, **options}

@@ -136,7 +136,7 @@ def point_vectors(
     return freeze(np.stack(chosen, axis=1) if chosen else np.zeros((data.size, 0)))
 
 
-def sampled(
+def sampled_functions(
     group: Group, irreps: Iterable[Any], coordinates: np.ndarray, subgroup: Subgroup | None = None
 ) -> Float[np.ndarray, "points coefficients"]:
     """Values at group elements of the functions with unit coefficients.

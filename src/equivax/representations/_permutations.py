@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from ..groups import FiniteGroup, Group, Subgroup
-from ..groups._closure import word_levels
 from ._builders import quotient, regular, trivial
 from ._operations import is_permutation
 from ._representation import Representation
@@ -123,7 +122,7 @@ def axis_images(summand: Summand, *, signed: bool = False) -> np.ndarray:
     points = summand.size * (2 if signed else 1)
     images = np.zeros((group.order, points), dtype=np.int64)
     images[0] = np.arange(points)
-    for new, parent, generator in word_levels(group.cayley_table[:, group.generator_indices]):
+    for new, parent, generator in group.words:
         images[new] = np.take_along_axis(images[parent], generators[generator], axis=1)
     return images
 

@@ -14,18 +14,23 @@ import numpy as np
 from jaxtyping import Float
 
 from .._numerics import freeze
+from .._values import AbstractValue
 from ..groups import Group, GroupElement, Subgroup
 from ._from_matrices import summand_from_generators, summand_from_matrices
 from ._operations import block_diagonal, is_permutation, restricted_summand, tensor_summand
 from ._summand import Summand
 
 
-class Representation:
+class Representation(AbstractValue):
     """An orthogonal representation of a group, as a direct sum of summands.
 
     Made by `Group.irrep`, `Group.regular`, `Group.quotient`, `from_matrices` and the operators
     ``+`` (direct sum), ``n *`` (copies) and ``@`` (tensor product). Immutable; equality and hash
     are by content (group, irreps, exact change of basis of every summand), never by name.
+
+    Attributes:
+        group: The group that acts.
+        data: Runs of equal summands as plain data, for code that builds on representations.
 
     Examples:
         >>> import equivax as evx
@@ -35,11 +40,8 @@ class Representation:
         (10, 3)
     """
 
-    __slots__ = ("__dict__", "_group", "_hash", "_runs")
-
-    _group: Group
-    _runs: tuple[tuple[Summand, int], ...]
-    _hash: int
+    group: Group
+    data: tuple[tuple[Summand, int], ...]
 
     def __init__(self, group: Group, runs: Iterable[tuple[Summand, int]]) -> None:
         """Builds a representation from runs of equal summands.
@@ -64,68 +66,36 @@ class Representation:
                 merged.append((summand, count))
         if not merged:
             raise ValueError("Representation: got no summand; a representation has at least one")
-        object.__setattr__(self, "_group", group)
-        object.__setattr__(self, "_runs", tuple(merged))
-        object.__setattr__(self, "_hash", hash((group, tuple(merged))))
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"Representation is immutable: cannot set {name}")
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (Representation, (self._group, self._runs))
-
-    def __copy__(self) -> Representation:
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Representation:
-        return self
+        self._fill(group=group, data=tuple(merged))
 
     # ---- value -------------------------------------------------------------------------------
-
-    def __eq__(self, other: object) -> bool:
-        if self is other:
-            return True
-        return (
-            isinstance(other, Representation)
-            and self._hash == other._hash
-            and self._group is other._group
-            and self._runs == other._runs
-        )
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    @property
-    def group(self) -> Group:
-        """The group that acts."""
-        return self._group
 
     @property
     def name(self) -> str:
         """One line such as ``2 x regular + irrep(1)``; a label without influence on equality."""
-        return " + ".join(s.name if n == 1 else f"{n} x {s.name}" for s, n in self._runs)
+        return " + ".join(s.name if n == 1 else f"{n} x {s.name}" for s, n in self.data)
 
     def __repr__(self) -> str:
-        return f"{self._group.name}: {self.name}"
+        return f"{self.group.name}: {self.name}"
 
     @functools.cached_property
     def size(self) -> int:
         """Dimension of the space acted on."""
-        return sum(summand.size * count for summand, count in self._runs)
+        return sum(summand.size * count for summand, count in self.data)
 
     @functools.cached_property
     def irreps(self) -> tuple[Any, ...]:
         """Irrep ids in the order of the columns of `change_of_basis`."""
-        return tuple(i for summand, count in self._runs for i in summand.irreps * count)
+        return tuple(i for summand, count in self.data for i in summand.irreps * count)
 
     @functools.cached_property
     def multiplicities(self) -> dict[Any, int]:
         """How often each irrep occurs: id to count, in the group's order."""
         counts: dict[Any, int] = {}
-        for summand, count in self._runs:
+        for summand, count in self.data:
             for irrep in summand.irreps:
                 counts[irrep] = counts.get(irrep, 0) + count
-        return dict(sorted(counts.items(), key=lambda item: self._group.irrep_sort_key(item[0])))
+        return dict(sorted(counts.items(), key=lambda item: self.group.irrep_sort_key(item[0])))
 
     @property
     def change_of_basis(self) -> Float[np.ndarray, "n n"]:
@@ -133,17 +103,12 @@ class Representation:
 
         Assembled at every access; the library itself works with the small blocks.
         """
-        return freeze(block_diagonal([(s.change_of_basis, n) for s, n in self._runs]))
-
-    @property
-    def data(self) -> tuple[tuple[Summand, int], ...]:
-        """The runs as plain data, for code that builds on representations."""
-        return self._runs
+        return freeze(block_diagonal([(s.change_of_basis, n) for s, n in self.data]))
 
     @property
     def runs(self) -> tuple[tuple[Representation, int], ...]:
         """Runs of equal summands: ``((regular, 2), (trivial, 3))``."""
-        return tuple((Representation(self._group, [(s, 1)]), n) for s, n in self._runs)
+        return tuple((Representation(self.group, [(s, 1)]), n) for s, n in self.data)
 
     @property
     def summands(self) -> tuple[Representation, ...]:
@@ -163,18 +128,18 @@ class Representation:
     def _coordinates(self, g: GroupElement) -> np.ndarray:
         if not isinstance(g, GroupElement):
             raise TypeError(
-                f"g: expected an element of {self._group.name}, got {g!r}; "
-                f"{self._group.name}.element(...) makes one"
+                f"g: expected an element of {self.group.name}, got {g!r}; "
+                f"{self.group.name}.element(...) makes one"
             )
-        if g.group is not self._group:
+        if g.group is not self.group:
             raise ValueError(
-                f"g: expected an element of {self._group.name}, got one of {g.group.name}"
+                f"g: expected an element of {self.group.name}, got one of {g.group.name}"
             )
         return np.asarray([g.coordinates])
 
     def evaluate(self, coordinates: np.ndarray) -> Float[np.ndarray, "elements n n"]:
         """Matrices at group elements given by coordinates ``(N, p)``."""
-        return block_diagonal([(s.evaluate(coordinates), n) for s, n in self._runs])
+        return block_diagonal([(s.evaluate(coordinates), n) for s, n in self.data])
 
     @property
     def matrices(self) -> Float[np.ndarray, "elements n n"]:
@@ -183,17 +148,17 @@ class Representation:
         Raises:
             ValueError: If the group is infinite.
         """
-        if self._group.order is None:
+        if self.group.order is None:
             raise ValueError(
-                f"matrices: {self._group.name} is infinite; call the representation on elements, "
+                f"matrices: {self.group.name} is infinite; call the representation on elements, "
                 "or use group.testing_elements"
             )
-        return self.evaluate(np.arange(self._group.order)[:, None])
+        return self.evaluate(np.arange(self.group.order)[:, None])
 
     def character(self, g: GroupElement) -> float:
         """The trace of ``rho(g)``."""
         coordinates = self._coordinates(g)
-        return float(sum(n * s.characters(coordinates)[0] for s, n in self._runs))
+        return float(sum(n * s.characters(coordinates)[0] for s, n in self.data))
 
     def transform(self, x: np.ndarray, g: GroupElement) -> np.ndarray:
         """``rho(g) x`` on the last axis of a NumPy array ``(..., size)``, summand by summand."""
@@ -202,7 +167,7 @@ class Representation:
         if x.ndim == 0 or x.shape[-1] != self.size:
             raise ValueError(f"x: expected (..., {self.size}) for {self!r}, got {x.shape}")
         pieces, start = [], 0
-        for summand, count in self._runs:
+        for summand, count in self.data:
             stop = start + count * summand.size
             block = x[..., start:stop].reshape(*x.shape[:-1], count, summand.size)
             moved = block @ summand.evaluate(coordinates)[0].T
@@ -215,27 +180,27 @@ class Representation:
     @functools.cached_property
     def contains_trivial(self) -> bool:
         """Whether some vector is invariant under the whole group."""
-        return self._group.irrep_ids(0)[0] in self.multiplicities
+        return self.group.irrep_ids(0)[0] in self.multiplicities
 
     @functools.cached_property
     def is_trivial(self) -> bool:
         """Whether every group element acts as the identity."""
-        return set(self.multiplicities) == {self._group.irrep_ids(0)[0]}
+        return set(self.multiplicities) == {self.group.irrep_ids(0)[0]}
 
     @functools.cached_property
     def is_permutation(self) -> bool:
         """Whether every ``rho(g)`` is a permutation matrix, so pointwise functions commute."""
-        return all(is_permutation(summand, signed=False) for summand, _ in self._runs)
+        return all(is_permutation(summand, signed=False) for summand, _ in self.data)
 
     @functools.cached_property
     def is_signed_permutation(self) -> bool:
         """Whether every ``rho(g)`` has one entry +-1 per row: odd pointwise functions commute."""
-        return all(is_permutation(summand, signed=True) for summand, _ in self._runs)
+        return all(is_permutation(summand, signed=True) for summand, _ in self.data)
 
     @property
     def is_irreducible(self) -> bool:
         """Whether there is exactly one irrep."""
-        return len(self._runs) == 1 and self._runs[0][1] == 1 and len(self._runs[0][0].irreps) == 1
+        return len(self.data) == 1 and self.data[0][1] == 1 and len(self.data[0][0].irreps) == 1
 
     @property
     def endomorphism_type(self) -> str:
@@ -256,13 +221,13 @@ class Representation:
             ValueError: If the representation is not irreducible.
         """
         basis = self._irrep("endomorphism_basis").endomorphism_basis
-        q = self._runs[0][0].change_of_basis
+        q = self.data[0][0].change_of_basis
         return freeze(q @ basis @ q.T)
 
     def _irrep(self, what: str) -> Any:
         if not self.is_irreducible:
             raise ValueError(f"{what}: defined for irreps, but {self!r} is a sum")
-        return self._group.irrep_data(self._runs[0][0].irreps[0])
+        return self.group.irrep_data(self.data[0][0].irreps[0])
 
     @property
     def orthogonalizer(self) -> Float[np.ndarray, "n n"] | None:
@@ -270,20 +235,20 @@ class Representation:
 
         Layers act on ``T x`` for the user's vectors ``x``.
         """
-        if all(summand.orthogonalizer is None for summand, _ in self._runs):
+        if all(summand.orthogonalizer is None for summand, _ in self.data):
             return None
         roots = [
             (np.eye(s.size) if s.orthogonalizer is None else s.orthogonalizer, n)
-            for s, n in self._runs
+            for s, n in self.data
         ]
         return freeze(block_diagonal(roots))
 
     @property
     def induced_from(self) -> tuple[Subgroup, Representation] | None:
         """``(H, sigma)`` if this is one summand induced from ``sigma`` of ``H``, else None."""
-        if len(self._runs) != 1 or self._runs[0][1] != 1:
+        if len(self.data) != 1 or self.data[0][1] != 1:
             return None
-        return self._runs[0][0].induced_from
+        return self.data[0][0].induced_from
 
     # ---- operations --------------------------------------------------------------------------
 
@@ -291,7 +256,7 @@ class Representation:
         """Direct sum; the summands of both are kept in order."""
         if not isinstance(other, Representation):
             return NotImplemented
-        return Representation(self._group, [*self._runs, *other._runs])
+        return Representation(self.group, [*self.data, *other.data])
 
     def __mul__(self, count: int) -> Representation:
         """``count`` copies."""
@@ -299,10 +264,10 @@ class Representation:
             return NotImplemented
         if count < 1:
             raise ValueError(f"count: expected a positive number of copies, got {count}")
-        if len(self._runs) == 1:
-            summand, copies = self._runs[0]
-            return Representation(self._group, [(summand, copies * int(count))])
-        return Representation(self._group, self._runs * int(count))
+        if len(self.data) == 1:
+            summand, copies = self.data[0]
+            return Representation(self.group, [(summand, copies * int(count))])
+        return Representation(self.group, self.data * int(count))
 
     __rmul__ = __mul__
 
@@ -313,17 +278,17 @@ class Representation:
         """
         if not isinstance(other, Representation):
             return NotImplemented
-        if self._group is not other._group:
+        if self.group is not other.group:
             raise ValueError(
-                f"tensor product: the first factor is acted on by {self._group.name}, the second "
-                f"by {other._group.name}; restrict them to a common group"
+                f"tensor product: the first factor is acted on by {self.group.name}, the second "
+                f"by {other.group.name}; restrict them to a common group"
             )
-        if sum(count for _, count in other._runs) > 1:
+        if sum(count for _, count in other.data) > 1:
             first, second = self.fused(), other.fused()
         else:
             first, second = self, other
-        right = second._runs[0][0]
-        return Representation(self._group, [(tensor_summand(s, right), n) for s, n in first._runs])
+        right = second.data[0][0]
+        return Representation(self.group, [(tensor_summand(s, right), n) for s, n in first.data])
 
     def restrict(self, subgroup: Any) -> Representation:
         """The same matrices for fewer elements: the representation of a subgroup.
@@ -334,13 +299,13 @@ class Representation:
         Returns:
             A representation of ``subgroup.group`` with the same summands.
         """
-        inner = self._group.subgroup(subgroup)
-        if inner.parent is not self._group:
+        inner = self.group.subgroup(subgroup)
+        if inner.parent is not self.group:
             raise ValueError(
-                f"subgroup: expected a subgroup of {self._group.name}, got one of "
+                f"subgroup: expected a subgroup of {self.group.name}, got one of "
                 f"{inner.parent.name}"
             )
-        runs = [(restricted_summand(summand, inner), count) for summand, count in self._runs]
+        runs = [(restricted_summand(summand, inner), count) for summand, count in self.data]
         return Representation(inner.group, runs)
 
     @functools.cached_property
@@ -348,11 +313,11 @@ class Representation:
         """Per irrep ``(id, multiplicity, columns of Q)``, columns ``(multiplicity, size)``."""
         start, ends = 0, []
         for irrep in self.irreps:
-            start += self._group.irrep_data(irrep).size
+            start += self.group.irrep_data(irrep).size
             ends.append(start)
         found: dict[Any, list[np.ndarray]] = {irrep: [] for irrep in self.multiplicities}
         for irrep, end in zip(self.irreps, ends, strict=True):
-            found[irrep].append(np.arange(end - self._group.irrep_data(irrep).size, end))
+            found[irrep].append(np.arange(end - self.group.irrep_data(irrep).size, end))
         return tuple((i, len(c), np.stack(c)) for i, c in found.items())
 
     def isotypic(self) -> Representation:
@@ -362,7 +327,7 @@ class Representation:
         ``self`` if nothing moves.
         """
         order = sorted(
-            range(len(self.irreps)), key=lambda i: self._group.irrep_sort_key(self.irreps[i])
+            range(len(self.irreps)), key=lambda i: self.group.irrep_sort_key(self.irreps[i])
         )
         if order == list(range(len(self.irreps))):
             return self
@@ -370,8 +335,8 @@ class Representation:
         irreps = tuple(self.irreps[i] for i in order)
         name = f"isotypic({self.name})"
         basis = self.change_of_basis[:, columns]
-        fused = Summand(self._group, irreps, basis, name, self.orthogonalizer)
-        return Representation(self._group, [(fused, 1)])
+        fused = Summand(self.group, irreps, basis, name, self.orthogonalizer)
+        return Representation(self.group, [(fused, 1)])
 
     def fused(self, name: str | None = None) -> Representation:
         """The same matrices as one single summand (one field).
@@ -380,12 +345,12 @@ class Representation:
             name: Label of the summand; by default the sum in brackets.
         """
         label = name if name is not None else f"({self.name})"
-        if len(self._runs) == 1 and self._runs[0][1] == 1:
+        if len(self.data) == 1 and self.data[0][1] == 1:
             return Representation(
-                self._group, [(self._runs[0][0].renamed(name or self._runs[0][0].name), 1)]
+                self.group, [(self.data[0][0].renamed(name or self.data[0][0].name), 1)]
             )
-        fused = Summand(self._group, self.irreps, self.change_of_basis, label, self.orthogonalizer)
-        return Representation(self._group, [(fused, 1)])
+        fused = Summand(self.group, self.irreps, self.change_of_basis, label, self.orthogonalizer)
+        return Representation(self.group, [(fused, 1)])
 
     def renamed(self, name: str) -> Representation:
         """The same single summand under another label (equal to the original)."""

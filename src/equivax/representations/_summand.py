@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from .._numerics import digest, freeze
-from ..groups import Group
+from .._numerics import freeze
+from .._values import AbstractValue
+from ..groups import Group, IrrepId
 
 
-@dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class Summand:
+class Summand(AbstractValue):
     """The data of one summand.
 
     Attributes:
@@ -36,29 +37,27 @@ class Summand:
     group: Group
     irreps: tuple[Any, ...]
     change_of_basis: Float[np.ndarray, "n n"]
-    name: str
-    orthogonalizer: Float[np.ndarray, "n n"] | None = None
-    induced_from: tuple[Any, Any] | None = None
+    name: str = dataclasses.field(compare=False)
+    orthogonalizer: Float[np.ndarray, "n n"] | None
+    induced_from: tuple[Any, Any] | None = dataclasses.field(compare=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "irreps", tuple(self.irreps))
-        object.__setattr__(self, "change_of_basis", freeze(self.change_of_basis))
-        if self.orthogonalizer is not None:
-            object.__setattr__(self, "orthogonalizer", freeze(self.orthogonalizer))
-
-    @functools.cached_property
-    def key(self) -> tuple[Any, ...]:
-        """What equality compares: the group, the irreps, the content of ``Q`` and of ``T``."""
-        root = None if self.orthogonalizer is None else digest(self.orthogonalizer)
-        return (self.group, self.irreps, digest(self.change_of_basis), root)
-
-    def __eq__(self, other: object) -> bool:
-        if self is other:
-            return True
-        return isinstance(other, Summand) and self.key == other.key
-
-    def __hash__(self) -> int:
-        return hash(self.key)
+    def __init__(
+        self,
+        group: Group,
+        irreps: Iterable[IrrepId],
+        change_of_basis: Float[np.ndarray, "n n"],
+        name: str,
+        orthogonalizer: Float[np.ndarray, "n n"] | None = None,
+        induced_from: tuple[Any, Any] | None = None,
+    ) -> None:
+        self._fill(
+            group=group,
+            irreps=tuple(irreps),
+            change_of_basis=freeze(change_of_basis),
+            name=name,
+            orthogonalizer=None if orthogonalizer is None else freeze(orthogonalizer),
+            induced_from=induced_from,
+        )
 
     @property
     def size(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from typing import Any
 
@@ -9,19 +10,24 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
+from .._numerics import rounded_digest
+from .._values import AbstractValue
 from ..groups import Group, GroupElement
 from ..representations import Representation
 from ._grid import SignedPermutation
 
 _SAME_ACTION = 1e-9
-"""Difference of matrices below which two actions are one: far above rounding, far below a pixel."""
+"""Width of the cells in which entries of two actions are one: far above rounding, below a pixel."""
 
 
-class GSpace:
+class GSpace(AbstractValue):
     """R^d with a group that acts on it by orthogonal matrices ``A(g)``.
 
     Translations belong to every space and are not part of ``group``. Immutable; two spaces are
     equal if the groups and the matrices of the actions are, so the axis of a mirror counts.
+
+    Attributes:
+        group: The group that acts.
 
     Examples:
         >>> import equivax as evx
@@ -30,11 +36,9 @@ class GSpace:
         (2, 8)
     """
 
-    __slots__ = ("__dict__", "_action", "_group", "_label")
-
-    _group: Group
+    group: Group
     _action: Representation | None
-    _label: str
+    _label: str = dataclasses.field(compare=False)
 
     def __init__(self, group: Group, action: Representation | None = None, label: str = "") -> None:
         """A space from a group and its action.
@@ -69,28 +73,9 @@ class GSpace:
                 )
             if action.size > 3:
                 raise ValueError(f"GSpace: action: expected size 1, 2 or 3, got {action.size}")
-        object.__setattr__(self, "_group", group)
-        object.__setattr__(self, "_action", action)
-        object.__setattr__(self, "_label", label)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"GSpace is immutable: cannot set {name}")
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (GSpace, (self._group, self._action, self._label))
-
-    def __copy__(self) -> GSpace:
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> GSpace:
-        return self
+        self._fill(group=group, _action=action, _label=label)
 
     # ---- value -------------------------------------------------------------------------------
-
-    @property
-    def group(self) -> Group:
-        """The group that acts."""
-        return self._group
 
     @property
     def dim(self) -> int:
@@ -119,26 +104,13 @@ class GSpace:
         return self.action
 
     @functools.cached_property
-    def _matrices(self) -> Float[np.ndarray, "N d d"]:
-        return self.matrices(self._group.testing_coordinates)
-
-    def __eq__(self, other: object) -> bool:
-        if self is other:
-            return True
-        if not isinstance(other, GSpace):
-            return NotImplemented
-        if self._group is not other._group or self.dim != other.dim:
-            return False
-        if self._action == other._action:
-            return True
-        return bool(np.abs(self._matrices - other._matrices).max(initial=0.0) < _SAME_ACTION)
-
-    def __hash__(self) -> int:
-        return hash((self._group, self.dim))
+    def _content(self) -> tuple[Any, ...]:
+        """The matrices count, not the basis in which the action is written."""
+        return (self.group, None if self._action is None else _moves(self._action))
 
     def __repr__(self) -> str:
         label = f" ({self._label})" if self._label else ""
-        return f"{self._group.name} on {self.domain}{label}"
+        return f"{self.group.name} on {self.domain}{label}"
 
     @property
     def domain(self) -> str:
@@ -160,7 +132,7 @@ class GSpace:
             ValueError: If ``g`` belongs to another group.
         """
         if self._action is None:
-            self._group.element(g)
+            self.group.element(g)
             return np.zeros((0, 0))
         return self._action(g)
 
@@ -171,8 +143,9 @@ class GSpace:
     @functools.cached_property
     def exact_elements(self) -> tuple[GroupElement, ...]:
         """The testing elements that map the grid to itself: signed permutation matrices."""
-        kept = [SignedPermutation.of(matrix) is not None for matrix in self._matrices]
-        return self._group.elements_at(self._group.testing_coordinates[np.array(kept)])
+        coordinates = self.group.testing_coordinates
+        kept = [SignedPermutation.of(m) is not None for m in self.matrices(coordinates)]
+        return self.group.elements_at(coordinates[np.array(kept)])
 
     @functools.cached_property
     def preserves_grid(self) -> bool:
@@ -187,31 +160,31 @@ class GSpace:
     @property
     def testing_elements(self) -> tuple[GroupElement, ...]:
         """Those of the group."""
-        return self._group.testing_elements
+        return self.group.testing_elements
 
     # ---- representations of the group --------------------------------------------------------
 
     @property
     def trivial(self) -> Representation:
         """Scalars: the trivial representation of the group."""
-        return self._group.trivial
+        return self.group.trivial
 
     @property
     def regular(self) -> Representation:
         """The regular representation of a finite group."""
-        return self._group.regular
+        return self.group.regular
 
     def irrep(self, *irrep_id: Any) -> Representation:
         """The irrep with an id, as ``group.irrep``."""
-        return self._group.irrep(*irrep_id)
+        return self.group.irrep(*irrep_id)
 
     def quotient(self, subgroup: Any) -> Representation:
         """The group permuting the cosets of a subgroup, as ``group.quotient``."""
-        return self._group.quotient(subgroup)
+        return self.group.quotient(subgroup)
 
     def induced(self, subgroup: Any, rep: Representation) -> Representation:
         """The representation induced from one of a subgroup, as ``group.induced``."""
-        return self._group.induced(subgroup, rep)
+        return self.group.induced(subgroup, rep)
 
     def restrict(self, subgroup: Any) -> GSpace:
         """The same space with fewer symmetries.
@@ -222,9 +195,16 @@ class GSpace:
         Returns:
             The space of ``subgroup.group`` with the restricted action.
         """
-        inner = self._group.subgroup(subgroup)
+        inner = self.group.subgroup(subgroup)
         action = None if self._action is None else self._action.restrict(inner)
         return GSpace(inner.group, action, self._label and "restricted")
 
 
 jax.tree_util.register_static(GSpace)
+
+
+@functools.lru_cache(maxsize=1024)
+def _moves(action: Representation) -> str:
+    """What an action does, at elements that generate the group."""
+    matrices = action.evaluate(action.group.generator_coordinates)
+    return rounded_digest(matrices, resolution=_SAME_ACTION)

@@ -13,8 +13,7 @@ import operator
 import numpy as np
 
 from ..groups import Group, cyclic, dihedral, o2, so2
-from ..representations import Representation
-from ..representations._summand import Summand
+from ..representations import Representation, Summand
 from ._gspace import GSpace
 
 VERTICAL = math.pi / 2

@@ -17,13 +17,13 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import numpy as np
 
+from .._numerics import rounded_digest
 from ..fields import FieldType
 from ..groups import Group
 from ..hom import HomBasis
 from ..kernels import SteerableBasis, TypeBasis
 from ..nn._core._printing import border, is_layer, is_parameter, parts
-from ..representations import Representation
-from ..representations._summand import Summand
+from ..representations import Representation, Summand
 from ..spaces import GSpace
 
 BASIS_VERSION = 1
@@ -31,9 +31,6 @@ BASIS_VERSION = 1
 
 RESOLUTION = 1e-6
 """Matrices are compared up to this: their rounding errors depend on the machine."""
-
-SHIFT = 0.6180339887
-"""Moves the borders of rounding to where no entry of a structured matrix lies."""
 
 
 class Part(NamedTuple):
@@ -200,13 +197,7 @@ def _value(value: Any) -> str:
     return getattr(value, "__qualname__", type(value).__qualname__)
 
 
-def _rounded(*arrays: np.ndarray) -> str:
-    state = hashlib.blake2b(digest_size=16)
-    for array in arrays:
-        whole = np.floor(np.asarray(array, np.float64) / RESOLUTION + SHIFT).astype("<i8")
-        state.update(f"{whole.shape};".encode())
-        state.update(np.ascontiguousarray(whole).tobytes())
-    return state.hexdigest()
+_rounded = functools.partial(rounded_digest, resolution=RESOLUTION)
 
 
 def _hash(*texts: str) -> str:

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..representations import Representation
-from ..spaces import GSpace
-from ..spaces._grid import grid_points
+from ..spaces import GSpace, grid_points
 
 COLOURS = "RdBu_r"
 """Diverging: white is zero."""

@@ -18,8 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ...hom import HIGHEST
-from ...representations import Representation, trivial
-from ...representations._summand import Summand
+from ...representations import Representation, Summand, trivial
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

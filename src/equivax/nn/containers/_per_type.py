@@ -12,8 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
 from ...fields import FieldType
-from ...images import MultiImage, Signature
-from ...images._checks import TensorType, axis_space, type_name
+from ...images import MultiImage, Signature, TensorType, axis_space, type_name
 from ...spaces import GSpace
 from .._core._module import AbstractContainer, AbstractImageLayer, Layer
 from .._core._plain import plain_function

@@ -14,9 +14,16 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ...hom import at_least_float32
-from ...images import FilterBasis, MultiImage, Signature, invariant_filters
-from ...images._checks import as_flags, axis_space, type_name
-from ...images._forms import flat_metric_axes
+from ...images import (
+    FilterBasis,
+    MultiImage,
+    Signature,
+    as_flags,
+    axis_space,
+    flat_metric_axes,
+    invariant_filters,
+    type_name,
+)
 from ...images._windows import Windows, as_padding, make_windows
 from ...spaces import GSpace
 from .._core._module import AbstractImageLayer, AbstractModule

@@ -11,8 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
 
 from ...fields import Type
-from ...hom import MODES, HomBasis, UnusedIrrepsWarning, hom_basis
-from ...hom._initializers import Scheme
+from ...hom import MODES, HomBasis, Scheme, UnusedIrrepsWarning, hom_basis
 from .._core._module import AbstractModule, channel_axis, representation_of
 from .._core._plain import plain_linear
 from ._invariant_bias import bias_coefficients, initial_bias, invariant_bias

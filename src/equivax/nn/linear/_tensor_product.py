@@ -14,10 +14,8 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ...fields import Type
-from ...hom import HomBasis, at_least_float32, check_scheme, hom_basis
-from ...hom._initializers import Scheme
-from ...representations import Representation, check_same_group, symmetric_square
-from ...representations._symmetric_square import symmetric_pairs
+from ...hom import HomBasis, Scheme, at_least_float32, check_scheme, hom_basis
+from ...representations import Representation, check_same_group, symmetric_pairs, symmetric_square
 from .._core._channels import field_sizes, take_channels
 from .._core._fibres import turned
 from .._core._module import AbstractModule, channel_axis, representation_of

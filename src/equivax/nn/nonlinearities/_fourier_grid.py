@@ -14,9 +14,7 @@ from jaxtyping import Float
 
 from ..._numerics import digest, freeze, label_rows
 from ...groups import Group, GroupElement, Subgroup
-from ...representations import band_limited
-from ...representations._band_limited import point_vectors, sampled
-from ...representations._summand import Summand
+from ...representations import Summand, band_limited, point_vectors, sampled_functions
 
 #: Samples a turn come in multiples of this, so that quarter turns map the grid to itself.
 TURN = 4
@@ -179,7 +177,7 @@ def transform(
     joint = list(field.irreps)
     for id in dict.fromkeys(out_irreps or ()):
         joint += [id] * ((out_irreps or ()).count(id) - joint.count(id))
-    values = sampled(group, joint, grid.coordinates, subgroup)
+    values = sampled_functions(group, joint, grid.coordinates, subgroup)
     # Equal rows are points that no function tells apart, such as those of one coset.
     labels = label_rows(values, _SAME_SAMPLE)
     kept, place = np.unique(labels, return_inverse=True)

@@ -13,8 +13,7 @@ from jaxtyping import Array, Float
 
 from ...fields import Type
 from ...hom import at_least_float32, invariant_vector, trivial_count
-from ...representations import Representation
-from ...representations._summand import Summand
+from ...representations import Representation, Summand
 from .._core._channels import field_index, field_sizes, spread
 from .._core._fibres import Fibre, fibre_plan, turned
 from .._core._module import AbstractModule, channel_axis, representation_of

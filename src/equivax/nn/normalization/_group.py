@@ -13,8 +13,7 @@ from jaxtyping import Array, Float
 
 from ...fields import Type
 from ...hom import hom_basis
-from ...representations import Representation
-from ...representations._summand import Summand
+from ...representations import Representation, Summand
 from .._core._fibres import FibrePlan, by_kind, constants, fibre_plan, kind_names
 from .._core._module import AbstractModule, channel_axis, representation_of
 from .._core._plain import detached, plain_function, plain_layer

@@ -14,9 +14,16 @@ import functools
 import numpy as np
 
 from ...groups import FiniteGroup
-from ...representations import Representation, direct_sum, irrep, quotient, regular, trivial
-from ...representations._decomposition import decompose
-from ...representations._summand import Summand
+from ...representations import (
+    Representation,
+    Summand,
+    decompose,
+    direct_sum,
+    irrep,
+    quotient,
+    regular,
+    trivial,
+)
 
 _MIXES = 1e-9
 """Entry above which two channels mix: far above rounding; true zeros come out below 1e-14."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -24,7 +24,7 @@ TensorType = tuple[tuple[bool, ...], int]
 _NAME = re.compile(r"k(\d+)p([01])(?:-([lu]+))?")
 
 
-def is_integer(value: Any) -> bool:
+def is_integer(value: object) -> TypeGuard[int]:
     """Whether a value counts something: an integer, and no boolean."""
     return hasattr(value, "__index__") and not isinstance(value, (bool, np.bool_, np.ndarray))
 

@@ -19,7 +19,7 @@ from jaxtyping import Array
 
 from .._numerics import freeze
 from ..hom import HIGHEST, at_least_float32
-from ._checks import as_dimension, as_parity, is_integer
+from ._arguments import as_dimension, as_parity, is_integer
 from ._invariant_filters import invariant_filters
 
 _EXACT = 1e-9

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from ._action import SignedAxes
-from ._checks import TensorType
+from ._arguments import TensorType, as_type, type_name
 from ._signature import Signature
+from ._signed_axes import SignedAxes
 
 
 def to_block(dense: Array, k: int, D: int) -> Array:
@@ -49,7 +50,39 @@ def reordered(signature: Signature, wanted: Signature, D: int) -> np.ndarray | N
     return np.concatenate([np.arange(places[t].start, places[t].stop) for t in wanted.types])
 
 
-def checked_block(
+def joined(blocks: object, D: int) -> tuple[Array, Signature]:
+    """The dense array of a mapping from types to blocks, and what its channels are.
+
+    Raises:
+        ValueError: If there is none, or ranks, batch shapes, spatial shapes or dtypes do not fit.
+        TypeError: If something is no array.
+    """
+    if not isinstance(blocks, Mapping) or not blocks:
+        raise ValueError(
+            f"MultiImage: blocks: expected a mapping from types to arrays, got {blocks!r}"
+        )
+    arrays, entries, first = [], [], None
+    for key, given in blocks.items():
+        type_ = as_type(key, "MultiImage")
+        name, k = type_name(type_), len(type_[0])
+        block, batch, spatial = _checked_block(given, type_, D, name)
+        shared = (batch, spatial, block.dtype)
+        first = shared if first is None else first
+        for what, one, other in zip(
+            ("batch shape", "spatial shape", "dtype"), first, shared, strict=True
+        ):
+            if one != other:
+                raise ValueError(
+                    f"MultiImage: blocks: expected one {what}, got {one} for "
+                    f"{type_name(entries[0][0])} and {other} for {name}"
+                )
+        entries.append((type_, block.shape[len(batch)]))
+        arrays.append(to_dense(block, k, D))
+    array = jnp.concatenate(arrays, axis=-1 - D) if len(arrays) > 1 else arrays[0]
+    return array, Signature(tuple(entries))
+
+
+def _checked_block(
     block: Any, type_: TensorType, D: int, name: str
 ) -> tuple[Array, tuple[int, ...], tuple[int, ...]]:
     """The array of a block, its batch shape and its spatial shape.
