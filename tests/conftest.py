@@ -28,8 +28,8 @@ import pytest
 # Before anything imports equivax: every annotation of the library is checked at every call.
 jaxtyping.install_import_hook("equivax", "beartype.beartype")
 
-# The table of cases is a plain module beside the tests.
-sys.path.insert(0, str(Path(__file__).parent))
+# What tests share are plain modules; processes that tests start find them here too.
+sys.path[:0] = [str(Path(__file__).parent / shelf) for shelf in ("laws", "tables", "golden")]
 
 # A float64 basis times float32 activations is silently float64 under x64; here it is an error.
 jax.config.update("jax_numpy_dtype_promotion", "strict")

@@ -92,7 +92,9 @@ def test_angular_part_is_equivariant_for_every_element(name):
         if part.frequency is None:
             continue
         for g in space.testing_elements[:12]:
-            moved = kernels.recipes._harmonics.sample_harmonics(part.frequency, points @ space.matrix(g).T)
+            moved = kernels.recipes._harmonics.sample_harmonics(
+                part.frequency, points @ space.matrix(g).T
+            )
             here = kernels.recipes._harmonics.sample_harmonics(part.frequency, points)
             np.testing.assert_allclose(part.rep(g) @ here, moved, atol=1e-12)
     assert rep.size >= 2
