@@ -73,7 +73,7 @@ def docs(session: nox.Session) -> None:
     quiet = {"NO_MKDOCS_2_WARNING": "1"}
     session.run("mkdocs", "build", "--strict", "--site-dir", session.create_tmp(), env=quiet)
     session.install("-e", ".[dev,docs]")
-    session.run("pytest", "tests/test_api_pages.py", "tests/test_site.py", env=CPU)
+    session.run("pytest", "tests/habits/test_api_pages.py", "tests/habits/test_site.py", env=CPU)
 
 
 @nox.session

@@ -16,6 +16,7 @@ os.environ["XLA_FLAGS"] = " ".join(
         os.environ.get("XLA_FLAGS", ""),
         "--xla_backend_optimization_level=0",
         "--xla_llvm_disable_expensive_passes=true",
+        "--xla_cpu_parallel_codegen_split_count=1",  # the workers are the parallelism
         # XLA stops at a flag that it does not know, and this one may go.
         *["--xla_cpu_use_fusion_emitters=false"] * version("jaxlib").startswith(("0.6.", "0.10.")),
     ]
@@ -28,8 +29,8 @@ import pytest
 # Before anything imports equivax: every annotation of the library is checked at every call.
 jaxtyping.install_import_hook("equivax", "beartype.beartype")
 
-# The table of cases is a plain module beside the tests.
-sys.path.insert(0, str(Path(__file__).parent))
+# What tests share are plain modules; processes that tests start find them here too.
+sys.path[:0] = [str(Path(__file__).parent / shelf) for shelf in ("laws", "tables", "golden")]
 
 # A float64 basis times float32 activations is silently float64 under x64; here it is an error.
 jax.config.update("jax_numpy_dtype_promotion", "strict")
@@ -53,6 +54,16 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
     if len(MAPS.read_bytes().splitlines()) > MOST_MAPS:
         jax.clear_caches()
         gc.collect()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Look for garbage seldom, and never among the modules and tests that stay.
+
+    Tracing makes many small objects, and every search walks all those that live.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 50)
 
 
 def enable_x64(enabled: bool) -> AbstractContextManager[None]:

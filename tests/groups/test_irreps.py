@@ -13,7 +13,7 @@ from equivax import groups
 from equivax.groups import FiniteGroup, Group
 
 # Provenance of the numbers: first entry of the file.
-GOLDEN = json.loads((Path(__file__).parent / "golden" / "groups.json").read_text())
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "groups.json").read_text())
 LETTER = {"real": "R", "complex": "C", "quaternionic": "H"}
 
 product = groups.direct_product

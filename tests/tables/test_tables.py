@@ -15,8 +15,8 @@ from equivax import nn
 def test_every_public_module_has_a_case(cls):
     every = [*CASES.values(), *field_cases.CASES.values()]
     assert any(case.recipe.covers is cls for case in every), (
-        f"{cls.__module__}.{cls.__qualname__} has no recipe in tests/cases.py or "
-        "tests/field_recipes: add one, and all laws run over it"
+        f"{cls.__module__}.{cls.__qualname__} has no recipe in tests/tables/cases.py or "
+        "tests/tables/field_recipes: add one, and all laws run over it"
     )
 
 
@@ -38,7 +38,7 @@ def test_values_that_modules_return_have_tests_of_their_own(cls):
     assert not issubclass(cls, nn.AbstractModule), "a layer needs a recipe"
     assert any(case.recipe.covers is source for case in CASES.values())
     file, test = place.split("::")
-    assert f"\ndef {test}(" in (Path(__file__).parent / file).read_text()
+    assert f"\ndef {test}(" in (Path(__file__).parents[1] / file).read_text()
 
 
 @pytest.mark.parametrize("name", CASES)

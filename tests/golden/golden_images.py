@@ -11,7 +11,7 @@ import numpy as np
 
 from equivax import spaces
 
-FOLDER = Path(__file__).parent / "golden"
+FOLDER = Path(__file__).parent
 
 SPACES = {"full": spaces.hyperoctahedral_on, "rotations": spaces.rotations_on}
 

@@ -15,7 +15,7 @@ import pytest
 
 import equivax
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "equivax"
 FILES = sorted(SOURCE.rglob("*.py"))
 LONGEST_FILE = 450

@@ -12,7 +12,7 @@ import pytest
 
 import equivax
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 ROOMS = sorted(
     info.name for info in pkgutil.iter_modules(equivax.__path__) if not info.name.startswith("_")
 )

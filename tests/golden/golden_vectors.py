@@ -18,7 +18,7 @@ from equivax import Representation, groups
 from equivax.groups import Group
 from equivax.representations._summand import Summand
 
-FOLDER = Path(__file__).parent / "golden"
+FOLDER = Path(__file__).parent
 
 #: The numbers were computed twice, in two ways, to 1e-11 or better.
 ATOL = 1e-9

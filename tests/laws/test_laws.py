@@ -489,7 +489,9 @@ def test_both_precisions_in_one_process_in_either_order(tmp_path):
     found, running = [], []
     for order in ("(False, True)", "(True, False)"):
         file = tmp_path / f"{order[1]}.npz"
-        script = BOTH_FLAGS.format(tests=str(Path(__file__).parent), order=order, file=str(file))
+        script = BOTH_FLAGS.format(
+            tests=str(Path(__file__).parents[1]), order=order, file=str(file)
+        )
         running.append((file, subprocess.Popen([sys.executable, "-c", script])))
     for file, process in running:
         assert process.wait() == 0

@@ -12,7 +12,7 @@ import pytest
 
 from equivax import Representation, groups
 
-STORED = Path(__file__).parent / "golden" / "basis_fingerprints.npz"
+STORED = Path(__file__).parents[1] / "golden" / "basis_fingerprints.npz"
 
 #: Rounding of the longest sums in a construction; the pivots are far from any tie.
 SAME_BASIS = 1e-12
@@ -99,5 +99,6 @@ def computed() -> dict[str, np.ndarray]:
     return bases()
 
 
-if __name__ == "__main__":  # python tests/test_canonical.py tests/golden/basis_fingerprints.npz
+# python tests/habits/test_canonical.py tests/golden/basis_fingerprints.npz
+if __name__ == "__main__":
     np.savez_compressed(sys.argv[1], **bases())

@@ -22,7 +22,7 @@ class Type:
     representation: Representation
 
 
-FOLDER = Path(__file__).parent / "golden"
+FOLDER = Path(__file__).parent
 
 
 @functools.cache

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-FILE = Path(__file__).parent / "golden" / "statistics.npz"
+FILE = Path(__file__).parent / "statistics.npz"
 
 
 @functools.cache

@@ -18,7 +18,7 @@ import numpy as np
 from equivax import FieldType, Representation, direct_sum, groups, spaces
 from equivax.groups import Group, GroupElement, Subgroup
 
-FOLDER = Path(__file__).parent / "golden"
+FOLDER = Path(__file__).parent
 
 #: The numbers of `modules` are float32, of a few operations each.
 ATOL = 2e-5
