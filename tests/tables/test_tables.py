@@ -35,7 +35,7 @@ def test_recipes_cover_public_modules_only():
 def test_values_that_modules_return_have_tests_of_their_own(cls):
     source, place = cases.VALUE_CLASSES[cls]
     assert cls in cases.public_classes()
-    assert not issubclass(cls, nn.AbstractModule), "a layer needs a recipe"
+    assert not issubclass(cls, nn.AbstractLayer), "a layer needs a recipe"
     assert any(case.recipe.covers is source for case in CASES.values())
     file, test = place.split("::")
     assert f"\ndef {test}(" in (Path(__file__).parents[1] / file).read_text()

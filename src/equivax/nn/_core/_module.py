@@ -56,6 +56,10 @@ class AbstractLayer(eqx.Module):
         """The representation of ``in_type``."""
         return as_representation(self.in_type, "in_type")
 
+    @abc.abstractmethod
+    def evaluate_output_shape(self, shape: Sequence[Any]) -> tuple[int, ...]:
+        """Shape of the output for an input shape."""
+
     # ---- from what was passed to an array ------------------------------------------------------
 
     def _array(self, x: object, in_type: Type | tuple[Type, ...] | None = None) -> Array:
@@ -247,7 +251,7 @@ class AbstractStatefulModule(AbstractLayer, eqx.nn.StatefulLayer):
             A module or callable for one example; use ``jax.vmap`` for batches.
         """
 
-    def evaluate_output_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+    def evaluate_output_shape(self, shape: Sequence[Any]) -> tuple[int, ...]:
         """Shape of the output for an input shape; layers with running statistics keep it.
 
         Args:
@@ -321,7 +325,7 @@ class AbstractContainer(AbstractLayer, eqx.nn.StatefulLayer):
     def export(self, state: eqx.nn.State | None = None) -> Any:
         """The same function as plain Equinox, at inference where there are statistics."""
 
-    def evaluate_output_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+    def evaluate_output_shape(self, shape: Sequence[Any]) -> tuple[int, ...]:
         """Shape of the output for an input shape, by abstract evaluation of the layers.
 
         Args:
@@ -379,6 +383,7 @@ class AbstractImageLayer(AbstractLayer):
 
 
 Layer: TypeAlias = AbstractModule | AbstractStatefulModule | AbstractContainer
+"""Any equivariant layer."""
 
 
 def channel_axis(type_: object) -> int:
