@@ -20,16 +20,16 @@ _SAME_POINT = 1e-9
 
 
 class Subgroup:
-    """A subgroup H of a group G; made by `G.subgroup(...)`.
+    """A subgroup H of a group G; made by ``G.subgroup(...)``.
 
     Args:
-        parent: the group G.
-        group: the group H.
-        images: coordinates in G of all elements of H, `(|H|, p)`, for a finite H.
-        family: name of a closed form that an infinite H is embedded by.
-        embed: that closed form, from coordinates in H to coordinates in G.
-        locate: its inverse, see the method.
-        representatives: coordinates `(index, p)` of coset representatives, if finitely many.
+        parent: The group G.
+        group: The group H.
+        images: Coordinates in G of all elements of H, ``(|H|, p)``, for a finite H.
+        family: Name of a closed form that an infinite H is embedded by.
+        embed: That closed form, from coordinates in H to coordinates in G.
+        locate: Its inverse, see the method.
+        representatives: Coordinates ``(index, p)`` of coset representatives, if finitely many.
     """
 
     def __init__(
@@ -67,10 +67,10 @@ class Subgroup:
         """Coordinates in G of elements of H.
 
         Args:
-            coordinates: `(N, q)`, coordinates in H.
+            coordinates: ``(N, q)``, coordinates in H.
 
         Returns:
-            `(N, p)`, coordinates in G.
+            ``(N, p)``, coordinates in G.
         """
         if self._images is not None and isinstance(self._group, FiniteGroup):
             return self._images[self._group.indices(coordinates)]
@@ -85,10 +85,10 @@ class Subgroup:
         """Which elements of G lie in H, and where.
 
         Args:
-            coordinates: `(N, p)`, coordinates in G.
+            coordinates: ``(N, p)``, coordinates in G.
 
         Returns:
-            Mask `(N,)` and coordinates in H `(N, q)`, those of the identity where the mask
+            Mask ``(N,)`` and coordinates in H ``(N, q)``, those of the identity where the mask
             is false.
         """
         if self._images is None:
@@ -111,14 +111,14 @@ class Subgroup:
         if self._representatives is not None:
             return self._representatives
         if not isinstance(self._parent, FiniteGroup):
-            raise ValueError(f"{self} has infinite index: its cosets cannot be listed.")
+            raise ValueError(f"{self} has infinite index: its cosets cannot be listed")
         return np.unique(self.coset_labels)[:, None]
 
     @functools.cached_property
     def coset_labels(self) -> Int[np.ndarray, " n"]:
         """For each element g of a finite parent, the first element of its coset g H."""
         if not isinstance(self._parent, FiniteGroup) or self._images is None:
-            raise ValueError(f"{self} has an infinite parent: its elements cannot be listed.")
+            raise ValueError(f"{self} has an infinite parent: its elements cannot be listed")
         return freeze_indices(self._parent.cayley_table[:, self._images[:, 0]].min(axis=1))
 
     @functools.cached_property
@@ -126,7 +126,7 @@ class Subgroup:
         """The first element of each left coset g H, in the parent's order.
 
         Raises:
-            ValueError: if the index is infinite.
+            ValueError: If the index is infinite.
         """
         return self._parent.elements_at(self._coset_coordinates)
 
@@ -135,7 +135,7 @@ class Subgroup:
         """Number of cosets.
 
         Raises:
-            ValueError: if it is infinite.
+            ValueError: If it is infinite.
         """
         return len(self._coset_coordinates)
 

@@ -10,7 +10,7 @@ has components ``v_xyz = J v_axes``; in the plane ``v_x = v_1`` and ``v_y = -v_0
 from __future__ import annotations
 
 import functools
-from typing import Any, SupportsIndex
+from typing import SupportsIndex
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -97,7 +97,7 @@ def _dimension(caller: str, dim: SupportsIndex) -> int:
     return int(dim)
 
 
-def _integers(owner: Any, matrices: Float[np.ndarray, "N d d"]) -> Int[np.ndarray, "N d d"]:
+def _integers(owner: object, matrices: Float[np.ndarray, "N d d"]) -> Int[np.ndarray, "N d d"]:
     rounded = np.rint(matrices)
     near = np.abs(matrices - rounded).max(initial=0.0) < _EXACT
     size = matrices.shape[-1]
