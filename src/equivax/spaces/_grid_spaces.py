@@ -15,7 +15,7 @@ from typing import SupportsIndex
 import numpy as np
 from jaxtyping import Float, Int
 
-from ..groups import Group, hyperoctahedral
+from ..groups import Group, hyperoctahedral, octahedral
 from ..representations import Representation
 from ._grid import index_matrix
 from ._gspace import GSpace
@@ -40,7 +40,7 @@ def rotations_on(dim: SupportsIndex) -> GSpace:
     """The line, plane or volume with the signed permutations of determinant 1.
 
     Args:
-        dim: 1 (nothing moves), 2 (4 quarter turns) or 3 (the 24 rotations of a cube).
+        dim: 1 (nothing moves), 2 (4 quarter turns) or 3 (the octahedral group).
 
     Raises:
         ValueError: For another dimension.
@@ -117,6 +117,8 @@ def _hyperoctahedral_on(dim: int) -> GSpace:
 
 @functools.cache
 def _rotations_on(dim: int) -> GSpace:
+    if dim == 3:
+        return _signed_permutations_on(octahedral())
     space = _hyperoctahedral_on(dim)
     proper = np.linalg.det(signed_matrices(space.group)) > 0
     elements = space.group.elements_at(space.group.testing_coordinates[proper])
