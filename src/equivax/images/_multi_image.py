@@ -16,7 +16,7 @@ from . import _reshaping as reshaping
 from . import _tensors as tensors
 from ._agreement import matched
 from ._arguments import as_dimension, as_flags, is_integer
-from ._batch import as_batch_index, as_factor, same_channels, scalars
+from ._batch_axes import as_batch_index, as_factor, same_channels, scalars
 from ._dense_channels import channel_action, joined, reordered, to_block
 from ._geometric_image import GeometricImage, as_shift
 from ._metric import as_metric, change_flags, is_per_example, turn_metric, uniform
