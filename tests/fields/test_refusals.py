@@ -67,7 +67,7 @@ CASES = {
         lambda: SPACE.matrix(D4.elements[1]), ValueError, "D4",
     ),
     "matrix of another group's element on a point": (
-        lambda: POINT.space.matrix(D4.elements[1]), ValueError, "element of D4, not of C4",
+        lambda: POINT.space.matrix(D4.elements[1]), ValueError, "element of C4, got one of D4",
     ),
     "restriction to no subgroup": (lambda: SPACE.restrict(3), ValueError, "C4"),
     # Types.

@@ -11,6 +11,7 @@ import equivax as evx
 from equivax._values import AbstractValue
 
 SPACE = evx.spaces.flip_rot_on_r2(4)
+O2 = evx.groups.o2()
 SIGNATURE = evx.images.Signature((((0, 0), 2), ((1, 0), 3)))
 GRID = evx.spaces.hyperoctahedral_on(2)
 
@@ -26,6 +27,8 @@ def _filters(size: int, order: int) -> dict:
 #: How to make a value from an integer: equal integers give equal values, others do not.
 MAKERS = {
     "GroupElement": lambda n: SPACE.group.elements[n],
+    "Subgroup": lambda n: SPACE.group.subgroup((None, n)),
+    "Subgroup, infinite": lambda n: [None, O2.subgroup("so2"), O2.subgroup("all")][n],
     "Summand": lambda n: (SPACE.regular + n * SPACE.trivial).fused().data[0][0],
     "Representation": lambda n: n * SPACE.group.regular,
     "HomBasis": lambda n: evx.hom.HomBasis(SPACE.regular, n * SPACE.trivial),
@@ -92,8 +95,8 @@ def test_copies_are_the_value(make):
 
 def test_static_for_jax(make):
     value = make(1)
-    if type(value).__name__ == "Summand":
-        return  # never in a pytree by itself
+    if type(value).__name__ in ("Subgroup", "Summand"):
+        return  # never in a pytree by themselves
     assert jax.tree.leaves(value) == []
     count = []
     traced = jax.jit(lambda v, x: (count.append(v), x)[1])

@@ -46,6 +46,23 @@ def test_a_multi_image_moves_like_the_fields_of_its_type(D):
         np.testing.assert_allclose(image.transform(g).array, type_.transform(x, g), atol=1e-13)
 
 
+def test_equal_spaces_are_equal_however_they_were_made():
+    cube = spaces.rotations_on(3)
+    assert cube.group is groups.octahedral()
+    pairs = [
+        (cube, spaces.signed_permutations_on(groups.octahedral())),
+        (spaces.rotations_on(1), spaces.on_r1(groups.cyclic(1))),
+        (spaces.signed_permutations_on(groups.dihedral(4)), spaces.flip_rot_on_r2(4)),
+        (spaces.signed_permutations_on(groups.cyclic(4)), spaces.rot_on_r2(4)),
+        (spaces.flip_rot_on_r2(8).restrict("rotations"), spaces.rot_on_r2(8)),
+        (spaces.flip_on_r2(0.0), spaces.flip_on_r2(np.pi)),
+    ]
+    for one, other in pairs:
+        assert one == other
+        assert hash(one) == hash(other)
+    assert spaces.flip_on_r2(0.0) != spaces.flip_on_r2(1e-6)
+
+
 def test_groups_by_their_own_matrices():
     assert spaces.signed_permutations_on(groups.octahedral()).group is groups.octahedral()
     square = spaces.signed_permutations_on(groups.dihedral(4))

@@ -18,21 +18,21 @@ def endomorphism_dimension(
     """Dimension S = mean chi^2 of the endomorphism algebra of a real irrep.
 
     Args:
-        characters: `(n,)` traces at quadrature points of the group.
-        weights: `(n,)` quadrature weights of sum 1.
+        characters: ``(n,)`` traces at quadrature points of the group.
+        weights: ``(n,)`` quadrature weights of sum 1.
 
     Returns:
         1 (real), 2 (complex) or 4 (quaternionic).
 
     Raises:
-        ValueError: if mean chi^2 is none of these, so the representation not irreducible.
+        ValueError: If mean chi^2 is none of these, so the representation not irreducible.
     """
     mean = float(weights @ characters**2)
     dimension = round(mean)
     if dimension not in (1, 2, 4) or abs(mean - dimension) > INTEGER_SLACK:
         raise ValueError(
-            f"matrices are not irreducible: mean of the squared character is {mean:.6g}, "
-            "expected 1, 2 or 4."
+            f"matrices: not irreducible: mean of the squared character is {mean:.6g}, "
+            "expected 1, 2 or 4"
         )
     return dimension
 
@@ -46,14 +46,14 @@ def endomorphism_basis(
     orthogonal in the Frobenius product, |Psi_s|^2 = d; Psi_1 Psi_2 = Psi_3 if there are four.
 
     Args:
-        matrices: `(n, d, d)`, the representation at quadrature points of the group.
-        weights: `(n,)` weights of sum 1, exact for products of two matrix entries.
+        matrices: ``(n, d, d)``, the representation at quadrature points of the group.
+        weights: ``(n,)`` weights of sum 1, exact for products of two matrix entries.
 
     Returns:
-        `(S, d, d)` with S = 1, 2 or 4.
+        ``(S, d, d)`` with S = 1, 2 or 4.
 
     Raises:
-        ValueError: if the representation is not irreducible (or not orthogonal).
+        ValueError: If the representation is not irreducible (or not orthogonal).
     """
     matrices = np.asarray(matrices, dtype=np.float64)
     weights = np.asarray(weights, dtype=np.float64)
@@ -83,11 +83,11 @@ def _units(
     try:
         vectors = pivoted_columns((projector + projector.T) / 2)
     except ValueError as error:
-        raise ValueError("matrices are not an orthogonal representation.") from error
+        raise ValueError("matrices: expected an orthogonal representation") from error
     if vectors.shape[1] != dimension - 1:
         raise ValueError(
-            f"matrices are not irreducible: {vectors.shape[1]} antisymmetric commuting "
-            f"matrices where a division algebra of dimension {dimension} has {dimension - 1}."
+            f"matrices: not irreducible: {vectors.shape[1]} antisymmetric commuting "
+            f"matrices where a division algebra of dimension {dimension} has {dimension - 1}"
         )
     units = np.zeros((dimension - 1, size, size))
     units[:, pairs[0], pairs[1]] = vectors.T * np.sqrt(size / 2)
@@ -100,6 +100,6 @@ def _check(matrices: np.ndarray, basis: np.ndarray) -> None:
         square = np.abs(unit @ unit + basis[0]).max()
         if max(commutator, square) > COMMUTES:
             raise ValueError(
-                "matrices are not irreducible or not orthogonal: a commuting unit has error "
-                f"{max(commutator, square):.2g}."
+                "matrices: not irreducible or not orthogonal: a commuting unit has error "
+                f"{max(commutator, square):.2g}"
             )

@@ -18,7 +18,7 @@ def freeze(array: ArrayLike) -> Float[np.ndarray, "..."]:
     """A read-only, C-contiguous float64 copy of an array.
 
     Args:
-        array: anything NumPy reads as a real array.
+        array: Anything NumPy reads as a real array.
 
     Returns:
         An array of the same shape. Negative zeros become zeros, so that equal arrays
@@ -41,7 +41,7 @@ def digest(*arrays: np.ndarray) -> bytes:
     """Content hash of arrays: equal if and only if dtypes, shapes and values are.
 
     Args:
-        arrays: any number of arrays; their order matters.
+        arrays: Any number of arrays; their order matters.
 
     Returns:
         16 bytes. Negative and positive zero count as the same value.
@@ -60,8 +60,8 @@ def rounded_digest(*arrays: np.ndarray, resolution: float) -> str:
     """Content hash of arrays up to rounding errors, so that it does not depend on the machine.
 
     Args:
-        arrays: any number of arrays; their order matters.
-        resolution: width of the cells in which entries count as equal.
+        arrays: Any number of arrays; their order matters.
+        resolution: Width of the cells in which entries count as equal.
 
     Returns:
         32 hexadecimal digits.

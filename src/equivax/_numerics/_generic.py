@@ -18,11 +18,11 @@ def generic_numbers(count: int, attempt: int = 0) -> Float[np.ndarray, " count"]
     The splitmix64 finaliser applied to 1, 2, 3, ... (Steele, Lea, Flood 2014).
 
     Args:
-        count: how many.
-        attempt: another value gives other numbers.
+        count: How many.
+        attempt: Another value gives other numbers.
 
     Returns:
-        Array of shape `(count,)`.
+        Array of shape ``(count,)``.
     """
     start = np.uint64((attempt << 32) + 1)
     with np.errstate(over="ignore"):

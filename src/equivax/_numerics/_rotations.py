@@ -29,11 +29,11 @@ def plane_turns(numerators: np.ndarray, denominator: int) -> Float[np.ndarray, "
     """Rotations by 2 pi k / n with exact zeros, ones and mirror symmetry.
 
     Args:
-        numerators: `(m,)` integers k.
-        denominator: positive integer n.
+        numerators: ``(m,)`` integers k.
+        denominator: Positive integer n.
 
     Returns:
-        `(m, 2, 2)`. Only angles in the first eighth of a turn are evaluated, so quarter
+        ``(m, 2, 2)``. Only angles in the first eighth of a turn are evaluated, so quarter
         turns are exact and equal entries have equal bits.
     """
     quarter, rest = np.divmod(4 * np.mod(numerators, denominator), denominator)

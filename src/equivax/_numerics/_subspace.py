@@ -17,11 +17,11 @@ def projector_rank(trace: float) -> int:
     """Dimension of the range of a projector from its trace.
 
     Raises:
-        ValueError: if the trace is not close to an integer, so the matrix no projector.
+        ValueError: If the trace is not close to an integer, so the matrix no projector.
     """
     rank = round(float(trace))
     if abs(trace - rank) > INTEGER_SLACK * max(1, rank):
-        raise ValueError(f"projector has trace {trace:.6g}, which is not an integer.")
+        raise ValueError(f"projector: trace {trace:.6g} is not an integer")
     return rank
 
 
@@ -34,19 +34,19 @@ def pivoted_columns(projector: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "n
     that vector is positive, which fixes the sign.
 
     Args:
-        projector: symmetric idempotent matrix `(n, n)` (m = n, which is checked).
+        projector: Symmetric idempotent matrix ``(n, n)`` (m = n, which is checked).
 
     Returns:
-        `(n, r)`, orthonormal columns; r is the rank.
+        ``(n, r)``, orthonormal columns; r is the rank.
 
     Raises:
-        ValueError: if the matrix is no orthogonal projector.
+        ValueError: If the matrix is no orthogonal projector.
     """
     projector = np.asarray(projector, dtype=np.float64)
     if projector.ndim != 2 or projector.shape[0] != projector.shape[1]:
-        raise ValueError(f"projector must be a square matrix, got shape {projector.shape}.")
+        raise ValueError(f"projector: expected a square matrix, got shape {projector.shape}")
     if np.abs(projector - projector.T).max(initial=0.0) > RANK_GAP:
-        raise ValueError("projector must be symmetric; it differs from its transpose.")
+        raise ValueError("projector: expected a symmetric matrix; it differs from its transpose")
     return pivoted_basis(np.diagonal(projector), lambda index: projector[:, index])
 
 
@@ -56,14 +56,14 @@ def pivoted_basis(
     """`pivoted_columns` of a projector of which only some columns are ever formed.
 
     Args:
-        diagonal: `(n,)`, the projector's diagonal (the squared norms of its columns).
-        column: function from an index to that column, `(n,)`.
+        diagonal: ``(n,)``, the projector's diagonal (the squared norms of its columns).
+        column: Function from an index to that column, ``(n,)``.
 
     Returns:
-        `(n, r)`, orthonormal columns.
+        ``(n, r)``, orthonormal columns.
 
     Raises:
-        ValueError: if the columns are not those of an orthogonal projector.
+        ValueError: If the columns are not those of an orthogonal projector.
     """
     size = len(diagonal)
     rank = projector_rank(float(np.sum(diagonal)))
@@ -77,7 +77,7 @@ def pivoted_basis(
             vector -= basis[:, :step] @ (basis[:, :step].T @ vector)
         norm = float(np.linalg.norm(vector))
         if norm < RANK_GAP or abs(norm**2 - residual[pivot]) > RANK_GAP:
-            raise ValueError("projector is not idempotent.")
+            raise ValueError("projector: not idempotent")
         basis[:, step] = vector / norm
         residual -= basis[:, step] ** 2
     return clean(basis)
@@ -89,10 +89,10 @@ def range_basis(vectors: Float[np.ndarray, "n r"]) -> Float[np.ndarray, "n r"]:
     The result depends on the span only, not on the columns.
 
     Args:
-        vectors: `(n, r)`, orthonormal columns.
+        vectors: ``(n, r)``, orthonormal columns.
 
     Returns:
-        `(n, r)`, the `pivoted_columns` of `vectors @ vectors.T`.
+        ``(n, r)``, the `pivoted_columns` of ``vectors @ vectors.T``.
     """
     return pivoted_basis((vectors**2).sum(axis=1), lambda index: vectors @ vectors[index])
 

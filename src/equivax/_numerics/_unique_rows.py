@@ -18,15 +18,15 @@ def label_rows(rows: Float[np.ndarray, "n m"], tolerance: float) -> Int[np.ndarr
     """Label every row by the first row that equals it up to a tolerance.
 
     Args:
-        rows: array of shape `(n, m)`.
-        tolerance: largest difference between entries of equal rows. Different rows must
+        rows: Array of shape ``(n, m)``.
+        tolerance: Largest difference between entries of equal rows. Different rows must
             differ by clearly more.
 
     Returns:
-        `(n,)` integers: `label[i]` is the smallest index of a row equal to row i.
+        ``(n,)`` integers: ``label[i]`` is the smallest index of a row equal to row i.
 
     Raises:
-        ValueError: if the rows do not fall into clusters.
+        ValueError: If the rows do not fall into clusters.
     """
     count, width = rows.shape
     cluster = np.zeros(count, dtype=np.int64)
@@ -43,7 +43,7 @@ def label_rows(rows: Float[np.ndarray, "n m"], tolerance: float) -> Int[np.ndarr
         labels = first[cluster]
         if np.abs(rows - rows[labels]).max(initial=0.0) <= tolerance:
             return labels
-    raise ValueError("rows are neither clearly equal nor clearly different at the tolerance.")
+    raise ValueError("rows: neither clearly equal nor clearly different at the tolerance")
 
 
 def match_rows(
@@ -52,12 +52,12 @@ def match_rows(
     """Index of the known row that equals each given row, or -1.
 
     Args:
-        known: `(k, m)` pairwise different rows.
-        rows: `(n, m)` rows to look up.
-        tolerance: as in `label_rows`.
+        known: ``(k, m)`` pairwise different rows.
+        rows: ``(n, m)`` rows to look up.
+        tolerance: As in `label_rows`.
 
     Returns:
-        `(n,)` integers in -1..k-1.
+        ``(n,)`` integers in -1..k-1.
     """
     labels = label_rows(np.concatenate([known, rows]), tolerance)[len(known) :]
     return np.where(labels < len(known), labels, -1)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
 
 from .._values import AbstractValue
 from ..groups import Group, GroupElement
@@ -281,7 +281,7 @@ class FieldType(AbstractValue):
             found.setdefault(label, []).append(index)
         return {label: self.index_select(indices) for label, indices in found.items()}
 
-    def restrict(self, subgroup: Any) -> FieldType:
+    def restrict(self, subgroup: object) -> FieldType:
         """The same fields under fewer symmetries.
 
         Args:
@@ -292,7 +292,7 @@ class FieldType(AbstractValue):
 
     # ---- arrays ------------------------------------------------------------------------------
 
-    def check(self, array: Any) -> None:
+    def check(self, array: ArrayLike | jax.ShapeDtypeStruct) -> None:
         """Refuses an array whose channel axis ``-1 - d`` is not ``size`` long.
 
         Raises:
@@ -304,7 +304,7 @@ class FieldType(AbstractValue):
             expected = ", ".join(["...", str(self.size), *["_"] * self.space.dim])
             raise ValueError(f"array: expected ({expected}) for {self!r}, got {shape}")
 
-    def __call__(self, array: Any) -> GeometricTensor:
+    def __call__(self, array: ArrayLike) -> GeometricTensor:
         """The array as a `GeometricTensor` of this type."""
         from ._geometric_tensor import GeometricTensor
 

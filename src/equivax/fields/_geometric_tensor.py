@@ -11,6 +11,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Array
 
 from ..groups import GroupElement
@@ -39,7 +40,7 @@ class GeometricTensor(eqx.Module):
 
     __array_ufunc__ = None  # numpy scalars leave `2 * x` to us
 
-    def __init__(self, array: Any, type: FieldType) -> None:
+    def __init__(self, array: object, type: FieldType) -> None:
         """Pairs an array with its type.
 
         Args:
@@ -93,7 +94,7 @@ class GeometricTensor(eqx.Module):
 
     # ---- fields ------------------------------------------------------------------------------
 
-    def __getitem__(self, index: Any) -> GeometricTensor:
+    def __getitem__(self, index: object) -> GeometricTensor:
         """Selects fields and slices axes; an integer keeps its axis with length 1.
 
         Args:
@@ -118,7 +119,7 @@ class GeometricTensor(eqx.Module):
             chosen = jnp.take(self.array[tuple(slices)], channels, axis=axis)
         return GeometricTensor(chosen, self.type.index_select(fields))
 
-    def __setitem__(self, index: Any, value: Any) -> None:
+    def __setitem__(self, index: object, value: object) -> None:
         raise TypeError(
             "GeometricTensor: arrays in JAX do not change in place; use x.array.at[...].set(...) "
             "and x.type(...)"
@@ -153,7 +154,7 @@ class GeometricTensor(eqx.Module):
 
     # ---- arithmetic --------------------------------------------------------------------------
 
-    def _same_type(self, other: Any, sign: str) -> Array:
+    def _same_type(self, other: object, sign: str) -> Array:
         if not isinstance(other, GeometricTensor):
             raise TypeError(
                 f"GeometricTensor: x {sign} y: expected another GeometricTensor, got "
@@ -183,7 +184,7 @@ class GeometricTensor(eqx.Module):
     def __neg__(self) -> GeometricTensor:
         return GeometricTensor(-self.array, self.type)
 
-    def _scalar(self, other: Any, sign: str) -> Any:
+    def _scalar(self, other: object, sign: str) -> Any:
         if isinstance(other, GeometricTensor):
             raise TypeError(
                 f"GeometricTensor: x {sign} y: the channelwise product of two fields does not "
@@ -215,19 +216,19 @@ class GeometricTensor(eqx.Module):
             )
         return factor.astype(self.dtype)
 
-    def __mul__(self, factor: Any) -> GeometricTensor:
+    def __mul__(self, factor: object) -> GeometricTensor:
         """Product with a number, or with an array of length 1 on the channel axis."""
         return GeometricTensor(self.array * self._scalar(factor, "*"), self.type)
 
     __rmul__ = __mul__
 
-    def __truediv__(self, factor: Any) -> GeometricTensor:
+    def __truediv__(self, factor: object) -> GeometricTensor:
         """Quotient by a number, or by an array of length 1 on the channel axis."""
         return GeometricTensor(self.array / self._scalar(factor, "/"), self.type)
 
     # ---- the group ---------------------------------------------------------------------------
 
-    def restrict(self, subgroup: Any) -> GeometricTensor:
+    def restrict(self, subgroup: object) -> GeometricTensor:
         """The same array under fewer symmetries."""
         return GeometricTensor(self.array, self.type.restrict(subgroup))
 
@@ -241,7 +242,7 @@ class GeometricTensor(eqx.Module):
 
     # ---- convenience -------------------------------------------------------------------------
 
-    def astype(self, dtype: Any) -> GeometricTensor:
+    def astype(self, dtype: DTypeLike) -> GeometricTensor:
         """The same fields in another floating dtype."""
         return GeometricTensor(self.array.astype(dtype), self.type)
 
@@ -250,7 +251,7 @@ class GeometricTensor(eqx.Module):
         inner = self.shape[self._channel_axis :]
         return GeometricTensor(self.array.reshape(*shape, *inner), self.type)
 
-    def to(self, device: Any) -> GeometricTensor:
+    def to(self, device: object) -> GeometricTensor:
         """The same fields on another device or sharding (`jax.device_put`)."""
         return GeometricTensor(jax.device_put(self.array, device), self.type)
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from typing import Any
+from typing import SupportsIndex
 
 import numpy as np
 
 from ._field_type import FieldType
 
 
-def parse(index: Any, shape: Sequence[int], type_: FieldType) -> tuple[list[slice], list[int]]:
+def parse(index: object, shape: Sequence[int], type_: FieldType) -> tuple[list[slice], list[int]]:
     """One slice per axis, and the chosen fields for the channel axis.
 
     Args:
@@ -51,7 +51,7 @@ def parse(index: Any, shape: Sequence[int], type_: FieldType) -> tuple[list[slic
     return slices, fields
 
 
-def _one(entry: Any, length: int, where: str) -> slice:
+def _one(entry: object, length: int, where: str) -> slice:
     """A slice; an integer keeps its axis with length 1."""
     if isinstance(entry, slice):
         return entry
@@ -59,8 +59,8 @@ def _one(entry: Any, length: int, where: str) -> slice:
     return slice(at, at + 1)
 
 
-def _position(entry: Any, length: int, where: str) -> int:
-    if isinstance(entry, bool) or not hasattr(entry, "__index__") or np.ndim(entry):
+def _position(entry: object, length: int, where: str) -> int:
+    if isinstance(entry, bool) or not isinstance(entry, SupportsIndex) or getattr(entry, "ndim", 0):
         raise TypeError(
             f"GeometricTensor: index: expected an integer, a slice or an Ellipsis for {where}, got "
             f"{entry!r}; index .array for anything else"
@@ -71,7 +71,7 @@ def _position(entry: Any, length: int, where: str) -> int:
     return at % length
 
 
-def _fields(entry: Any, count: int) -> list[int]:
+def _fields(entry: object, count: int) -> list[int]:
     where = f"{count} fields"
     if isinstance(entry, slice):
         chosen = list(range(count))[entry]

@@ -22,10 +22,10 @@ class CharacterTable:
     """Real irreducible characters.
 
     Attributes:
-        classes: `(n,)`, real class of each element.
-        values: `(K, K)`, character of irrep [row] on class [column].
-        sizes: `(K,)`, dimensions d.
-        endomorphism_dimensions: `(K,)`, each 1, 2 or 4.
+        classes: ``(n,)``, real class of each element.
+        values: ``(K, K)``, character of irrep [row] on class [column].
+        sizes: ``(K,)``, dimensions d.
+        endomorphism_dimensions: ``(K,)``, each 1, 2 or 4.
     """
 
     classes: np.ndarray
@@ -54,11 +54,11 @@ def real_character_table(
     """The real characters, trivial first, then by (d, S, minus the values on the elements).
 
     Args:
-        table: Cayley table `(n, n)`, identity 0.
-        inverses: `(n,)`.
+        table: Cayley table ``(n, n)``, identity 0.
+        inverses: ``(n,)``.
 
     Raises:
-        ValueError: if the table is not that of a group (its idempotents have no integer
+        ValueError: If the table is not that of a group (its idempotents have no integer
             dimension).
     """
     conjugacy = conjugacy_labels(table, inverses)
@@ -70,7 +70,7 @@ def real_character_table(
     arguments = classes[table[inverses][:, members].T]
 
     def convolve(z: np.ndarray) -> np.ndarray:
-        """Matrix `(K, K)` of f -> z * f on class functions."""
+        """Matrix ``(K, K)`` of f -> z * f on class functions."""
         cells = arguments + count * np.arange(count)[:, None]
         weights = np.broadcast_to(z[classes], cells.shape)
         flat = np.bincount(cells.ravel(), weights=weights.ravel(), minlength=count * count)
@@ -91,7 +91,7 @@ def real_character_table(
 
 
 def _eigenfunctions(convolve, root: np.ndarray) -> np.ndarray:
-    """`(K, K)`: one common eigenfunction a row, with value 1 at the identity (class 0)."""
+    """``(K, K)``: one common eigenfunction a row, with value 1 at the identity (class 0)."""
     count = len(root)
     best, best_gap = None, -1.0
     for attempt in range(_ATTEMPTS):
@@ -121,7 +121,7 @@ def _table(
     endo = np.select([indicator > 0.5, indicator < -0.5], [1, 4], 2)
     dims = np.rint(np.sqrt(norm * endo)).astype(np.int64)
     if np.abs(dims**2 / endo - norm).max() > 1e-6 or abs(norm.sum() - len(classes)) > 1e-6:
-        raise ValueError("cayley_table is not the multiplication table of a group.")
+        raise ValueError("cayley_table: expected the multiplication table of a group")
     values = dims[:, None] * functions
     rounded = np.rint(values[:, classes] * 1e6).astype(np.int64)
     trivial = (rounded == 10**6).all(axis=1)

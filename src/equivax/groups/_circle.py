@@ -6,7 +6,7 @@ frequency k rotates by k times the angle; in O(2), f acts as diag(1, -1).
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from jaxtyping import Float
@@ -24,7 +24,7 @@ _QUARTER = np.stack([np.eye(2), [[0.0, -1.0], [1.0, 0.0]]])
 
 
 class SO2(LieGroup):
-    """The rotations of the plane; use `so2()`."""
+    """The rotations of the plane; use ``so2()``."""
 
     def __init__(self) -> None:
         super().__init__((so2, ()))
@@ -74,15 +74,17 @@ class SO2(LieGroup):
     def _identity_coordinates(self) -> np.ndarray:
         return np.zeros(1)
 
-    def _parse(self, value: Any) -> np.ndarray:
+    def _parse(self, value: object) -> np.ndarray:
         if not _is_angle(value):
-            raise ValueError(f"element of {self} must be a finite angle in radians, got {value!r}.")
+            raise ValueError(
+                f"element of {self}: expected a finite angle in radians, got {value!r}"
+            )
         return wrap_angles(np.array([float(value)]))
 
     def _ids_up_to(self, max_frequency: int) -> tuple[IrrepId, ...]:
         return tuple((k,) for k in range(max_frequency + 1))
 
-    def _canonical_id(self, irrep_id: Any) -> IrrepId | None:
+    def _canonical_id(self, irrep_id: object) -> IrrepId | None:
         key = integers(irrep_id, 1)
         return key if key is not None and key[0] >= 0 else None
 
@@ -95,7 +97,7 @@ class SO2(LieGroup):
 
 
 class O2(LieGroup):
-    """The rotations and reflections of the plane; use `o2()`."""
+    """The rotations and reflections of the plane; use ``o2()``."""
 
     def __init__(self) -> None:
         super().__init__((o2, ()))
@@ -158,13 +160,13 @@ class O2(LieGroup):
         except (TypeError, ValueError):
             valid = False
         if not valid:
-            raise ValueError(f"element of {self} must be a pair (b, angle), got {value!r}.")
+            raise ValueError(f"element of {self}: expected a pair (b, angle), got {value!r}")
         return np.array([float(flip), float(wrap_angles(np.asarray(float(angle))))])
 
     def _ids_up_to(self, max_frequency: int) -> tuple[IrrepId, ...]:
         return ((0, 0), (1, 0), *((1, k) for k in range(1, max_frequency + 1)))
 
-    def _canonical_id(self, irrep_id: Any) -> IrrepId | None:
+    def _canonical_id(self, irrep_id: object) -> IrrepId | None:
         key = integers(irrep_id, 2)
         if key is None:
             return None
@@ -211,9 +213,9 @@ def _both_cosets(angles: np.ndarray) -> np.ndarray:
     return np.stack([flips, np.tile(angles, 2)], -1)
 
 
-def _is_angle(value: Any) -> bool:
-    real = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    return real and bool(np.isfinite(value))
+def _is_angle(value: object) -> TypeGuard[float]:
+    real = isinstance(value, int | float | np.integer | np.floating)
+    return real and not isinstance(value, bool) and bool(np.isfinite(value))
 
 
 @interned

@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
 
 class GroupElement(AbstractValue):
-    """An element of a group, with `g @ h`, `~g` and `g ** n`.
+    """An element of a group, with ``g @ h``, ``~g`` and ``g ** n``.
 
     Attributes:
-        group: the group.
-        coordinates: tuple of numbers, one row of the arrays that groups compute with.
+        group: The group.
+        coordinates: Tuple of numbers, one row of the arrays that groups compute with.
     """
 
     group: "Group"
@@ -23,7 +23,7 @@ class GroupElement(AbstractValue):
 
     @property
     def array(self) -> np.ndarray:
-        """The coordinates as an array `(1, p)`."""
+        """The coordinates as an array ``(1, p)``."""
         return self.group.coordinates_of([self])
 
     @property
@@ -35,14 +35,16 @@ class GroupElement(AbstractValue):
     def index(self) -> int:
         """Position in `group.elements` (finite groups)."""
         if self.group.order is None:
-            raise ValueError(f"{self.group} is infinite: its elements have no index.")
+            raise ValueError(f"index: {self.group} is infinite: its elements have no index")
         return int(self.coordinates[0])
 
     def __matmul__(self, other: "GroupElement") -> "GroupElement":
         if not isinstance(other, GroupElement):
             return NotImplemented
         if other.group is not self.group:
-            raise ValueError(f"cannot multiply an element of {self.group} by one of {other.group}.")
+            raise ValueError(
+                f"product: expected two elements of {self.group}, got one of {other.group}"
+            )
         return self.group.element_at(self.group.compose(self.array, other.array)[0])
 
     def __invert__(self) -> "GroupElement":

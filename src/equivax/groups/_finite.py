@@ -26,10 +26,10 @@ class IrrepTable:
     """An irrep of a finite group before it is evaluated.
 
     Attributes:
-        size: dimension d.
+        size: Dimension d.
         endomorphism_dimension: S = 1, 2 or 4.
-        build: function without arguments that returns the matrices `(n, d, d)`.
-        endomorphisms: function that returns the commuting matrices `(S, d, d)`; without it
+        build: Function without arguments that returns the matrices ``(n, d, d)``.
+        endomorphisms: Function that returns the commuting matrices ``(S, d, d)``; without it
             they are computed.
     """
 
@@ -44,9 +44,9 @@ class Values:
     """Natural values of the elements of a finite group.
 
     Attributes:
-        value: from an index to the value.
-        index: from a value to an index, or None (or an exception) if it is no value.
-        text: what a value looks like, for error messages.
+        value: From an index to the value.
+        index: From a value to an index, or None (or an exception) if it is no value.
+        text: What a value looks like, for error messages.
     """
 
     value: Callable[[int], Any]
@@ -58,17 +58,17 @@ class FiniteGroup(Group):
     """A finite group.
 
     Args:
-        name: short name.
-        family: the factory's name and arguments.
-        recipe: factory and arguments that return this object.
-        cayley_table: `(n, n)`, the index of a b at [a, b]; element 0 is the identity.
-        generators: indices of generators.
-        defining: function that returns faithful orthogonal matrices `(n, f, f)`.
-        irreps: function that returns the irrep tables by id, in canonical order; without
+        name: Short name.
+        family: The factory's name and arguments.
+        recipe: Factory and arguments that return this object.
+        cayley_table: ``(n, n)``, the index of a b at [a, b]; element 0 is the identity.
+        generators: Indices of generators.
+        defining: Function that returns faithful orthogonal matrices ``(n, f, f)``.
+        irreps: Function that returns the irrep tables by id, in canonical order; without
             it they are found numerically.
-        labels: other names of irreps, such as {"T1": (1,)}.
-        values: natural values; without it the indices.
-        given: the matrices a user gave, if they were not orthogonal.
+        labels: Other names of irreps, such as {"T1": (1,)}.
+        values: Natural values; without it the indices.
+        given: The matrices a user gave, if they were not orthogonal.
     """
 
     order: int
@@ -109,7 +109,7 @@ class FiniteGroup(Group):
 
     @functools.cached_property
     def element_coordinates(self) -> Int[np.ndarray, "n 1"]:
-        """Coordinates of all elements, `(n, 1)`."""
+        """Coordinates of all elements, ``(n, 1)``."""
         return freeze_indices(np.arange(self.order)[:, None])
 
     @functools.cached_property
@@ -119,7 +119,7 @@ class FiniteGroup(Group):
 
     @property
     def generator_coordinates(self) -> np.ndarray:
-        """Coordinates of the generators, `(N, 1)`."""
+        """Coordinates of the generators, ``(N, 1)``."""
         return self.generator_indices[:, None]
 
     @functools.cached_property
@@ -131,7 +131,7 @@ class FiniteGroup(Group):
         return freeze_indices(np.unique(np.r_[0, self.generator_indices, sample])[:, None])
 
     def indices(self, coordinates: np.ndarray) -> Int[np.ndarray, " N"]:
-        """Indices from coordinates `(N, 1)`, which a product group may hold as floats."""
+        """Indices from coordinates ``(N, 1)``, which a product group may hold as floats."""
         return np.rint(np.asarray(coordinates)[..., 0]).astype(np.int64)
 
     def compose(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -162,7 +162,7 @@ class FiniteGroup(Group):
     def _identity_coordinates(self) -> np.ndarray:
         return np.zeros(1, dtype=np.int64)
 
-    def _parse(self, value: Any) -> np.ndarray:
+    def _parse(self, value: object) -> np.ndarray:
         index: int | None = None
         if self._values is not None:
             try:
@@ -174,8 +174,8 @@ class FiniteGroup(Group):
         if index is None:
             natural = "" if self._values is None else f"{self._values.text} or "
             raise ValueError(
-                f"element of {self} must be {natural}an index in 0..{self.order - 1}, "
-                f"got {value!r}."
+                f"element of {self}: expected {natural}an index in 0..{self.order - 1}, "
+                f"got {value!r}"
             )
         return np.array([index], dtype=np.int64)
 
@@ -204,16 +204,16 @@ class FiniteGroup(Group):
         """Matrices of all elements from those of the generators.
 
         Args:
-            generator_matrices: `(N, d, d)`, one per entry of `generators`.
+            generator_matrices: ``(N, d, d)``, one per entry of `generators`.
 
         Returns:
-            `(n, d, d)`: each element is written as a shortest word in the generators.
+            ``(n, d, d)``: each element is written as a shortest word in the generators.
         """
         mats = np.asarray(generator_matrices, dtype=np.float64)
         if len(mats) != len(self.generator_indices):
             raise ValueError(
-                f"generator_matrices must hold {len(self.generator_indices)} matrices, one per "
-                f"generator of {self}, got {len(mats)}."
+                f"extend: generator_matrices: expected {len(self.generator_indices)}, one per "
+                f"generator of {self}, got {len(mats)}"
             )
         return spell(self.words, mats, self.order)
 
@@ -258,7 +258,7 @@ class FiniteGroup(Group):
         return tuple(self._irrep_tables)
 
     def irrep_sort_key(self, irrep_id: IrrepId) -> tuple:
-        """Position in `irrep_ids()`."""
+        """Position in ``irrep_ids()``."""
         return (self._positions[self.irrep_data(irrep_id).id],)
 
     def irrep_data(self, irrep_id: IrrepId | str) -> Irrep:
@@ -275,19 +275,19 @@ class FiniteGroup(Group):
         if position is None:
             valid = ", ".join(map(str, self.irrep_ids()))
             labels = f" or labels {', '.join(self._labels)}" if self._labels else ""
-            raise ValueError(f"{self} has no irrep {irrep_id!r}; valid ids are {valid}{labels}.")
+            raise ValueError(f"{self} has no irrep {irrep_id!r}; valid ids are {valid}{labels}")
         return self._irrep_at(position)
 
     def irrep_matrices(self, irrep_id: IrrepId | str) -> Float[np.ndarray, "n d d"]:
         """The matrices of an irrep for all elements, in the order of `elements`."""
         return self.irrep_data(irrep_id).matrices(self.element_coordinates)
 
-    def _short_form(self, irrep_id: Any) -> Any:
+    def _short_form(self, irrep_id: object) -> Any:
         """Other spellings: the mirror group's (j,), a product's (id, id) for k = 0."""
         if isinstance(irrep_id, tuple):
             if self.family == ("dihedral", 1) and len(irrep_id) == 1:
                 return (*irrep_id, 0)
-            if self.family[0] == "direct_product" and len(irrep_id) == 2:
+            if self.kind == "direct_product" and len(irrep_id) == 2:
                 return (*irrep_id, 0)
         return None
 

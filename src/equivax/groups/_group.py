@@ -1,7 +1,7 @@
 """What a group is: the interface that everything above uses.
 
 Two faces. Users hold a `Group` and its `GroupElement`s. The upper floors compute on
-*coordinates*, arrays `(N, p)` with one element a row, so that nothing loops over elements.
+*coordinates*, arrays ``(N, p)`` with one element a row, so that nothing loops over elements.
 """
 
 import abc
@@ -30,10 +30,10 @@ class Group(abc.ABC):
     or copying. They compare by identity and never change.
 
     Attributes:
-        name: short name, also its `repr`.
-        order: number of elements, or None.
-        family: the factory's name and its arguments, such as `("cyclic", 8)`.
-        coordinate_size: p, the number of coordinates of an element.
+        name: Short name, also its `repr`.
+        order: Number of elements, or None.
+        family: The factory's name and its arguments, such as ``("cyclic", 8)``.
+        coordinate_size: P, the number of coordinates of an element.
     """
 
     name: str
@@ -43,6 +43,11 @@ class Group(abc.ABC):
 
     def __init__(self, recipe: tuple[Callable[..., "Group"], tuple]) -> None:
         self._recipe = recipe
+
+    @property
+    def kind(self) -> str:
+        """Name of the factory, such as ``"cyclic"``."""
+        return self.family[0]
 
     # Elements, for users.
 
@@ -66,18 +71,20 @@ class Group(abc.ABC):
         """Elements that suffice in practice to test equivariance, the same in every process."""
         return self.elements_at(self.testing_coordinates)
 
-    def element(self, value: Any) -> GroupElement:
+    def element(self, value: object) -> GroupElement:
         """The element with a natural value.
 
         Args:
-            value: what `GroupElement.value` returns, an index into `elements`, or an element.
+            value: What `GroupElement.value` returns, an index into `elements`, or an element.
 
         Raises:
-            ValueError: if the group has no such element.
+            ValueError: If the group has no such element.
         """
         if isinstance(value, GroupElement):
             if value.group is not self:
-                raise ValueError(f"value is an element of {value.group}, not of {self}.")
+                raise ValueError(
+                    f"element: value: expected an element of {self}, got one of {value.group}"
+                )
             return value
         return self.element_at(self._parse(value))
 
@@ -85,7 +92,7 @@ class Group(abc.ABC):
         """One element, distributed uniformly (by the Haar measure).
 
         Args:
-            seed: an integer or a NumPy generator.
+            seed: An integer or a NumPy generator.
         """
         return self.element_at(self.sample_coordinates(seed, 1)[0])
 
@@ -94,11 +101,11 @@ class Group(abc.ABC):
         return GroupElement(self, tuple(np.asarray(coordinates).tolist()))
 
     def elements_at(self, coordinates: np.ndarray) -> tuple[GroupElement, ...]:
-        """The elements with coordinates `(N, p)`."""
+        """The elements with coordinates ``(N, p)``."""
         return tuple(GroupElement(self, tuple(row)) for row in coordinates.tolist())
 
     def coordinates_of(self, elements: Iterable[Any]) -> np.ndarray:
-        """Coordinates `(N, p)` of elements or of their natural values."""
+        """Coordinates ``(N, p)`` of elements or of their natural values."""
         rows = [self.element(element).coordinates for element in elements]
         dtype = np.int64 if self.order is not None else np.float64
         return np.array(rows, dtype=dtype).reshape(-1, self.coordinate_size)
@@ -107,27 +114,27 @@ class Group(abc.ABC):
 
     @abc.abstractmethod
     def compose(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """Coordinates `(N, p)` of the products of rows; N may be 1 on either side."""
+        """Coordinates ``(N, p)`` of the products of rows; N may be 1 on either side."""
 
     @abc.abstractmethod
     def invert(self, a: np.ndarray) -> np.ndarray:
-        """Coordinates `(N, p)` of the inverses."""
+        """Coordinates ``(N, p)`` of the inverses."""
 
     @abc.abstractmethod
     def sample_coordinates(self, seed: int | np.random.Generator, count: int) -> np.ndarray:
-        """Coordinates `(count, p)` of independent Haar-distributed elements."""
+        """Coordinates ``(count, p)`` of independent Haar-distributed elements."""
 
     @abc.abstractmethod
     def quadrature(self, degree: int) -> tuple[np.ndarray, Float[np.ndarray, " N"]]:
         """Points and weights that integrate over the group.
 
         Args:
-            degree: matrix entries of irreps of frequency up to this are integrated exactly
+            degree: Matrix entries of irreps of frequency up to this are integrated exactly
                 (so, for products of two entries, the sum of their frequencies). A finite
                 group returns all its elements, whatever the degree.
 
         Returns:
-            Coordinates `(N, p)` and weights `(N,)` of sum 1.
+            Coordinates ``(N, p)`` and weights ``(N,)`` of sum 1.
         """
 
     @abc.abstractmethod
@@ -135,10 +142,10 @@ class Group(abc.ABC):
         """One-parameter subgroups whose frequencies bound those of a representation.
 
         Args:
-            t: parameters `(N,)`; t = 2 pi is a full turn.
+            t: Parameters ``(N,)``; t = 2 pi is a full turn.
 
         Returns:
-            Coordinates `(N, p)`, one array per continuous factor; none for a finite group.
+            Coordinates ``(N, p)``, one array per continuous factor; none for a finite group.
         """
 
     @abc.abstractmethod
@@ -152,12 +159,12 @@ class Group(abc.ABC):
     @property
     @abc.abstractmethod
     def generator_coordinates(self) -> np.ndarray:
-        """Coordinates `(N, p)` of the generators."""
+        """Coordinates ``(N, p)`` of the generators."""
 
     @property
     @abc.abstractmethod
     def testing_coordinates(self) -> np.ndarray:
-        """Coordinates `(N, p)` of the testing elements."""
+        """Coordinates ``(N, p)`` of the testing elements."""
 
     @abc.abstractmethod
     def value_of(self, coordinates: tuple) -> Any:
@@ -168,7 +175,7 @@ class Group(abc.ABC):
         """One row of coordinates."""
 
     @abc.abstractmethod
-    def _parse(self, value: Any) -> np.ndarray:
+    def _parse(self, value: object) -> np.ndarray:
         """One row of coordinates from a natural value; ValueError if there is none."""
 
     # Irreps, as data.
@@ -178,7 +185,7 @@ class Group(abc.ABC):
         """Ids of the irreps in canonical order, the trivial one first.
 
         Args:
-            max_frequency: required for a Lie group; a finite group has all its irreps.
+            max_frequency: Required for a Lie group; a finite group has all its irreps.
         """
 
     @abc.abstractmethod
@@ -186,7 +193,7 @@ class Group(abc.ABC):
         """The irrep with an id (or a label such as "T1" where the group has them).
 
         Raises:
-            ValueError: if there is none; the message names the valid ids.
+            ValueError: If there is none; the message names the valid ids.
         """
 
     @abc.abstractmethod
@@ -201,8 +208,8 @@ class Group(abc.ABC):
 
         return tuple(irrep(self, key) for key in self.irrep_ids(max_frequency))
 
-    def irrep(self, *irrep_id: Any) -> "Representation":
-        """The irrep with an id: `G.irrep(1)`, `D.irrep(1, 2)`, `O.irrep("T1")`."""
+    def irrep(self, *irrep_id: object) -> "Representation":
+        """The irrep with an id: ``G.irrep(1)``, ``D.irrep(1, 2)``, ``O.irrep("T1")``."""
         from ..representations import irrep
 
         key = irrep_id[0] if len(irrep_id) == 1 and isinstance(irrep_id[0], str) else irrep_id
@@ -222,13 +229,13 @@ class Group(abc.ABC):
 
         return regular(self)
 
-    def quotient(self, subgroup: Any) -> "Representation":
+    def quotient(self, subgroup: object) -> "Representation":
         """The permutation of the cosets of a subgroup."""
         from ..representations import quotient
 
         return quotient(self, self.subgroup(subgroup))
 
-    def induced(self, subgroup: Any, rep: "Representation") -> "Representation":
+    def induced(self, subgroup: object, rep: "Representation") -> "Representation":
         """The representation induced from one of a subgroup."""
         from ..representations import induced
 
@@ -248,17 +255,17 @@ class Group(abc.ABC):
 
         return standard(self)
 
-    def subgroup(self, spec: Any) -> "Subgroup":
+    def subgroup(self, spec: object) -> "Subgroup":
         """A subgroup with its embedding.
 
         Args:
-            spec: a list of generators (elements or values); a name ("trivial", "rotations",
+            spec: A list of generators (elements or values); a name ("trivial", "rotations",
                 "so2", "so3", ...); the peers' ids (M for C_N and SO(2), the tuples
                 (None, M) and (k, M) for D_N, (None, M) and (theta, M) for O(2), with
                 M = -1 for SO(2)); a pair (H, images of H.generators); or a `Subgroup`.
 
         Raises:
-            ValueError: if there is no such subgroup.
+            ValueError: If there is no such subgroup.
         """
         from ._subgroup_spec import subgroup
 
@@ -278,5 +285,5 @@ def as_generator(seed: int | np.random.Generator) -> np.random.Generator:
     if isinstance(seed, np.random.Generator):
         return seed
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
-        raise TypeError(f"seed must be an integer or a numpy Generator, got {seed!r}.")
+        raise TypeError(f"seed: expected an integer or a numpy Generator, got {seed!r}")
     return np.random.default_rng(int(seed))

@@ -21,7 +21,7 @@ def interned(function: F) -> F:
     cached = functools.cache(function)
 
     @functools.wraps(function)
-    def locked(*args: Any) -> Any:
+    def locked(*args: object) -> Any:
         with _LOCK:
             return cached(*args)
 
@@ -32,14 +32,14 @@ def checked_integer(value: object, name: str, minimum: int, maximum: int | None 
     """An argument as int.
 
     Raises:
-        TypeError: if it is not an integer.
-        ValueError: if it is out of range.
+        TypeError: If it is not an integer.
+        ValueError: If it is out of range.
     """
     try:
         number = operator.index(cast(Any, value))
     except TypeError:
-        raise TypeError(f"{name} must be an integer, got {value!r}.") from None
+        raise TypeError(f"{name}: expected an integer, got {value!r}") from None
     if number < minimum or (maximum is not None and number > maximum):
         bound = f">= {minimum}" if maximum is None else f"in {minimum}..{maximum}"
-        raise ValueError(f"{name} must be {bound}, got {number}.")
+        raise ValueError(f"{name}: expected an integer {bound}, got {number}")
     return number

@@ -27,12 +27,12 @@ class Irrep:
     """One irreducible representation of a group.
 
     Attributes:
-        group: the group it represents.
-        id: tuple that names it in the group.
-        name: text that is unique in the group (a key of parameter dicts).
-        size: dimension d of its matrices.
+        group: The group it represents.
+        id: Tuple that names it in the group.
+        name: Text that is unique in the group (a key of parameter dicts).
+        size: Dimension d of its matrices.
         endomorphism_dimension: S = 1, 2 or 4, the dimension of the commuting matrices.
-        frequency: band-limit label of a Lie group's irrep; 0 for finite groups.
+        frequency: Band-limit label of a Lie group's irrep; 0 for finite groups.
     """
 
     group: "Group"
@@ -51,7 +51,7 @@ class Irrep:
 
     @functools.cached_property
     def endomorphism_basis(self) -> Float[np.ndarray, "S d d"]:
-        """The matrices that commute with the irrep, read-only `(S, d, d)`.
+        """The matrices that commute with the irrep, read-only ``(S, d, d)``.
 
         Psi_0 = I, then antisymmetric orthogonal units with Psi_s Psi_s = -I, mutually
         orthogonal, |Psi_s|_F^2 = d; if quaternionic, Psi_1 Psi_2 = Psi_3.
@@ -59,11 +59,11 @@ class Irrep:
         return self._basis()
 
     def matrices(self, coordinates: np.ndarray) -> Float[np.ndarray, "N d d"]:
-        """The matrices of elements given by coordinates `(N, p)`, as `(N, d, d)`."""
+        """The matrices of elements given by coordinates ``(N, p)``, as ``(N, d, d)``."""
         return self._matrices(coordinates)
 
     def characters(self, coordinates: np.ndarray) -> Float[np.ndarray, " N"]:
-        """The traces of `matrices`, as `(N,)`."""
+        """The traces of `matrices`, as ``(N,)``."""
         return np.trace(self.matrices(coordinates), axis1=1, axis2=2)
 
     def __reduce__(self) -> tuple:

@@ -23,31 +23,31 @@ class LieGroup(Group):
         """Not available.
 
         Raises:
-            ValueError: always.
+            ValueError: Always.
         """
         raise ValueError(
-            f"{self} is infinite and has no list of elements; use testing_elements or sample."
+            f"elements: {self} is infinite and has no list of elements; use testing_elements or "
+            "sample"
         )
 
     def irrep_ids(self, max_frequency: SupportsIndex | None = None) -> tuple[IrrepId, ...]:
         """Ids of the irreps up to a frequency, in canonical order, the trivial one first."""
-        if max_frequency is None:
-            raise ValueError(f"max_frequency is required: {self} has infinitely many irreps.")
         try:
-            limit = operator.index(max_frequency)
+            limit = -1 if max_frequency is None else operator.index(max_frequency)
         except TypeError:
             limit = -1
         if limit < 0:
-            raise ValueError(f"max_frequency must be an integer >= 0, got {max_frequency!r}.")
+            raise ValueError(
+                f"irrep_ids: max_frequency: expected an integer >= 0, since {self} has infinitely "
+                f"many irreps, got {max_frequency!r}"
+            )
         return self._ids_up_to(limit)
 
     def irrep_data(self, irrep_id: IrrepId | str) -> Irrep:
         """The irrep with an id."""
         key = self._canonical_id(irrep_id)
         if key is None:
-            raise ValueError(
-                f"{self} has no irrep {irrep_id!r}; valid ids are {self._valid_ids()}."
-            )
+            raise ValueError(f"{self} has no irrep {irrep_id!r}; valid ids are {self._valid_ids()}")
         return self._irrep_with(key)
 
     def irrep_sort_key(self, irrep_id: IrrepId) -> tuple:
@@ -67,7 +67,7 @@ class LieGroup(Group):
         """Ids in canonical order."""
 
     @abc.abstractmethod
-    def _canonical_id(self, irrep_id: Any) -> IrrepId | None:
+    def _canonical_id(self, irrep_id: object) -> IrrepId | None:
         """The id in its canonical spelling, or None if there is no such irrep."""
 
     @abc.abstractmethod

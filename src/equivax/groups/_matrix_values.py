@@ -1,7 +1,5 @@
 """Elements whose natural value is a matrix."""
 
-from typing import Any
-
 import numpy as np
 from jaxtyping import Float
 
@@ -16,10 +14,10 @@ def matrix_values(matrices: Float[np.ndarray, "n f f"]) -> Values:
     """Natural values of elements that are matrices, as nested tuples.
 
     Args:
-        matrices: `(n, f, f)`, pairwise different.
+        matrices: ``(n, f, f)``, pairwise different.
     """
 
-    def index(value: Any) -> int | None:
+    def index(value: object) -> int | None:
         array = np.asarray(value, dtype=np.float64)
         if array.shape != matrices.shape[1:]:
             return None

@@ -27,8 +27,8 @@ def numerical_irreps(
     """Irrep tables with ids (0,), (1,), ... in the order of `real_character_table`.
 
     Args:
-        table: Cayley table `(n, n)`, identity 0.
-        inverses: `(n,)`.
+        table: Cayley table ``(n, n)``, identity 0.
+        inverses: ``(n,)``.
 
     Returns:
         Matrices are built on demand, irrep by irrep.
@@ -85,7 +85,7 @@ class _Builder:
             if best_gap > _WANTED_GAP:
                 break
         if best is None:
-            raise ValueError("cayley_table is not the multiplication table of a group.")
+            raise ValueError("cayley_table: expected the multiplication table of a group")
         return range_basis(isotypic @ best)
 
     def _compress(self, basis: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d d"]:

@@ -23,7 +23,7 @@ def cyclic(n: SupportsIndex) -> FiniteGroup:
     real for k = 0 and k = n/2.
 
     Args:
-        n: order, at least 1.
+        n: Order, at least 1.
 
     Returns:
         The group; the element with value a is r^a.
@@ -59,11 +59,11 @@ def dihedral(n: SupportsIndex) -> FiniteGroup:
     """The dihedral group D_n of order 2 n: C_n and the reflections r^a f.
 
     Irreps, in order: (0, 0) trivial, (1, 0): (-1)^b, (1, k) for 0 < k < n/2 of size 2, and
-    for even n (1, n/2): (-1)^(a+b) and (0, n/2): (-1)^a. `dihedral(1)` is the group of one
+    for even n (1, n/2): (-1)^(a+b) and (0, n/2): (-1)^a. ``dihedral(1)`` is the group of one
     mirror; its irreps may also be called (0,) and (1,).
 
     Args:
-        n: number of rotations, at least 1.
+        n: Number of rotations, at least 1.
 
     Returns:
         The group; the element with value (b, a) is r^a f^b.
@@ -196,5 +196,5 @@ def _sign(odd: bool, exponent: np.ndarray) -> Float[np.ndarray, "n 1 1"]:
     return (1.0 - 2.0 * (exponent % 2) * odd)[:, None, None]
 
 
-def _integer(value: Any) -> bool:
+def _integer(value: object) -> bool:
     return isinstance(value, int | np.integer)

@@ -36,7 +36,7 @@ _SUM_FREE = np.stack(
 _GOLDEN_A, _GOLDEN_B = (p.ravel() for p in np.meshgrid(np.arange(-2, 3), np.arange(-1, 2)))
 
 Table = Callable[[np.ndarray], np.ndarray]
-"""From the matrices `(n, 3, 3)` of all elements to those of an irrep."""
+"""From the matrices ``(n, 3, 3)`` of all elements to those of an irrep."""
 
 
 def _one(matrices: np.ndarray) -> np.ndarray:
@@ -205,7 +205,7 @@ def full_tetrahedral() -> FiniteGroup:
     """The 24 matrices +-R, R a rotation of the tetrahedron (the pyritohedral group T_h).
 
     "Full" means with the inversion, as for the other two groups; the group T_d with the
-    mirrors of the tetrahedron is another one (isomorphic to `octahedral()`). Irreps (j, id):
+    mirrors of the tetrahedron is another one (isomorphic to ``octahedral()``). Irreps (j, id):
     (-1)^(j s) psi_id(R) on (-1)^s R, labels Ag, Tg, Eg, Au, Tu, Eu.
     """
     return _group("full_tetrahedral", full_tetrahedral, _TETRAHEDRAL, inversion=True)

@@ -28,15 +28,15 @@ def direct_product(G: Group, H: Group) -> Group:
     k = 0, or k = 0 and 1 where both are complex. (id_g, id_h) means k = 0.
 
     Args:
-        G: first factor.
-        H: second factor.
+        G: First factor.
+        H: Second factor.
 
     Returns:
         A `FiniteGroup` if both are finite.
     """
     for name, group in (("G", G), ("H", H)):
         if not isinstance(group, Group):
-            raise TypeError(f"direct_product: {name} must be a Group, got {group!r}.")
+            raise TypeError(f"direct_product: {name}: expected a Group, got {group!r}")
     return _direct_product(G, H)
 
 
@@ -48,7 +48,7 @@ def _direct_product(first: Group, second: Group) -> Group:
 
 
 def _product_name(first: Group, second: Group) -> str:
-    parts = (f"({g})" if g.family[0] == "direct_product" else str(g) for g in (first, second))
+    parts = (f"({g})" if g.kind == "direct_product" else str(g) for g in (first, second))
     return " x ".join(parts)
 
 
@@ -196,7 +196,7 @@ class ProductGroup(LieGroup):
             a, b = value
         except (TypeError, ValueError):
             raise ValueError(
-                f"element of {self} must be a pair of values, got {value!r}."
+                f"element of {self}: expected a pair of values, got {value!r}"
             ) from None
         parts = (self.factors[0].element(a), self.factors[1].element(b))
         return self._pairs(*(np.array(part.coordinates, dtype=np.float64) for part in parts))
@@ -204,7 +204,7 @@ class ProductGroup(LieGroup):
     def _ids_up_to(self, max_frequency: int) -> tuple[IrrepId, ...]:
         return tuple(key for key, _ in _all_tensors(*self.factors, max_frequency))
 
-    def _canonical_id(self, irrep_id: Any) -> IrrepId | None:
+    def _canonical_id(self, irrep_id: object) -> IrrepId | None:
         if not isinstance(irrep_id, tuple) or len(irrep_id) not in (2, 3):
             return None
         try:

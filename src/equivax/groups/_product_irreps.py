@@ -23,9 +23,9 @@ class TensorIrrep:
     """An irrep of a direct product inside the tensor product of two irreps.
 
     Attributes:
-        first: irrep of G.
-        second: irrep of H.
-        part: k; 1 only for the second of the two irreps in C (x) C.
+        first: Irrep of G.
+        second: Irrep of H.
+        part: K; 1 only for the second of the two irreps in C (x) C.
     """
 
     first: Irrep

@@ -19,12 +19,12 @@ def recognize(
     """A group isomorphic to one given by its Cayley table, with the isomorphism.
 
     Args:
-        table: `(n, n)`, identity 0.
-        generators: indices that generate it, used if the group is neither cyclic nor
+        table: ``(n, n)``, identity 0.
+        generators: Indices that generate it, used if the group is neither cyclic nor
             dihedral.
 
     Returns:
-        The group and `(n,)` integers: entry i is the index in `table` of its element i.
+        The group and ``(n,)`` integers: entry i is the index in `table` of its element i.
     """
     order = len(table)
     orders = _orders(table)

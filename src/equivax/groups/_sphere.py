@@ -5,7 +5,6 @@ Coordinates are a unit quaternion (w, x, y, z) of canonical sign, or (s, quatern
 """
 
 import functools
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -31,7 +30,7 @@ _ORTHOGONAL_INPUT = 1e-5
 
 
 class SO3(LieGroup):
-    """The rotations of space; use `so3()`."""
+    """The rotations of space; use ``so3()``."""
 
     def __init__(self) -> None:
         super().__init__((so3, ()))
@@ -87,21 +86,21 @@ class SO3(LieGroup):
     def _identity_coordinates(self) -> np.ndarray:
         return np.array([1.0, 0.0, 0.0, 0.0])
 
-    def _parse(self, value: Any) -> np.ndarray:
+    def _parse(self, value: object) -> np.ndarray:
         array = _numbers(value)
         if array is not None and array.shape == (4,) and np.linalg.norm(array) > 0.5:
             return normalize_quaternions(array)
         if array is None or not _is_orthogonal(array) or np.linalg.det(array) < 0:
             raise ValueError(
-                f"element of {self} must be a 3 x 3 rotation matrix or a unit quaternion "
-                f"(w, x, y, z), got {value if array is None else array.tolist()!r}."
+                f"element of {self}: expected a 3 x 3 rotation matrix or a unit quaternion "
+                f"(w, x, y, z), got {value if array is None else array.tolist()!r}"
             )
         return matrix_quaternions(array)
 
     def _ids_up_to(self, max_frequency: int) -> tuple[IrrepId, ...]:
         return tuple((degree,) for degree in range(max_frequency + 1))
 
-    def _canonical_id(self, irrep_id: Any) -> IrrepId | None:
+    def _canonical_id(self, irrep_id: object) -> IrrepId | None:
         key = integers(irrep_id, 1)
         return key if key is not None and key[0] >= 0 else None
 
@@ -120,7 +119,7 @@ class SO3(LieGroup):
 
 
 class O3(LieGroup):
-    """The rotations of space and the inversion; use `o3()`."""
+    """The rotations of space and the inversion; use ``o3()``."""
 
     def __init__(self) -> None:
         super().__init__((o3, ()))
@@ -177,11 +176,11 @@ class O3(LieGroup):
     def _identity_coordinates(self) -> np.ndarray:
         return np.array([0.0, 1.0, 0.0, 0.0, 0.0])
 
-    def _parse(self, value: Any) -> np.ndarray:
+    def _parse(self, value: object) -> np.ndarray:
         array = _numbers(value)
         if array is None or not _is_orthogonal(array):
             raise ValueError(
-                f"element of {self} must be an orthogonal 3 x 3 matrix, got "
+                f"element of {self}: expected an orthogonal 3 x 3 matrix, got "
                 f"{value if array is None else array.tolist()!r}."
             )
         parity = float(np.linalg.det(array) < 0)
@@ -190,7 +189,7 @@ class O3(LieGroup):
     def _ids_up_to(self, max_frequency: int) -> tuple[IrrepId, ...]:
         return tuple((j, degree) for j in (0, 1) for degree in range(max_frequency + 1))
 
-    def _canonical_id(self, irrep_id: Any) -> IrrepId | None:
+    def _canonical_id(self, irrep_id: object) -> IrrepId | None:
         key = integers(irrep_id, 2)
         return key if key is not None and key[0] in (0, 1) and key[1] >= 0 else None
 
@@ -224,7 +223,7 @@ def _nested(matrix: np.ndarray) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(row) for row in matrix.tolist())
 
 
-def _numbers(value: Any) -> np.ndarray | None:
+def _numbers(value: object) -> np.ndarray | None:
     try:
         array = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):

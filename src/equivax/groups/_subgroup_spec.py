@@ -1,6 +1,6 @@
 """The ways to name a subgroup, and the subgroup each of them means."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -35,11 +35,13 @@ _POLYHEDRAL: dict[str, Callable[[], FiniteGroup]] = {
 _MAX_ORDER = 5000
 
 
-def subgroup(parent: Group, spec: Any) -> Subgroup:
+def subgroup(parent: Group, spec: object) -> Subgroup:
     """The subgroup of a group that a specification means; see `Group.subgroup`."""
     if isinstance(spec, Subgroup):
         if spec.parent is not parent:
-            raise ValueError(f"subgroup: {spec} is a subgroup of {spec.parent}, not of {parent}.")
+            raise ValueError(
+                f"subgroup: spec: expected a subgroup of {parent}, got one of {spec.parent}"
+            )
         return spec
     if isinstance(spec, str):
         return _by_name(parent, spec)
@@ -55,8 +57,8 @@ def subgroup(parent: Group, spec: Any) -> Subgroup:
     if isinstance(spec, list | tuple | np.ndarray):
         return _generated(parent, parent.coordinates_of(spec))
     raise TypeError(
-        f"subgroup of {parent} must be a list of generators, a name, an id, a pair (H, images) "
-        f"or a Subgroup, got {spec!r}."
+        f"subgroup: spec: expected a list of generators of {parent}, a name, an id, a pair "
+        f"(H, images) or a Subgroup, got {spec!r}"
     )
 
 
@@ -68,7 +70,7 @@ def _by_name(parent: Group, name: str) -> Subgroup:
         return Subgroup(parent, cyclic(1), images=parent._identity_coordinates()[None])
     if name in ("all", parent.name):
         return _whole(parent)
-    kind = parent.family[0]
+    kind = parent.kind
     if name == "so2" and kind in _CIRCLES:
         return _circle(parent)
     if name in ("so3", "rotations") and kind == "o3":
@@ -85,7 +87,7 @@ def _by_name(parent: Group, name: str) -> Subgroup:
         return _by_matrices(parent, _POLYHEDRAL[name]())
     raise ValueError(
         f"subgroup: {parent} has no subgroup named {name!r}; names are 'trivial', 'all', "
-        "'rotations', 'so2', 'so3' and those of the polyhedral groups, where they apply."
+        "'rotations', 'so2', 'so3' and those of the polyhedral groups, where they apply"
     )
 
 
@@ -129,7 +131,7 @@ def _circle(parent: Group) -> Subgroup:
     """SO(2): the rotations of the plane, or of space about z."""
     if parent.family == ("so2",):
         return _whole(parent)
-    embed, locate = _CIRCLES[parent.family[0]]
+    embed, locate = _CIRCLES[parent.kind]
     cosets = np.array([[0.0, 0.0], [1.0, 0.0]]) if parent is o2() else None
     return Subgroup(parent, so2(), family="so2", embed=embed, locate=locate, representatives=cosets)
 
@@ -148,16 +150,16 @@ def _sphere(parent: Group) -> Subgroup:
 
 def _determinant_one(parent: Group) -> Subgroup:
     """The elements of a group of matrices that keep the orientation."""
-    base = parent.family[0].removeprefix("full_")
+    base = parent.kind.removeprefix("full_")
     if base in _POLYHEDRAL:
         return _by_matrices(parent, _POLYHEDRAL[base]())
     if parent.family == ("hyperoctahedral", 3):
         return _by_matrices(parent, octahedral())
-    if not isinstance(parent, FiniteGroup) or parent.family[0] not in (
+    if not isinstance(parent, FiniteGroup) or parent.kind not in (
         "hyperoctahedral",
         "from_generators",
     ):
-        raise ValueError(f"subgroup: 'rotations' has no meaning for {parent}.")
+        raise ValueError(f"subgroup: 'rotations' has no meaning for {parent}")
     matrices = parent.defining_matrices(parent.element_coordinates)
     proper = np.linalg.det(matrices) > 0
     # Few generators: each is the first proper element that the ones before do not reach.
@@ -177,7 +179,7 @@ def _by_matrices(parent: Group, group: FiniteGroup) -> Subgroup:
     try:
         images = parent.coordinates_of(list(matrices))
     except ValueError:
-        raise ValueError(f"subgroup: {group} is no subgroup of {parent}.") from None
+        raise ValueError(f"subgroup: {group} is no subgroup of {parent}") from None
     return Subgroup(parent, group, images=images)
 
 
@@ -185,32 +187,33 @@ def _by_group(parent: Group, group: Group) -> Subgroup:
     """A group in its usual place: rotations, the mirror f, SO(2) about z, equal matrices."""
     if group is parent:
         return _whole(parent)
-    kind, order = parent.family[0], group.order
+    kind, order = parent.kind, group.order
     if group is so2() and kind in _CIRCLES:
         return _circle(parent)
     if group is so3() and kind == "o3":
         return _sphere(parent)
-    if order is not None and kind in ("cyclic", "so2") and group.family[0] == "cyclic":
+    if order is not None and kind in ("cyclic", "so2") and group.kind == "cyclic":
         return _cyclic_part(parent, order)
-    if kind in ("dihedral", "o2") and group.family[0] in ("cyclic", "dihedral"):
-        rotations = group.family[0] == "cyclic"
+    if kind in ("dihedral", "o2") and group.kind in ("cyclic", "dihedral"):
+        rotations = group.kind == "cyclic"
         part = _dihedral_part if kind == "dihedral" else _o2_part
         return part(parent, None if rotations else 0, group.family[1])
     if isinstance(group, FiniteGroup):
         return _by_matrices(parent, group)
-    raise ValueError(f"subgroup: {group} has no usual place in {parent}; give its generators.")
+    raise ValueError(f"subgroup: {group} has no usual place in {parent}; give its generators")
 
 
 # The ids that e2cnn and escnn use.
 
 
-def _by_peer_id(parent: Group, spec: Any) -> Subgroup | None:
+def _by_peer_id(parent: Group, spec: object) -> Subgroup | None:
     """The subgroup with a peer's id, or None if the specification is no such id."""
-    kind = parent.family[0]
+    kind = parent.kind
     if kind in ("cyclic", "so2") and isinstance(spec, int | np.integer):
         return _cyclic_part(parent, int(spec))
-    pair = isinstance(spec, tuple) and len(spec) == 2
-    if not pair or not isinstance(spec[1], int | np.integer) or isinstance(spec[0], Group):
+    if not isinstance(spec, tuple) or len(spec) != 2:
+        return None
+    if not isinstance(spec[1], int | np.integer) or isinstance(spec[0], Group):
         return None
     mirror, order = spec[0], int(spec[1])
     if kind == "o3" and mirror is None and order == -1:
@@ -226,7 +229,9 @@ def _by_peer_id(parent: Group, spec: Any) -> Subgroup | None:
 
 def _divisor(parent: Group, n: int, m: int) -> None:
     if m < 1 or n % m:
-        raise ValueError(f"subgroup: order {m} of a rotation group must divide {n} in {parent}.")
+        raise ValueError(
+            f"subgroup: expected rotations whose order divides {n} in {parent}, got order {m}"
+        )
 
 
 def _cyclic_part(parent: Group, m: int) -> Subgroup:
@@ -237,12 +242,12 @@ def _cyclic_part(parent: Group, m: int) -> Subgroup:
         if m == -1:
             return _whole(parent)
         if m < 1:
-            raise ValueError(f"subgroup: order of a subgroup of {parent} must be >= 1, got {m}.")
+            raise ValueError(f"subgroup: expected an order >= 1 in {parent}, got {m}")
         images = TWO_PI * np.arange(m) / m
     return Subgroup(parent, cyclic(m), images=images[:, None])
 
 
-def _dihedral_part(parent: Group, mirror: Any, m: int) -> Subgroup:
+def _dihedral_part(parent: Group, mirror: int | float | np.number | None, m: int) -> Subgroup:
     """(None, m): the rotations r^(n/m); (k, m): those and the mirror r^k f."""
     n = parent.family[1]
     _divisor(parent, n, m)
@@ -251,14 +256,14 @@ def _dihedral_part(parent: Group, mirror: Any, m: int) -> Subgroup:
         return Subgroup(parent, cyclic(m), images=turns[:, None])
     if mirror != int(mirror) or not 0 <= mirror < n // m:
         raise ValueError(
-            f"subgroup: mirror k of a subgroup ({mirror}, {m}) of {parent} must be an integer "
-            f"in 0..{n // m - 1}."
+            f"subgroup: expected a mirror k that is an integer in 0..{n // m - 1} of {parent}, got "
+            f"({mirror}, {m})"
         )
     images = np.concatenate([turns, n + (turns + int(mirror)) % n])
     return Subgroup(parent, dihedral(m), images=images[:, None])
 
 
-def _o2_part(parent: Group, mirror: Any, m: int) -> Subgroup:
+def _o2_part(parent: Group, mirror: int | float | np.number | None, m: int) -> Subgroup:
     """(None, m): m rotations, m = -1: SO(2); (theta, m): those and the mirror r_theta f."""
     if m == -1:
         if mirror is None:
@@ -266,7 +271,7 @@ def _o2_part(parent: Group, mirror: Any, m: int) -> Subgroup:
         if mirror == 0:
             return _whole(parent)
     if m < 1:
-        raise ValueError(f"subgroup: order in ({mirror}, {m}) of {parent} must be >= 1 or -1.")
+        raise ValueError(f"subgroup: expected an order >= 1 or -1 in {parent}, got ({mirror}, {m})")
     turns = TWO_PI * np.arange(m) / m
     rotations = np.stack([np.zeros(m), turns], -1)
     if mirror is None:
@@ -297,7 +302,7 @@ def _generated(parent: Group, generators: np.ndarray) -> Subgroup:
         except TooLargeError:
             raise ValueError(
                 f"subgroup: the elements of {parent} generate more than {_MAX_ORDER} elements; "
-                "a closed infinite subgroup has a name, such as 'so2'."
+                "a closed infinite subgroup has a name, such as 'so2'"
             ) from None
         table, own = closure.cayley_table, closure.generators.tolist()
         coordinates = np.zeros((len(table), parent.coordinate_size))
@@ -305,7 +310,7 @@ def _generated(parent: Group, generators: np.ndarray) -> Subgroup:
         for new, before, generator in closure.levels:
             coordinates[new] = parent.compose(coordinates[before], generators[generator])
     # Every finite subgroup in the plane has a peer's id: equal subgroups, equal descriptions.
-    kind = parent.family[0]
+    kind = parent.kind
     if kind in ("cyclic", "so2"):
         return _cyclic_part(parent, len(coordinates))
     if kind == "dihedral":
@@ -320,15 +325,15 @@ def _generated(parent: Group, generators: np.ndarray) -> Subgroup:
     return Subgroup(parent, group, images=coordinates[order])
 
 
-def _by_homomorphism(parent: Group, group: Group, images: Any) -> Subgroup:
+def _by_homomorphism(parent: Group, group: Group, images: Iterable[object]) -> Subgroup:
     """H with the images of its generators, checked to be an injective homomorphism."""
     if not isinstance(group, FiniteGroup):
-        raise ValueError(f"subgroup: {group} is infinite and cannot be given by images.")
+        raise ValueError(f"subgroup: {group} is infinite and cannot be given by images")
     steps = parent.coordinates_of(images)
     if len(steps) != len(group.generators):
         raise ValueError(
-            f"subgroup: images must hold {len(group.generators)} elements, one per generator of "
-            f"{group}, got {len(steps)}."
+            f"subgroup: images: expected {len(group.generators)} elements, one per generator of "
+            f"{group}, got {len(steps)}"
         )
     table = np.tile(parent._identity_coordinates(), (group.order, 1))
     for new, before, generator in group.words:
@@ -337,8 +342,8 @@ def _by_homomorphism(parent: Group, group: Group, images: Any) -> Subgroup:
     for generator, step in zip(group.generator_indices, steps, strict=True):
         moved = parent.defining_matrices(parent.compose(table, step[None]))
         if np.abs(moved - matrices[group.cayley_table[:, generator]]).max() > SAME_MATRIX:
-            raise ValueError(f"subgroup: images do not define a homomorphism from {group}.")
+            raise ValueError(f"subgroup: images: expected a homomorphism from {group}")
     distance = np.abs(matrices[1:] - matrices[0]).reshape(group.order - 1, -1).max(axis=1)
     if distance.min(initial=1.0) < SAME_MATRIX:
-        raise ValueError(f"subgroup: images map {group} to {parent}, but not injectively.")
+        raise ValueError(f"subgroup: images map {group} to {parent}, but not injectively")
     return Subgroup(parent, group, images=table)

@@ -23,11 +23,11 @@ def wigner_matrices(
     """The matrices D^l of rotations.
 
     Args:
-        degree: l >= 0.
-        quaternions: unit quaternions (w, x, y, z), `(N, 4)`.
+        degree: L >= 0.
+        quaternions: Unit quaternions (w, x, y, z), ``(N, 4)``.
 
     Returns:
-        `(N, 2 l + 1, 2 l + 1)`, orthogonal.
+        ``(N, 2 l + 1, 2 l + 1)``, orthogonal.
     """
     quaternions = np.asarray(quaternions, dtype=np.float64)
     if degree == 0:

@@ -1,9 +1,9 @@
 """The engine: bases of Hom_G(rho_in, rho_out), solved on the host, applied in JAX."""
 
 from ._basis import MODES as MODES
-from ._basis import Block as Block
 from ._basis import HomBasis as HomBasis
 from ._basis import hom_basis as hom_basis
+from ._block import Block as Block
 from ._coordinates import from_blocks as from_blocks
 from ._coordinates import from_irreps as from_irreps
 from ._coordinates import gather_copies as gather_copies

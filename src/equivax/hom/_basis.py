@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import math
 from collections.abc import Mapping
@@ -11,10 +10,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
 
 from .._values import AbstractValue
 from ..representations import Representation, as_representation, check_same_group
+from ._block import Block
 from ._compiled import compiled_apply, compiled_coefficients, compiled_synthesize
 from ._cost import prefers_spectral
 from ._dtypes import at_least_float32
@@ -26,34 +27,6 @@ MODES = ("auto", "dense", "spectral")
 
 #: Batch size that ``mode="auto"`` assumes for a single vector.
 ROWS_UNDER_VMAP = 512
-
-
-@dataclasses.dataclass(frozen=True)
-class Block:
-    """What both sides know of one shared irrep.
-
-    Attributes:
-        id: The irrep's id.
-        name: Its name, the key of its coefficients.
-        type: ``"real"``, ``"complex"`` or ``"quaternionic"``.
-        size: ``d``.
-        endomorphism_dimension: ``S``, 1, 2 or 4.
-        out_multiplicity: ``m_out``.
-        in_multiplicity: ``m_in``.
-    """
-
-    id: tuple[Any, ...]
-    name: str
-    type: str
-    size: int
-    endomorphism_dimension: int
-    out_multiplicity: int
-    in_multiplicity: int
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Shape of the coefficients, ``(m_out, m_in, S)``."""
-        return (self.out_multiplicity, self.in_multiplicity, self.endomorphism_dimension)
 
 
 class HomBasis(AbstractValue):
@@ -129,7 +102,7 @@ class HomBasis(AbstractValue):
         key: PRNGKeyArray,
         scheme: Scheme = "xavier_normal",
         *,
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
         taps: int = 1,
     ) -> dict[str, Float[Array, "out in s"]]:
         """Draws initial coefficients.
@@ -307,7 +280,7 @@ class HomBasis(AbstractValue):
         arrays = {name: jnp.asarray(c, wide) for name, c in coeffs.items()}
         return compiled_apply(self, arrays, x.astype(wide), precision).astype(dtype)
 
-    def choose_mode(self, rows: int, dtype: Any) -> str:
+    def choose_mode(self, rows: int, dtype: DTypeLike) -> str:
         """What ``mode="auto"`` means for a number of vectors: ``"dense"`` or ``"spectral"``."""
         return "spectral" if prefers_spectral(self.layout, rows, dtype) else "dense"
 
@@ -349,7 +322,7 @@ class HomBasis(AbstractValue):
         return np.concatenate(pieces)
 
 
-def hom_basis(in_rep: Any, out_rep: Any) -> HomBasis:
+def hom_basis(in_rep: object, out_rep: object) -> HomBasis:
     """The space of linear maps from ``in_rep`` to ``out_rep`` that commute with the group.
 
     Args:

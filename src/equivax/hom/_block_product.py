@@ -13,9 +13,15 @@ import math
 from typing import Any
 
 import jax.numpy as jnp
+from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
+from jax.lax import PrecisionLike
 from jaxtyping import Array, Float
+
+Pair = tuple[Array, Array]
+Axes = tuple[Any, Any]
+"""Batch axes of two arrays under `vmap`: an integer, or None where there is none."""
 
 rows_times_p = Primitive("rows_times")
 rows_outer_p = Primitive("rows_outer")
@@ -24,7 +30,7 @@ rows_outer_p = Primitive("rows_outer")
 def rows_times(
     z: Float[Array, "irreps *rows in"],
     weight: Float[Array, "irreps out in"],
-    precision: Any = None,
+    precision: PrecisionLike = None,
 ) -> Float[Array, "irreps *rows out"]:
     """``y[c, ..., o] = sum_i z[c, ..., i] weight[c, o, i]``.
 
@@ -40,7 +46,7 @@ def _merged(z: Array) -> Array:
     return z.reshape(z.shape[0], math.prod(z.shape[1:-1]), z.shape[-1])
 
 
-def _rows_times(z: Array, weight: Array, *, precision: Any) -> Array:
+def _rows_times(z: Array, weight: Array, *, precision: PrecisionLike) -> Array:
     flat = _merged(z)
     if z.shape[0] == 1:  # a plain product is faster than a batch of one
         y = jnp.einsum("bi,oi->bo", flat[0], weight[0], precision=precision)
@@ -49,7 +55,7 @@ def _rows_times(z: Array, weight: Array, *, precision: Any) -> Array:
     return y.reshape(*z.shape[:-1], weight.shape[1])
 
 
-def _rows_outer(a: Array, b: Array, *, precision: Any) -> Array:
+def _rows_outer(a: Array, b: Array, *, precision: PrecisionLike) -> Array:
     """``w[c, o, i] = sum over rows of a[c, ..., o] b[c, ..., i]``."""
     flat_a, flat_b = _merged(a), _merged(b)
     if a.shape[0] == 1:
@@ -58,15 +64,15 @@ def _rows_outer(a: Array, b: Array, *, precision: Any) -> Array:
     return jnp.einsum("cbo,cbi->coi", flat_a, flat_b, precision=precision)
 
 
-def _times_shape(z: Any, weight: Any, *, precision: Any) -> Any:
+def _times_shape(z: ShapedArray, weight: ShapedArray, *, precision: PrecisionLike) -> ShapedArray:
     return z.update(shape=(*z.shape[:-1], weight.shape[1]))
 
 
-def _outer_shape(a: Any, b: Any, *, precision: Any) -> Any:
+def _outer_shape(a: ShapedArray, b: ShapedArray, *, precision: PrecisionLike) -> ShapedArray:
     return a.update(shape=(a.shape[0], a.shape[-1], b.shape[-1]))
 
 
-def _times_batched(args: Any, axes: Any, *, precision: Any) -> tuple[Array, int]:
+def _times_batched(args: Pair, axes: Axes, *, precision: PrecisionLike) -> tuple[Array, int]:
     (z, weight), (z_axis, weight_axis) = args, axes
     if weight_axis is None:  # one set of matrices: the batch is one more row axis
         z = jnp.moveaxis(z, z_axis, 1)
@@ -78,7 +84,7 @@ def _times_batched(args: Any, axes: Any, *, precision: Any) -> tuple[Array, int]
     return y.reshape(count, -1, *y.shape[1:]), 0
 
 
-def _outer_batched(args: Any, axes: Any, *, precision: Any) -> tuple[Array, int]:
+def _outer_batched(args: Pair, axes: Axes, *, precision: PrecisionLike) -> tuple[Array, int]:
     (a, b), (a_axis, b_axis) = args, axes
     count = a.shape[a_axis] if a_axis is not None else b.shape[b_axis]
     a, b = _leading(a, a_axis, count), _leading(b, b_axis, count)
@@ -86,7 +92,7 @@ def _outer_batched(args: Any, axes: Any, *, precision: Any) -> tuple[Array, int]
     return w.reshape(count, -1, *w.shape[1:]), 0
 
 
-def _leading(x: Array, axis: Any, count: int) -> Array:
+def _leading(x: Array, axis: int | None, count: int) -> Array:
     if axis is None:
         return jnp.broadcast_to(x, (count, *x.shape))
     return jnp.moveaxis(x, axis, 0)

@@ -8,18 +8,31 @@ model equal layers share their lowering. A basis is anything hashable with ``lay
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ._block import Block
+from ._layout import Layout
 from ._synthesis import apply_spectral, synthesize
+
+
+@runtime_checkable
+class LayoutAndBlocks(Protocol):
+    """What the functions below use of a basis."""
+
+    @property
+    def layout(self) -> Layout: ...
+
+    @property
+    def blocks(self) -> tuple[Block, ...]: ...
 
 
 @functools.partial(jax.jit, static_argnums=(0, 2, 3))
 def compiled_synthesize(
-    basis: Any, arrays: dict[str, Array], leading: tuple[int, ...], dtype: Any
+    basis: LayoutAndBlocks, arrays: dict[str, Array], leading: tuple[int, ...], dtype: jnp.dtype
 ) -> Float[Array, "*leading out in"]:
     if not leading or not arrays:
         matrix = synthesize(basis.layout, arrays, dtype)
@@ -30,7 +43,9 @@ def compiled_synthesize(
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def compiled_coefficients(basis: Any, matrix: Float[Array, "*leading out in"]) -> dict[str, Array]:
+def compiled_coefficients(
+    basis: LayoutAndBlocks, matrix: Float[Array, "*leading out in"]
+) -> dict[str, Array]:
     like = {b.name: jax.ShapeDtypeStruct(b.shape, matrix.dtype) for b in basis.blocks}
 
     # Basis elements are orthogonal with squared norm d, so the coefficients of a projection are
@@ -47,6 +62,6 @@ def compiled_coefficients(basis: Any, matrix: Float[Array, "*leading out in"]) -
 
 @functools.partial(jax.jit, static_argnums=(0, 3))
 def compiled_apply(
-    basis: Any, arrays: dict[str, Array], x: Array, precision: jax.lax.PrecisionLike
+    basis: LayoutAndBlocks, arrays: dict[str, Array], x: Array, precision: jax.lax.PrecisionLike
 ) -> Array:
     return apply_spectral(basis.layout, arrays, x, precision)

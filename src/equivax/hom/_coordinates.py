@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ..groups import IrrepId
 from ..representations import Representation
 from ._basis import hom_basis
 from ._layout import algebra_basis
@@ -124,7 +124,7 @@ def irrep_names(rep: Representation) -> tuple[str, ...]:
     return tuple(rep.group.irrep_data(i).name for i in rep.multiplicities)
 
 
-def _rotate(rep: Representation, irrep: Any, x: Array, *, inverse: bool) -> Array:
+def _rotate(rep: Representation, irrep: IrrepId, x: Array, *, inverse: bool) -> Array:
     """Between the irrep's own basis and the one in which its endomorphisms are standard."""
     basis = algebra_basis(rep.group, irrep)
     if np.array_equal(basis, np.eye(len(basis))):
@@ -154,5 +154,5 @@ def gather_copies(
     }
 
 
-def _positions(rep: Representation, irrep: Any) -> np.ndarray:
+def _positions(rep: Representation, irrep: IrrepId) -> np.ndarray:
     return np.array([i == irrep for i in rep.irreps])

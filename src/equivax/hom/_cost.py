@@ -9,9 +9,8 @@ are a choice of speed, never of result: both ways agree to rounding.
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from ._layout import Layout, Side
 
@@ -23,7 +22,7 @@ ENTRY = 100.0
 WEIGHT = 80.0
 
 
-def prefers_spectral(layout: Layout, rows: int, dtype: Any) -> bool:
+def prefers_spectral(layout: Layout, rows: int, dtype: DTypeLike) -> bool:
     """Whether the block-wise product is expected to be faster than synthesis and one product.
 
     Args:

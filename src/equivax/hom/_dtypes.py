@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax.numpy as jnp
 from jax.core import Tracer
+from jax.typing import DTypeLike
 
 
-def at_least_float32(dtype: Any) -> Any:
+def at_least_float32(dtype: DTypeLike) -> jnp.dtype:
     """float32 for 16-bit types: bases, statistics and long sums are too coarse in fewer bits."""
     dtype = jnp.dtype(dtype)
     return jnp.dtype(jnp.float32) if dtype.itemsize < 4 else dtype
 
 
-def is_concrete(value: Any) -> bool:
+def is_concrete(value: object) -> bool:
     """Whether the value can be looked at now: it is not traced by a transformation."""
     return not isinstance(value, Tracer)

@@ -12,11 +12,11 @@ import functools
 import math
 import zlib
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, UInt
 
 from ._dtypes import at_least_float32
@@ -65,7 +65,7 @@ def draw(
     key: PRNGKeyArray,
     blocks: tuple[tuple[str, int, int, int], ...],
     scheme: Scheme,
-    dtype: Any,
+    dtype: DTypeLike,
     taps: int = 1,
 ) -> dict[str, Float[Array, "out in s"]]:
     """Draws the coefficients of all blocks.
@@ -100,7 +100,7 @@ def draw(
 
 
 def standard_normal(
-    key: PRNGKeyArray, shapes: Mapping[str, tuple[int, ...]], dtype: Any
+    key: PRNGKeyArray, shapes: Mapping[str, tuple[int, ...]], dtype: DTypeLike
 ) -> dict[str, Float[Array, "..."]]:
     """Independent standard normal numbers, drawn like those of `draw`.
 
@@ -132,7 +132,7 @@ def _chunk_counts(blocks: tuple[tuple[str, int, int, int], ...]) -> list[int]:
 
 
 def _pieces(
-    key: PRNGKeyArray, blocks: tuple[tuple[str, int, int, int], ...], kind: str, dtype: Any
+    key: PRNGKeyArray, blocks: tuple[tuple[str, int, int, int], ...], kind: str, dtype: DTypeLike
 ) -> tuple[Array, ...]:
     """Standard normal or uniform (-1, 1) numbers, chunk after chunk, in pieces of one size.
 
@@ -152,7 +152,7 @@ def _pieces(
 
 @functools.partial(jax.jit, static_argnums=(2, 3))
 def _piece(
-    key: PRNGKeyArray, labels: UInt[ArrayLike, " chunks"], kind: str, dtype: Any
+    key: PRNGKeyArray, labels: UInt[ArrayLike, " chunks"], kind: str, dtype: DTypeLike
 ) -> Float[Array, "chunks numbers"]:
     keys = jax.vmap(lambda label: jax.random.fold_in(key, label))(jnp.asarray(labels))
     if kind == "uniform":
@@ -165,7 +165,7 @@ def _assembled(
     pieces: tuple[Array, ...],
     blocks: tuple[tuple[str, int, int, int], ...],
     scheme: str,
-    dtype: Any,
+    dtype: DTypeLike,
     taps: int,
 ) -> dict[str, Float[Array, "out in s"]]:
     """Cuts the numbers into blocks and scales them."""

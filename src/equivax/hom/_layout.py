@@ -19,7 +19,7 @@ from jaxtyping import Float
 
 from .._numerics import freeze
 from ..groups import Group
-from ..representations import Representation
+from ..representations import Representation, Summand
 
 MULTIPLICATION: dict[int, np.ndarray] = {
     1: np.ones((1, 1, 1)),
@@ -212,7 +212,7 @@ def _build_side(
     return Side(rep.size, tuple(runs), gather, np.argsort(gather).astype(np.int32), orders)
 
 
-def _run_columns(group: Group, summand: Any, batches: tuple[Batch, ...]) -> list[np.ndarray]:
+def _run_columns(group: Group, summand: Summand, batches: tuple[Batch, ...]) -> list[np.ndarray]:
     """Columns of ``Q`` per batch, ordered ``(irrep, q, copy, s)``."""
     pieces = []
     for batch in batches:

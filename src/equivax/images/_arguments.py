@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Sequence
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 import numpy as np
 
@@ -29,7 +29,7 @@ def is_integer(value: object) -> TypeGuard[int]:
     return hasattr(value, "__index__") and not isinstance(value, (bool, np.bool_, np.ndarray))
 
 
-def as_dimension(value: Any, caller: str) -> int:
+def as_dimension(value: object, caller: str) -> int:
     """Dimension of a grid.
 
     Raises:
@@ -40,7 +40,7 @@ def as_dimension(value: Any, caller: str) -> int:
     return operator.index(value)
 
 
-def as_parity(value: Any, caller: str) -> int:
+def as_parity(value: object, caller: str) -> int:
     """A parity, modulo 2.
 
     Raises:
@@ -51,7 +51,7 @@ def as_parity(value: Any, caller: str) -> int:
     return operator.index(value) % 2
 
 
-def _booleans(value: Any) -> tuple[bool, ...] | None:
+def _booleans(value: object) -> tuple[bool, ...] | None:
     if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, np.ndarray)):
         return None
     if any(not isinstance(v, (bool, np.bool_)) and v not in (0, 1) for v in value):
@@ -59,7 +59,7 @@ def _booleans(value: Any) -> tuple[bool, ...] | None:
     return tuple(bool(v) for v in value)
 
 
-def as_flags(value: Any, count: int, caller: str, argument: str) -> tuple[bool, ...]:
+def as_flags(value: object, count: int, caller: str, argument: str) -> tuple[bool, ...]:
     """One boolean per axis, from that or from a single one.
 
     Raises:
@@ -73,7 +73,7 @@ def as_flags(value: Any, count: int, caller: str, argument: str) -> tuple[bool, 
     return flags
 
 
-def as_type(value: Any, caller: str) -> TensorType:
+def as_type(value: object, caller: str) -> TensorType:
     """A tensor type from ``(order, parity)``, ``(flags, parity)`` or a name such as ``k2p0-lu``.
 
     Raises:
@@ -107,7 +107,7 @@ def type_name(type_: TensorType) -> str:
 # ---- groups ------------------------------------------------------------------------------------
 
 
-def axis_space(group: Any, D: int, caller: str) -> GSpace:
+def axis_space(group: object, D: int, caller: str) -> GSpace:
     """The space of a group of signed permutations of D axes; all of them if None.
 
     Args:
@@ -140,7 +140,7 @@ def axis_space(group: Any, D: int, caller: str) -> GSpace:
     return space
 
 
-def group_matrices(group: Any, D: int, caller: str) -> np.ndarray:
+def group_matrices(group: object, D: int, caller: str) -> np.ndarray:
     """The signed permutation matrices ``(N, D, D)`` of a group, as integers; see `axis_space`.
 
     Raises:
@@ -156,7 +156,7 @@ def group_matrices(group: Any, D: int, caller: str) -> np.ndarray:
     return axis_matrices(axis_space(group, D, caller))
 
 
-def _check_size(size: int, D: int, group: Any, caller: str) -> None:
+def _check_size(size: int, D: int, group: object, caller: str) -> None:
     if size != D:
         raise ValueError(
             f"{caller}: group: expected signed permutations of {D} axes, got {group!r}, which acts "

@@ -16,13 +16,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from .._numerics import freeze
 from .._values import AbstractValue
 from ..hom import HIGHEST, at_least_float32
 from ..spaces import GSpace, axis_matrices
-from ._arguments import as_parity, is_integer, type_name
+from ._arguments import TensorType, as_parity, is_integer, type_name
 from ._invariant_filters import check_sizes, filter_size, invariant_filters
 from ._signature import Signature
 from ._signed_axes import SignedAxes
@@ -46,8 +47,8 @@ class TypePair(NamedTuple):
     """
 
     key: str
-    source: Any
-    target: Any
+    source: TensorType
+    target: TensorType
     shape: tuple[int, int, int]
 
 
@@ -67,7 +68,7 @@ class FilterBasis(AbstractValue):
         self,
         in_signature: Signature,
         out_signature: Signature,
-        kernel_size: Any,
+        kernel_size: object,
         space: GSpace,
         filters: Mapping[Any, Any] | None = None,
         caller: str = "FilterBasis",
@@ -178,7 +179,7 @@ def _filters(space: GSpace, kernel: tuple[int, ...], k: int, parity: int) -> np.
 
 
 @functools.lru_cache(maxsize=512)
-def _constant(basis: FilterBasis, number: int, dtype: Any, inverse: bool) -> Array:
+def _constant(basis: FilterBasis, number: int, dtype: DTypeLike, inverse: bool) -> Array:
     """A table on the device, cast on the host."""
     table = basis._table(basis.pairs[number])
     if inverse:

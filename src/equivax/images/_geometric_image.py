@@ -10,6 +10,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Array
 
 from . import _tensors as tensors
@@ -42,11 +43,11 @@ class GeometricImage(eqx.Module):
 
     def __init__(
         self,
-        data: Any,
+        data: object,
         parity: int,
         D: int,
-        is_torus: Any = True,
-        covariant_axes: Any = False,
+        is_torus: object = True,
+        covariant_axes: object = False,
     ) -> None:
         """An image from its array.
 
@@ -78,7 +79,7 @@ class GeometricImage(eqx.Module):
 
     @classmethod
     def zeros(
-        cls, spatial: Any, k: int, parity: int, D: int, is_torus: Any = True, **options: Any
+        cls, spatial: Any, k: int, parity: int, D: int, is_torus: object = True, **options: Any
     ) -> GeometricImage:
         """The image of zeros.
 
@@ -102,10 +103,10 @@ class GeometricImage(eqx.Module):
         spatial: Any,
         parity: int,
         D: int,
-        value: Any,
-        is_torus: Any = True,
-        covariant_axes: Any = False,
-        dtype: Any = None,
+        value: object,
+        is_torus: object = True,
+        covariant_axes: object = False,
+        dtype: DTypeLike | None = None,
     ) -> GeometricImage:
         """The image with one tensor in every pixel.
 
@@ -151,7 +152,9 @@ class GeometricImage(eqx.Module):
         sides = shape if isinstance(shape, str) else shape[: self.D]
         return f"GeometricImage({type_name(self.type)} on {sides}, torus {self.is_torus})"
 
-    def _with(self, data: Any, parity: int | None = None, flags: Any = None) -> GeometricImage:
+    def _with(
+        self, data: object, parity: int | None = None, flags: object = None
+    ) -> GeometricImage:
         return GeometricImage(
             data,
             self.parity if parity is None else parity,
@@ -160,7 +163,7 @@ class GeometricImage(eqx.Module):
             self.covariant_axes if flags is None else flags,
         )
 
-    def _same(self, other: Any, sign: str, *, algebra: bool = False) -> GeometricImage:
+    def _same(self, other: object, sign: str, *, algebra: bool = False) -> GeometricImage:
         if not isinstance(other, GeometricImage):
             raise TypeError(f"a {sign} b: expected a GeometricImage, got {type(other).__name__}")
         facts = ("D", "spatial", "is_torus") if algebra else ("D", "type", "spatial", "is_torus")
@@ -174,18 +177,18 @@ class GeometricImage(eqx.Module):
 
     # ---- algebra -----------------------------------------------------------------------------
 
-    def __add__(self, other: Any) -> GeometricImage:
+    def __add__(self, other: object) -> GeometricImage:
         """Sum of two images of one type."""
         return self._with(self.data + self._same(other, "+").data)
 
-    def __sub__(self, other: Any) -> GeometricImage:
+    def __sub__(self, other: object) -> GeometricImage:
         """Difference of two images of one type."""
         return self._with(self.data - self._same(other, "-").data)
 
     def __neg__(self) -> GeometricImage:
         return self._with(-self.data)
 
-    def __mul__(self, other: Any) -> GeometricImage:
+    def __mul__(self, other: object) -> GeometricImage:
         """Product with a number, or pixelwise outer product ``a_{i..} b_{j..}``; parities add."""
         if not isinstance(other, GeometricImage):
             return self._with(self.data * self._number(other))
@@ -194,10 +197,10 @@ class GeometricImage(eqx.Module):
         flags = self.covariant_axes + other.covariant_axes
         return self._with(data, self.parity + other.parity, flags)
 
-    def __rmul__(self, other: Any) -> GeometricImage:
+    def __rmul__(self, other: object) -> GeometricImage:
         return self * other
 
-    def __truediv__(self, other: Any) -> GeometricImage:
+    def __truediv__(self, other: object) -> GeometricImage:
         return self._with(self.data / self._number(other))
 
     def _number(self, value: Any) -> Any:
@@ -217,11 +220,11 @@ class GeometricImage(eqx.Module):
         data = jnp.transpose(self.data, [*range(self.D), *(self.D + a for a in listed)])
         return self._with(data, flags=tuple(self.covariant_axes[a] for a in listed))
 
-    def contract(self, i: int, j: int, metric: Any = None) -> GeometricImage:
+    def contract(self, i: int, j: int, metric: object = None) -> GeometricImage:
         """Sum over equal values of two tensor axes; see `multicontract`."""
         return self.multicontract([(i, j)], metric)
 
-    def multicontract(self, pairs: Any, metric: Any = None) -> GeometricImage:
+    def multicontract(self, pairs: object, metric: object = None) -> GeometricImage:
         """Sum over equal values of each pair of tensor axes.
 
         Args:
@@ -243,7 +246,7 @@ class GeometricImage(eqx.Module):
         kept = tuple(f for axis, f in enumerate(image.covariant_axes) if axis not in gone)
         return self._with(tensors.contract(image.data, pairs, self.k), flags=kept)
 
-    def levi_civita_contract(self, indices: Any) -> GeometricImage:
+    def levi_civita_contract(self, indices: object) -> GeometricImage:
         """``sum A_{..} eps_{indices.., l}``: D - 1 axes go, the free index comes last.
 
         The order becomes ``k - D + 2`` and the parity flips; the flags are those of the remaining
@@ -265,7 +268,7 @@ class GeometricImage(eqx.Module):
         kept = tuple(f for axis, f in enumerate(self.covariant_axes) if axis not in axes)
         return self._with(data, self.parity + 1, (*kept, False))
 
-    def raise_lower(self, metric: Any, covariant_axes: Any) -> GeometricImage:
+    def raise_lower(self, metric: object, covariant_axes: object) -> GeometricImage:
         """Lowers tensor axes with the metric, raises them with its inverse.
 
         Args:
@@ -306,7 +309,7 @@ class GeometricImage(eqx.Module):
         shift = as_shift(tau, self.is_torus, "translate")
         return self._with(jnp.roll(self.data, shift, axis=tuple(range(self.D))))
 
-    def transform(self, g: Any) -> GeometricImage:
+    def transform(self, g: object) -> GeometricImage:
         """``det(g)^p g^(tensor k) A(g^-1 i)``; the torus flags turn with the axes.
 
         Args:
@@ -327,11 +330,11 @@ class GeometricImage(eqx.Module):
 
     def convolve_with(
         self,
-        filter: Any,
-        stride: Any = 1,
-        padding: Any = None,
-        lhs_dilation: Any = None,
-        rhs_dilation: Any = 1,
+        filter: object,
+        stride: object = 1,
+        padding: object = None,
+        lhs_dilation: object = None,
+        rhs_dilation: object = 1,
     ) -> GeometricImage:
         """``out(i)_{ab} = sum_q A(s i + r q - pad)_a F(q)_b``: orders and parities add.
 
@@ -432,7 +435,7 @@ def as_shift(tau: Any, is_torus: tuple[bool, ...], caller: str) -> tuple[int, ..
     return tuple(operator.index(n) for n in listed)
 
 
-def _order(k: Any) -> int:
+def _order(k: object) -> int:
     if not is_integer(k) or k < 0:
         raise ValueError(f"k: expected an order >= 0, got {k!r}")
     return operator.index(k)

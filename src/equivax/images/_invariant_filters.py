@@ -28,10 +28,10 @@ NORMALIZATIONS = ("orthonormal", "unit", "pixel")
 
 def invariant_filters(
     D: int,
-    size: Any,
+    size: object,
     k: int,
     parity: int,
-    group: Any = None,
+    group: object = None,
     *,
     normalize: str = "orthonormal",
     max_l1: int | None = None,
@@ -112,7 +112,7 @@ def filter_size(size: Any, D: int, caller: str) -> tuple[int, ...]:
     return tuple(operator.index(m) for m in listed)
 
 
-def check_sizes(matrices: np.ndarray, sizes: tuple[int, ...], group: Any, caller: str) -> None:
+def check_sizes(matrices: np.ndarray, sizes: tuple[int, ...], group: object, caller: str) -> None:
     """Refuses sizes that the group does not preserve.
 
     Raises:

@@ -11,8 +11,29 @@ from jaxtyping import Array
 from . import _tensors as tensors
 from ._arguments import TensorType
 from ._dense_channels import to_block, to_dense
+from ._geometric_image import GeometricImage
 from ._signature import Signature
 from ._signed_axes import SignedAxes, turn_axis, turn_grid
+
+
+def as_metric(metric: object, array: Array, D: int) -> Array | None:
+    """The metric of a dense array ``(..., C, *spatial)``, from an array or an image.
+
+    Raises:
+        ValueError: If its shape does not fit.
+    """
+    if isinstance(metric, GeometricImage):
+        metric = metric.data
+    if metric is None:
+        return None
+    found = jnp.asarray(metric)
+    batch, inner = array.shape[: array.ndim - D - 1], (*array.shape[array.ndim - D :], D, D)
+    if found.shape not in (inner, (*batch, *inner)):
+        raise ValueError(
+            f"MultiImage: metric: expected shape {inner}, or that after the batch axes {batch}, "
+            f"got {found.shape}"
+        )
+    return found
 
 
 def is_per_example(metric: Array | None, D: int) -> TypeGuard[Array]:

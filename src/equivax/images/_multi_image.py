@@ -16,10 +16,10 @@ from . import _reshaping as reshaping
 from . import _tensors as tensors
 from ._agreement import matched
 from ._arguments import as_dimension, as_flags, is_integer
-from ._batch import as_batch_index, as_factor, same_channels, scalars
+from ._batch_axes import as_batch_index, as_factor, same_channels, scalars
 from ._dense_channels import channel_action, joined, reordered, to_block
 from ._geometric_image import GeometricImage, as_shift
-from ._metric import change_flags, is_per_example, turn_metric, uniform
+from ._metric import as_metric, change_flags, is_per_example, turn_metric, uniform
 from ._signature import Signature
 from ._signed_axes import SignedAxes, turn_axis, turn_grid
 
@@ -49,7 +49,9 @@ class MultiImage(eqx.Module):
 
     __array_ufunc__ = None  # numpy scalars leave `2 * x` to us
 
-    def __init__(self, blocks: Any, D: int, is_torus: Any = True, metric: Any = None) -> None:
+    def __init__(
+        self, blocks: object, D: int, is_torus: object = True, metric: object = None
+    ) -> None:
         """Images from one array per type.
 
         Args:
@@ -69,7 +71,12 @@ class MultiImage(eqx.Module):
 
     @classmethod
     def from_array(
-        cls, array: Any, signature: Any, D: int, is_torus: Any = True, metric: Any = None
+        cls,
+        array: object,
+        signature: object,
+        D: int,
+        is_torus: object = True,
+        metric: object = None,
     ) -> MultiImage:
         """Wraps a dense array ``(..., C, *spatial)``.
 
@@ -97,21 +104,12 @@ class MultiImage(eqx.Module):
         self._fill(jnp.asarray(array), signature, D, is_torus, metric)
         return self
 
-    def _fill(self, array: Array, signature: Signature, D: int, is_torus: Any, metric: Any) -> None:
-        if isinstance(metric, GeometricImage):
-            metric = metric.data
-        if metric is not None:
-            metric = jnp.asarray(metric)
-            inner = (*array.shape[array.ndim - D :], D, D)
-            batch = array.shape[: array.ndim - D - 1]
-            if metric.shape not in (inner, (*batch, *inner)):
-                raise ValueError(
-                    f"MultiImage: metric: expected shape {inner}, or that after the batch axes "
-                    f"{batch}, got {metric.shape}"
-                )
+    def _fill(
+        self, array: Array, signature: Signature, D: int, is_torus: object, metric: object
+    ) -> None:
         vars(self).update(
             array=array,
-            metric=metric,
+            metric=as_metric(metric, array, D),
             signature=signature,
             D=D,
             is_torus=as_flags(is_torus, D, "MultiImage", "is_torus"),
@@ -160,7 +158,7 @@ class MultiImage(eqx.Module):
     def _axis(self) -> int:
         return self.array.ndim - 1 - self.D
 
-    def field_type(self, group: Any = None) -> FieldType:
+    def field_type(self, group: object = None) -> FieldType:
         """`Signature.field_type` in the dimension of the image."""
         return self.signature.field_type(self.D, group)
 
@@ -169,7 +167,7 @@ class MultiImage(eqx.Module):
         metric = "" if self.metric is None else ", metric"
         return f"MultiImage({shape}, {self.signature!r}, torus {self.is_torus}{metric})"
 
-    def dense(self, type_: Any) -> Array:
+    def dense(self, type_: object) -> Array:
         """The channels of a type, ``(..., c D^k, *spatial)``."""
         place = self.signature.slices(self.D)[self.signature.key(type_)]
         return jax.lax.slice_in_dim(self.array, place.start, place.stop, axis=self._axis)
@@ -215,7 +213,7 @@ class MultiImage(eqx.Module):
 
     # ---- arithmetic --------------------------------------------------------------------------
 
-    def reorder(self, signature: Any) -> MultiImage:
+    def reorder(self, signature: object) -> MultiImage:
         """The same images with the types in the order of another signature.
 
         Raises:
@@ -227,30 +225,30 @@ class MultiImage(eqx.Module):
             return self
         return self.with_array(jnp.take(self.array, channels, axis=self._axis), wanted)
 
-    def _term(self, other: Any, sign: str) -> Any:
+    def _term(self, other: object, sign: str) -> Any:
         image = isinstance(other, MultiImage)
         return matched(self, other, f"x {sign} y") if image else as_factor(self, other)
 
-    def __add__(self, other: Any) -> MultiImage:
+    def __add__(self, other: object) -> MultiImage:
         """Sum with an image of the same types, or with numbers."""
         return self.with_array(self.array + self._term(other, "+"))
 
     __radd__ = __add__
 
-    def __sub__(self, other: Any) -> MultiImage:
+    def __sub__(self, other: object) -> MultiImage:
         """Difference with an image of the same types, or with numbers."""
         return self.with_array(self.array - self._term(other, "-"))
 
     def __neg__(self) -> MultiImage:
         return self.with_array(-self.array)
 
-    def __mul__(self, factor: Any) -> MultiImage:
+    def __mul__(self, factor: object) -> MultiImage:
         """Product with a number, or an array that broadcasts against the batch axes."""
         return self.with_array(self.array * as_factor(self, factor))
 
     __rmul__ = __mul__
 
-    def __truediv__(self, factor: Any) -> MultiImage:
+    def __truediv__(self, factor: object) -> MultiImage:
         """Quotient by a number, or by an array that broadcasts against the batch axes."""
         return self.with_array(self.array / as_factor(self, factor))
 
@@ -283,7 +281,7 @@ class MultiImage(eqx.Module):
         """
         return reshaping.concat(self, other, axis)
 
-    def split(self, signature: Any) -> tuple[MultiImage, MultiImage]:
+    def split(self, signature: object) -> tuple[MultiImage, MultiImage]:
         """Takes the last channels of each type away: the inverse of `concat`.
 
         Returns:
@@ -326,7 +324,7 @@ class MultiImage(eqx.Module):
         return jnp.concatenate([block.ravel() for block in self.blocks().values()])
 
     @staticmethod
-    def from_vector(vector: Any, like: MultiImage) -> MultiImage:
+    def from_vector(vector: object, like: MultiImage) -> MultiImage:
         """The inverse of `to_vector` for images shaped like a given one.
 
         Raises:
@@ -338,7 +336,7 @@ class MultiImage(eqx.Module):
         """The dense channels labelled as scalars, which only translations respect."""
         return self.with_array(self.array, scalars(self.signature.size(self.D)))
 
-    def from_scalar(self, signature: Any) -> MultiImage:
+    def from_scalar(self, signature: object) -> MultiImage:
         """The inverse of `to_scalar`: the dense channels labelled by another signature."""
         return self.with_array(self.array, Signature(signature))
 
@@ -347,7 +345,7 @@ class MultiImage(eqx.Module):
         return reshaping.to_images(self)
 
     @staticmethod
-    def from_images(images: Sequence[GeometricImage], batch: Any = 0) -> MultiImage:
+    def from_images(images: Sequence[GeometricImage], batch: int | Sequence[int] = 0) -> MultiImage:
         """The inverse of `to_images`.
 
         Args:
@@ -396,7 +394,7 @@ class MultiImage(eqx.Module):
 
     # ---- the group and the metric ------------------------------------------------------------
 
-    def transform(self, g: Any) -> MultiImage:
+    def transform(self, g: object) -> MultiImage:
         """``(g A)(i) = det(g)^p g^(tensor k) A(g^-1 i)`` on data, metric and torus flags.
 
         Args:
@@ -411,7 +409,7 @@ class MultiImage(eqx.Module):
         metric = None if self.metric is None else turn_metric(self.metric, axes)
         return self.with_array(array, metric=metric, is_torus=axes.flags(self.is_torus))
 
-    def translate(self, shift: Any) -> MultiImage:
+    def translate(self, shift: object) -> MultiImage:
         """``out(i) = in(i - shift)`` along periodic axes, the metric too.
 
         Raises:
@@ -423,7 +421,7 @@ class MultiImage(eqx.Module):
             metric = jnp.roll(metric, steps, axis=tuple(a - 2 for a in grid))
         return self.with_array(jnp.roll(self.array, steps, axis=tuple(grid)), metric=metric)
 
-    def raise_lower(self, signature: Any) -> MultiImage:
+    def raise_lower(self, signature: object) -> MultiImage:
         """Raises and lowers tensor axes with the metric.
 
         Args:

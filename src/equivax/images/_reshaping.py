@@ -13,7 +13,7 @@ from jaxtyping import Array
 
 from ._agreement import check_one_grid, matched
 from ._arguments import TensorType, is_integer, type_name
-from ._batch import as_split, scalars
+from ._batch_axes import as_split, scalars
 from ._dense_channels import to_dense
 from ._geometric_image import GeometricImage
 from ._metric import is_per_example

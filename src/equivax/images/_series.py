@@ -6,8 +6,6 @@ channels that do not change with time. So one step of a rollout is a cut along t
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from jaxtyping import Int
 
@@ -122,7 +120,7 @@ def _halved(image: MultiImage, times: int) -> MultiImage:
 
 
 def autoregressive_step(
-    x: MultiImage, prediction: MultiImage, constants: Any = None, *, future: int = 1
+    x: MultiImage, prediction: MultiImage, constants: object = None, *, future: int = 1
 ) -> MultiImage:
     """The next input of a network: the oldest steps go, the prediction comes, constants stay.
 
@@ -147,7 +145,7 @@ def autoregressive_step(
     return (both if fixed is None else both.concat(fixed)).reorder(x.signature)
 
 
-def past_steps(given: Signature, predicted: Signature, constants: Any, future: int) -> int:
+def past_steps(given: Signature, predicted: Signature, constants: object, future: int) -> int:
     """How many steps an input holds, from its channels and those of the output.
 
     Raises:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import jax
 import numpy as np
@@ -32,7 +31,7 @@ class Signature(AbstractValue):
 
     _entries: tuple[tuple[TensorType, int], ...]
 
-    def __init__(self, entries: Any) -> None:
+    def __init__(self, entries: object) -> None:
         """From pairs ``(type, channels)``.
 
         Args:
@@ -99,7 +98,7 @@ class Signature(AbstractValue):
         """The types in order, by name: ``k1p0``, ``k2p0-lu``."""
         return tuple(map(type_name, self._table))
 
-    def channels(self, type_: Any) -> int:
+    def channels(self, type_: object) -> int:
         """Number of fields of a type.
 
         Raises:
@@ -107,7 +106,7 @@ class Signature(AbstractValue):
         """
         return self._table[self.key(type_)]
 
-    def key(self, type_: Any) -> TensorType:
+    def key(self, type_: object) -> TensorType:
         """The type in the form of `types`.
 
         Raises:
@@ -137,7 +136,7 @@ class Signature(AbstractValue):
 
     # ---- others like it ----------------------------------------------------------------------
 
-    def __add__(self, other: Any) -> Signature:
+    def __add__(self, other: object) -> Signature:
         """Channels of equal types are added; new types come last."""
         other = Signature(other)
         total = dict(self._entries)
@@ -145,7 +144,7 @@ class Signature(AbstractValue):
             total[type_] = total.get(type_, 0) + channels
         return Signature(tuple(total.items()))
 
-    def union(self, other: Any, channels: int) -> Signature:
+    def union(self, other: object, channels: int) -> Signature:
         """All types of both in the order of first appearance, each with so many channels."""
         types = dict.fromkeys([*self.types, *Signature(other).types])
         return Signature(tuple((type_, channels) for type_ in types))
@@ -156,7 +155,7 @@ class Signature(AbstractValue):
             raise ValueError(f"scale: n: expected an integer >= 0, got {n!r}")
         return Signature(tuple((type_, n * channels) for type_, channels in self._entries))
 
-    def field_type(self, D: int, group: Any = None, split: bool = False) -> FieldType:
+    def field_type(self, D: int, group: object = None, split: bool = False) -> FieldType:
         """The type of the dense channels: ``V^(tensor k) (x) det^p`` per field.
 
         ``V`` are the signed permutation matrices of the D array axes, so components count along

@@ -7,7 +7,7 @@ anything but 1 or -1.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -23,7 +23,7 @@ class SignedAxes(NamedTuple):
     signs: tuple[int, ...]
 
     @classmethod
-    def of(cls, g: Any, D: int, caller: str) -> SignedAxes:
+    def of(cls, g: object, D: int, caller: str) -> SignedAxes:
         """From a matrix, or a group element with its defining matrix.
 
         Raises:

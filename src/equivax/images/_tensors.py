@@ -50,7 +50,7 @@ def levi_civita(D: int) -> Float[np.ndarray, "..."]:
     return found
 
 
-def _positive(D: Any, caller: str) -> int:
+def _positive(D: object, caller: str) -> int:
     if not is_integer(D) or int(D) < 1:
         raise ValueError(f"{caller}: D: expected a positive integer, got {D!r}")
     return int(D)
@@ -101,7 +101,7 @@ def as_axes(axes: Any, k: int, caller: str, argument: str) -> tuple[int, ...]:
     return tuple(int(a) for a in listed)
 
 
-def as_pairs(pairs: Any, k: int, caller: str) -> tuple[tuple[int, int], ...]:
+def as_pairs(pairs: object, k: int, caller: str) -> tuple[tuple[int, int], ...]:
     """Disjoint pairs of tensor axes.
 
     Raises:

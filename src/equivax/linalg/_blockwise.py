@@ -10,7 +10,7 @@ the time of products of the whole (10,000 samples of 480 numbers, CPU), and memo
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -114,7 +114,7 @@ def normal_equations(
     basis: HomBasis,
     x: Float[Array, "*batch n_in"],
     y: Float[Array, "*batch n_out"],
-    ridge: Any,
+    ridge: Array | float | None,
     rcond: float | None,
 ) -> Solutions:
     """``(F^T F + ridge d I)^+ F^T T``; by Cholesky, unless ``ridge`` is None, which means 0."""
@@ -208,7 +208,7 @@ def _transposed(a: Array) -> Array:
 Moments = dict[str, tuple[Array, Array]]
 
 
-def _moments(basis: HomBasis, blocks: Any, x: Array, y: Array) -> Moments:
+def _moments(basis: HomBasis, blocks: Sequence[Block], x: Array, y: Array) -> Moments:
     def of(x: Array, y: Array) -> Moments:
         xh, yh = to_blocks(basis.in_rep, x), to_blocks(basis.out_rep, y)
         found = {}
@@ -249,7 +249,7 @@ def _summed(function: Callable[[Array, Array], Any], x: Array, y: Array) -> Any:
     if count < 2:
         return function(x, y)
 
-    def add(total: Any, start: Array) -> tuple[Any, None]:
+    def add(total: object, start: Array) -> tuple[Any, None]:
         # Not chunks as the loop's `xs`: that would copy the samples first.
         pair = (jax.lax.dynamic_slice_in_dim(a, start, chunk, axis=-2) for a in (x, y))
         return jax.tree.map(jnp.add, total, function(*pair)), None

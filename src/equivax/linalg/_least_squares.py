@@ -7,10 +7,12 @@ problem per irrep (`_blockwise`).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Array, ArrayLike, Float, Shaped
 
 from ..hom import HIGHEST, hom_basis, is_concrete
@@ -23,8 +25,8 @@ SOLVERS = ("svd", "normal")
 def lstsq(
     x: Shaped[ArrayLike, "..."],
     y: Shaped[ArrayLike, "..."],
-    in_rep: Any,
-    out_rep: Any,
+    in_rep: object,
+    out_rep: object,
     *,
     ridge: float = 0.0,
     weights: Shaped[ArrayLike, "..."] | None = None,
@@ -98,7 +100,7 @@ def lstsq(
     return basis.synthesize(coeffs)
 
 
-def _samples(name: str, value: Any, size: int) -> Array:
+def _samples(name: str, value: object, size: int) -> Array:
     value = jnp.asarray(value)
     if not jnp.issubdtype(value.dtype, jnp.floating):
         raise TypeError(f"lstsq: {name}: expected floating numbers, got dtype {value.dtype}")
@@ -109,7 +111,7 @@ def _samples(name: str, value: Any, size: int) -> Array:
     return value
 
 
-def _root_weights(weights: Any, x: Array, dtype: Any) -> Array | None:
+def _root_weights(weights: object, x: Array, dtype: DTypeLike) -> Array | None:
     if weights is None:
         return None
     weights = jnp.asarray(weights, dtype)
@@ -123,7 +125,7 @@ def _root_weights(weights: Any, x: Array, dtype: Any) -> Array | None:
 
 
 def project(
-    matrix: Shaped[ArrayLike, "..."], in_rep: Any, out_rep: Any
+    matrix: Shaped[ArrayLike, "..."], in_rep: object, out_rep: object
 ) -> Float[Array, "*batch out in"]:
     """Orthogonal projection of a matrix on the commuting maps, ``mean_g rho_out W rho_in^T``.
 
@@ -141,7 +143,7 @@ def project(
     return hom_basis(in_rep, out_rep).project(jnp.asarray(matrix))
 
 
-def orbit_average(function: Any, in_rep: Any, out_rep: Any) -> Any:
+def orbit_average(function: Callable[[Array], Array], in_rep: object, out_rep: object) -> Any:
     """The equivariant part of any function: ``x -> mean_g rho_out(g)^-1 f(rho_in(g) x)``.
 
     A tool for tests: it calls ``f`` once on all transformed copies of the batch.
@@ -165,7 +167,7 @@ def orbit_average(function: Any, in_rep: Any, out_rep: Any) -> Any:
         )
     before, after = source.matrices, target.matrices
 
-    def average(x: Any) -> Array:
+    def average(x: object) -> Array:
         x = jnp.asarray(x)
         moved = jnp.einsum("gij,...j->g...i", before.astype(x.dtype), x, precision=HIGHEST)
         values = function(moved.reshape(-1, source.size))

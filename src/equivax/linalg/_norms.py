@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Shaped
 
@@ -12,7 +10,7 @@ from ..representations import as_representation
 
 
 def irrep_norms(
-    x: Shaped[ArrayLike, "..."], rep: Any, *, eps: float = 0.0
+    x: Shaped[ArrayLike, "..."], rep: object, *, eps: float = 0.0
 ) -> Float[Array, "*batch copies"]:
     """``r_i = |xh_i|``, the length of every irrep copy of ``xh = Q^T x``.
 

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from ..representations import as_representation, trivial
 
 
-def isotypic_projector(rep: Any, irrep: tuple[Any, ...]) -> Float[np.ndarray, "n n"]:
+def isotypic_projector(rep: object, irrep: tuple[Any, ...]) -> Float[np.ndarray, "n n"]:
     """Orthogonal projector on all copies of one irrep, ``sum_i Q_i Q_i^T``.
 
     Args:
@@ -37,7 +37,7 @@ def isotypic_projector(rep: Any, irrep: tuple[Any, ...]) -> Float[np.ndarray, "n
     return projector
 
 
-def invariant_projector(rep: Any) -> Float[np.ndarray, "n n"]:
+def invariant_projector(rep: object) -> Float[np.ndarray, "n n"]:
     """``P = mean_g rho(g) = Q[:, triv] Q[:, triv]^T``, the projector on the invariant vectors.
 
     Args:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import functools
 import numbers
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 from jaxtyping import Float
 
 from .._numerics import PIVOT_FRACTION, freeze
-from ..groups import Group, Subgroup
+from ..groups import Group, IrrepId, Subgroup
 from ._irrep_algebra import restricted_irrep
 from ._representation import Representation
 from ._summand import Summand
@@ -27,7 +27,7 @@ def band_limited(
     max_frequency: int | None = None,
     *,
     irreps: Iterable[Any] | None = None,
-    subgroup: Any = None,
+    subgroup: object = None,
 ) -> Representation:
     """Functions on a group (or on ``G / H``) up to a frequency, by their Fourier coefficients.
 
@@ -75,7 +75,9 @@ def band_limited(
     return Representation(group, [(Summand(group, listed, np.eye(size), name), 1)])
 
 
-def _chosen(group: Group, max_frequency: Any, irreps: Iterable[Any] | None) -> tuple[Any, ...]:
+def _chosen(
+    group: Group, max_frequency: SupportsIndex | None, irreps: Iterable[Any] | None
+) -> tuple[Any, ...]:
     if irreps is not None:
         if max_frequency is not None:
             raise ValueError(
@@ -95,14 +97,14 @@ def _chosen(group: Group, max_frequency: Any, irreps: Iterable[Any] | None) -> t
     return group.irrep_ids()
 
 
-def _id(id: Any) -> Any:
+def _id(id: IrrepId) -> Any:
     """An id, which may be a single integer."""
     return (int(id),) if isinstance(id, numbers.Integral) else id
 
 
 @functools.lru_cache(maxsize=4096)
 def point_vectors(
-    group: Group, id: Any, subgroup: Subgroup | None = None
+    group: Group, id: IrrepId, subgroup: Subgroup | None = None
 ) -> Float[np.ndarray, "d copies"]:
     """Vectors ``v`` whose functions ``<psi(g) v, x>`` are all those of an irrep, each once.
 

@@ -90,7 +90,7 @@ def _quotient(subgroup: Subgroup) -> Representation:
     return Representation(subgroup.parent, [(summand, 1)])
 
 
-def quotient(group: Group, subgroup: Any) -> Representation:
+def quotient(group: Group, subgroup: object) -> Representation:
     """The group permuting the left cosets of a subgroup: ``rho(g) e_{xH} = e_{gxH}``.
 
     Args:
@@ -103,7 +103,7 @@ def quotient(group: Group, subgroup: Any) -> Representation:
     return _quotient(group.subgroup(subgroup))
 
 
-def induced(rep: Representation, group: Group, subgroup: Any = None) -> Representation:
+def induced(rep: Representation, group: Group, subgroup: object = None) -> Representation:
     """The representation induced from a subgroup of finite index.
 
     One subfield per left coset ``s_i H``; block ``(i, j)`` of ``rho(g)`` is

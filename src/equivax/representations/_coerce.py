@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ._representation import Representation
 
 
-def as_representation(value: Any, argument: str) -> Representation:
+def as_representation(value: object, argument: str) -> Representation:
     """The representation behind a `Representation` or a type that has one.
 
     Args:

@@ -36,7 +36,7 @@ def summand_from_matrices(
             )
         return _from_callable_on_lie_group(group, matrices, name)
     if callable(matrices):
-        given: Any = [matrices(g) for g in group.elements]
+        given: object = [matrices(g) for g in group.elements]
     else:
         given = matrices
     stack = _checked(given, f"one per element of {group.name}", group.order)
@@ -97,7 +97,7 @@ def summand_from_generators(
     return summand_from_matrices(group, stack, name)
 
 
-def as_matrix(matrix: Any) -> np.ndarray:
+def as_matrix(matrix: object) -> np.ndarray:
     """A square matrix from a matrix, a permutation, or a pair (permutation, signs)."""
     if isinstance(matrix, tuple) and len(matrix) == 2 and np.ndim(matrix[0]) == 1:
         permutation, signs = np.asarray(matrix[0]), np.asarray(matrix[1], dtype=np.float64)
@@ -126,7 +126,7 @@ def _permutation_matrix(permutation: np.ndarray) -> np.ndarray:
     return matrix
 
 
-def _checked(matrices: Any, what: str, count: int) -> np.ndarray:
+def _checked(matrices: object, what: str, count: int) -> np.ndarray:
     try:
         stack: Any = np.asarray(matrices)
         if np.iscomplexobj(stack):

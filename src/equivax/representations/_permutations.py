@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Any
 
 import numpy as np
 
-from ..groups import FiniteGroup, Group, Subgroup
+from ..groups import FiniteGroup, Group, GroupElement, Subgroup
 from ._builders import quotient, regular, trivial
 from ._operations import is_permutation
 from ._representation import Representation
@@ -172,9 +171,9 @@ def _stabiliser(group: Group, fixing: np.ndarray, size: int) -> Subgroup | None:
         if size == group.order:
             return group.subgroup("trivial")
         return group.subgroup(list(group.elements_at(np.flatnonzero(fixing)[:, None])))
-    if size == 2 and group.family[0] in ("o2", "o3"):
+    if size == 2 and group.kind in ("o2", "o3"):
         # A closed subgroup of index two holds the identity component.
-        return group.subgroup("so2" if group.family[0] == "o2" else "so3")
+        return group.subgroup("so2" if group.kind == "o2" else "so3")
     return None
 
 
@@ -218,7 +217,7 @@ def _doubled(summand: Summand, interleaved: bool) -> tuple[Representation, tuple
     return Representation(group, [(made, 1)]), tuple(range(size))
 
 
-def _spread_signs(summand: Summand, g: Any) -> np.ndarray:
+def _spread_signs(summand: Summand, g: GroupElement) -> np.ndarray:
     """The matrix of `doubled` for one element, from that of the signed permutation."""
     matrix = summand.evaluate(np.asarray([g.coordinates]))[0].round()
     exchange = np.array([[0.0, 1.0], [1.0, 0.0]])

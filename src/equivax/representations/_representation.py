@@ -290,7 +290,7 @@ class Representation(AbstractValue):
         right = second.data[0][0]
         return Representation(self.group, [(tensor_summand(s, right), n) for s, n in first.data])
 
-    def restrict(self, subgroup: Any) -> Representation:
+    def restrict(self, subgroup: object) -> Representation:
         """The same matrices for fewer elements: the representation of a subgroup.
 
         Args:

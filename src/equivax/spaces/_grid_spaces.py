@@ -10,12 +10,12 @@ has components ``v_xyz = J v_axes``; in the plane ``v_x = v_1`` and ``v_y = -v_0
 from __future__ import annotations
 
 import functools
-from typing import Any, SupportsIndex
+from typing import SupportsIndex
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from ..groups import Group, hyperoctahedral
+from ..groups import Group, hyperoctahedral, octahedral
 from ..representations import Representation
 from ._grid import index_matrix
 from ._gspace import GSpace
@@ -40,7 +40,7 @@ def rotations_on(dim: SupportsIndex) -> GSpace:
     """The line, plane or volume with the signed permutations of determinant 1.
 
     Args:
-        dim: 1 (nothing moves), 2 (4 quarter turns) or 3 (the 24 rotations of a cube).
+        dim: 1 (nothing moves), 2 (4 quarter turns) or 3 (the octahedral group).
 
     Raises:
         ValueError: For another dimension.
@@ -97,7 +97,7 @@ def _dimension(caller: str, dim: SupportsIndex) -> int:
     return int(dim)
 
 
-def _integers(owner: Any, matrices: Float[np.ndarray, "N d d"]) -> Int[np.ndarray, "N d d"]:
+def _integers(owner: object, matrices: Float[np.ndarray, "N d d"]) -> Int[np.ndarray, "N d d"]:
     rounded = np.rint(matrices)
     near = np.abs(matrices - rounded).max(initial=0.0) < _EXACT
     size = matrices.shape[-1]
@@ -117,6 +117,8 @@ def _hyperoctahedral_on(dim: int) -> GSpace:
 
 @functools.cache
 def _rotations_on(dim: int) -> GSpace:
+    if dim == 3:
+        return _signed_permutations_on(octahedral())
     space = _hyperoctahedral_on(dim)
     proper = np.linalg.det(signed_matrices(space.group)) > 0
     elements = space.group.elements_at(space.group.testing_coordinates[proper])

@@ -174,19 +174,19 @@ class GSpace(AbstractValue):
         """The regular representation of a finite group."""
         return self.group.regular
 
-    def irrep(self, *irrep_id: Any) -> Representation:
+    def irrep(self, *irrep_id: object) -> Representation:
         """The irrep with an id, as ``group.irrep``."""
         return self.group.irrep(*irrep_id)
 
-    def quotient(self, subgroup: Any) -> Representation:
+    def quotient(self, subgroup: object) -> Representation:
         """The group permuting the cosets of a subgroup, as ``group.quotient``."""
         return self.group.quotient(subgroup)
 
-    def induced(self, subgroup: Any, rep: Representation) -> Representation:
+    def induced(self, subgroup: object, rep: Representation) -> Representation:
         """The representation induced from one of a subgroup, as ``group.induced``."""
         return self.group.induced(subgroup, rep)
 
-    def restrict(self, subgroup: Any) -> GSpace:
+    def restrict(self, subgroup: object) -> GSpace:
         """The same space with fewer symmetries.
 
         Args:

@@ -9,7 +9,6 @@ to be 0, so they are divided by N, and dividing them by N - 1 would bias them.
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -33,7 +32,7 @@ ESTIMATORS = ("unbiased", "ml")
 
 def mean(
     x: Shaped[ArrayLike, "..."],
-    rep: Any,
+    rep: object,
     *,
     axis: int | tuple[int, ...] = 0,
     weights: Shaped[ArrayLike, " N"] | None = None,
@@ -60,8 +59,8 @@ def mean(
 def cov(
     x: Shaped[ArrayLike, "..."],
     y: Shaped[ArrayLike, "..."],
-    in_rep: Any,
-    out_rep: Any,
+    in_rep: object,
+    out_rep: object,
     *,
     estimator: str = "unbiased",
     centered: bool = True,
@@ -133,7 +132,7 @@ def moment_coefficients(
     for block in basis.blocks:
         psi = group.irrep_data(block.id).endomorphism_basis.astype(x.dtype)
         left, right = yh[block.name], xh[block.name]
-        factor: Any = 1.0
+        factor: object = 1.0
         if block.id == identity and centered:
             left = left - jnp.tensordot(share, left, 1, precision=HIGHEST)
             right = right - jnp.tensordot(share, right, 1, precision=HIGHEST)
@@ -148,7 +147,7 @@ def moment_coefficients(
 
 def var_mean(
     x: Shaped[ArrayLike, "..."],
-    rep: Any,
+    rep: object,
     *,
     estimator: str = "unbiased",
     center: Shaped[ArrayLike, "..."] | None = None,
@@ -201,7 +200,7 @@ def var_mean(
 
 def spectral_var(
     x: Shaped[ArrayLike, "..."],
-    rep: Any,
+    rep: object,
     *,
     estimator: str = "unbiased",
     axis: int | tuple[int, ...] = 0,
@@ -229,7 +228,7 @@ def spectral_var(
     identity = rep.group.irrep_data(trivial(rep.group).irreps[0]).name
     values = {}
     for name, copies in to_irreps(rep, samples).items():
-        factor: Any = 1.0
+        factor: object = 1.0
         if name == identity:
             copies = copies - jnp.tensordot(share, copies, 1, precision=HIGHEST)
             factor = _bessel(share, samples.shape[0]) if estimator == "unbiased" else 1.0
@@ -258,7 +257,7 @@ def _bessel(share: Array, count: int) -> Array:
     return 1 / (1 - jnp.sum(share * share))
 
 
-def _normalised(weights: Any, samples: Array) -> Array:
+def _normalised(weights: object, samples: Array) -> Array:
     count = samples.shape[0]
     if weights is None:
         return jnp.full((count,), 1 / count, samples.dtype)
@@ -277,7 +276,7 @@ def _check_estimator(caller: str, estimator: str) -> None:
         )
 
 
-def _samples(name: str, x: Any, rep: Representation, axis: int | tuple[int, ...]) -> Array:
+def _samples(name: str, x: object, rep: Representation, axis: int | tuple[int, ...]) -> Array:
     """Samples on one leading axis, in at least float32."""
     x = jnp.asarray(x)
     if not jnp.issubdtype(x.dtype, jnp.floating):

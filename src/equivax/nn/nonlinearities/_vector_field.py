@@ -124,7 +124,7 @@ def directions(field: Representation) -> tuple[Representation, np.ndarray] | Non
     found = induced_structure(field, remembered=False)
     if found is None:
         return None
-    kind, order = group.family[0], group.order
+    kind, order = group.kind, group.order
     if kind == "cyclic" and order is not None and order >= 2 and field.size == order:
         irrep, first = group.irrep(1), None
     elif kind == "dihedral" and order is not None and order >= 4 and 2 * field.size == order:

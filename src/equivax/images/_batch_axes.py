@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -11,8 +11,11 @@ import numpy as np
 from ._arguments import is_integer, type_name
 from ._signature import Signature
 
+if TYPE_CHECKING:
+    from ._multi_image import MultiImage
 
-def as_batch_index(indices: Any, batch: tuple[int, ...]) -> tuple[Any, ...]:
+
+def as_batch_index(indices: object, batch: tuple[int, ...]) -> tuple[Any, ...]:
     """An index that touches batch axes only.
 
     Raises:
@@ -102,7 +105,7 @@ def same_channels(given: Signature, wanted: Signature) -> Signature:
     return wanted
 
 
-def as_factor(image: Any, value: Any) -> Any:
+def as_factor(image: MultiImage, value: Any) -> Any:
     """A number, or an array with an axis for channels and pixels each.
 
     Raises:
