@@ -41,7 +41,15 @@ def on_every(cases: dict[str, Any]) -> list[Any]:
     return names
 
 
-def on_types(types: list[tuple[str, str]], quick: Collection[tuple[str, str]]) -> list[Any]:
+def one_in(many: int, rows: Collection[Any]) -> list[Any]:
+    """The rows of a long table of numbers; all but one in so many are slow."""
+    return [
+        pytest.param(row, marks=pytest.mark.slow) if place % many else row
+        for place, row in enumerate(rows)
+    ]
+
+
+def on_types(types: list[tuple[Any, str]], quick: Collection[tuple[Any, str]]) -> list[Any]:
     """The types; all but the quick ones are slow."""
     assert set(quick) <= set(types)
     return [t if t in quick else pytest.param(*t, marks=pytest.mark.slow) for t in types]
