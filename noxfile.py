@@ -20,6 +20,9 @@ OLDEST = (
     "scipy==1.11.1",
 )
 
+# Between the lower bounds and what is newest.
+MIDDLE = ("jax==0.8.3", "jaxlib==0.8.3")
+
 # What an oracle's environment holds beside equivax and pytest: the requirements that pip resolves,
 # and those installed as they are. escnn and symm-learning are among the latter, since some of
 # escnn's dependencies need a Fortran compiler and are not used by what is compared.
@@ -36,18 +39,36 @@ def scripts(folder: str) -> list[str]:
     return [str(path) for path in sorted(pathlib.Path(folder).glob("*.py"))]
 
 
+def run_pytest(session: nox.Session, *arguments: str) -> None:
+    session.run("pytest", *(session.posargs or ("-n", "2")), *arguments, env=CPU)
+
+
 @nox.session
 def tests(session: nox.Session) -> None:
-    """The test suite with the newest JAX that this Python admits."""
+    """What a change needs, with the newest JAX that this Python admits."""
     session.install("-e", ".[dev]")
-    session.run("pytest", *(session.posargs or ("-n", "2")), env=CPU)
+    run_pytest(session)
+
+
+@nox.session
+def tests_slow(session: nox.Session) -> None:
+    """The other tests: laws on further types, examples, pages of the guide."""
+    session.install("-e", ".[dev]")
+    run_pytest(session, "-m", "slow and not oracle")
+
+
+@nox.session
+def tests_middle(session: nox.Session) -> None:
+    """What a change needs, with a JAX between the oldest and the newest."""
+    session.install("-e", ".[dev]", *MIDDLE)
+    run_pytest(session)
 
 
 @nox.session
 def tests_oldest(session: nox.Session) -> None:
-    """The test suite with the lowest versions that pyproject.toml declares."""
+    """What a change needs, with the lowest versions that pyproject.toml declares."""
     session.install("-e", ".[dev]", *OLDEST)
-    session.run("pytest", *(session.posargs or ("-n", "2")), env=CPU)
+    run_pytest(session)
 
 
 @nox.session
@@ -102,6 +123,5 @@ def oracles(session: nox.Session, peer: str) -> None:
     if alone:
         session.install("--no-deps", *alone)
     # The warnings of the other library are not our errors.
-    session.run(
-        *("pytest", "-W", "default", f"tests/oracles/test_{peer}.py", *session.posargs), env=CPU
-    )
+    arguments = ("-m", "oracle", "-W", "default", f"tests/oracles/test_{peer}.py")
+    session.run("pytest", *arguments, *session.posargs, env=CPU)

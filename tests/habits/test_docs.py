@@ -37,7 +37,13 @@ def as_a_user_runs_it(
         jax.config.update(name, value)
 
 
-@pytest.mark.parametrize("page", pages())
+#: The pages of the guide have fences that are checked at once, and run in CI.
+QUICK = ("README.md", "docs/getting-started.md", "docs/conventions.md", "docs/guide/own-layer.md")
+
+
+@pytest.mark.parametrize(
+    "page", [p if p in QUICK else pytest.param(p, marks=pytest.mark.slow) for p in pages()]
+)
 @pytest.mark.usefixtures("as_a_user_runs_it")
 def test_page_runs(page: str) -> None:
     namespace: dict[str, object] = {"__name__": "__main__"}

@@ -100,6 +100,7 @@ CHECKS = {
 }
 
 
+@pytest.mark.slow  # whole trainings
 @pytest.mark.parametrize("script", EXAMPLES, ids=lambda script: script.stem)
 def test_example(script: Path, tmp_path: Path) -> None:
     figure = tmp_path / "figure.png"

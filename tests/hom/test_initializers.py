@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from equivax import hom_basis
+from laws import OPTIMISED
 from random_types import FINITE, in_random_basis, represent
+
+
+def many_draws(draw):
+    """One draw for every key, compiled as users compile since it computes for long."""
+    return jax.jit(jax.vmap(draw), compiler_options=OPTIMISED)
+
 
 C5, D4, Q8 = FINITE["C5"], FINITE["D4"], FINITE["Q8"]
 
@@ -98,12 +105,12 @@ def test_uneven_multiplicities_are_scaled_block_by_block(key):
     a1, e = D4.trivial, D4.irrep(1, 1)
     basis = hom_basis(a1 + 6 * e, 6 * a1 + e)
     keys = jax.random.split(key, 1000)
-    coeffs = jax.vmap(lambda k: basis.init(k, "xavier_normal"))(keys)
+    coeffs = many_draws(lambda k: basis.init(k, "xavier_normal"))(keys)
     # 6000 draws each: 4 sigma are 7.3 %.
     moments = {name: float(6 * (c**2).mean()) for name, c in coeffs.items()}
     assert moments["trivial"] / 6 == pytest.approx(2 / 7, rel=0.073)
     assert moments["irrep(1,1)"] == pytest.approx(12 / 7, rel=0.073)
-    he = jax.vmap(lambda k: basis.init(k, "he_normal"))(keys)
+    he = many_draws(lambda k: basis.init(k, "he_normal"))(keys)
     assert float((he["trivial"] ** 2).mean()) == pytest.approx(2.0, rel=0.073)
     assert float(6 * (he["irrep(1,1)"] ** 2).mean()) == pytest.approx(2.0, rel=0.073)
 
@@ -146,7 +153,7 @@ def test_orthogonal_is_spread_evenly(kind, key):
     basis = hom_basis(3 * psi, 3 * psi)
     name, s = basis.blocks[0].name, basis.blocks[0].endomorphism_dimension
     count = 1000
-    draws = jax.vmap(lambda k: basis.init(k, "orthogonal")[name])(jax.random.split(key, count))
+    draws = many_draws(lambda k: basis.init(k, "orthogonal")[name])(jax.random.split(key, count))
     theta = np.asarray(draws, np.float64)
     spread = 4 / np.sqrt(3 * s * count)  # 4 sigma of a mean of numbers of mean square 1 / (3 S)
     np.testing.assert_allclose(theta.mean(axis=0), 0.0, atol=spread)

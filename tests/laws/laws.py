@@ -1,16 +1,15 @@
 """What the laws share: bounds, draws, training, and the search for the library in exports."""
 
-import functools
-import inspect
+import itertools
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
+import pytest
 
 #: Relative error of one layer: rounding of its longest sums, a few hundred terms (law 5).
 EXACT = {"float64": 1e-12, "float32": 1e-5}
@@ -24,6 +23,36 @@ UNOPTIMISED = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_
 #: As users compile, for whole networks. Half way, without optimisation but with the emitters of
 #: fused loops, XLA (jax 0.10, CPU) returns NaN for gradients of some convolutions of tiny images.
 OPTIMISED = {"xla_backend_optimization_level": 3, "xla_llvm_disable_expensive_passes": False}
+
+
+# ---- what runs when ----------------------------------------------------------------------------
+
+
+def on_every(cases: dict[str, Any]) -> list[Any]:
+    """The names of cases; all but the first of every recipe are slow.
+
+    The first type of a recipe is one that can break it; further ones repeat the law.
+    """
+    seen, names = [], []
+    for name, case in cases.items():
+        again = any(case.recipe is recipe for recipe in seen)
+        names.append(pytest.param(name, marks=pytest.mark.slow) if again else name)
+        seen.append(case.recipe)
+    return names
+
+
+def one_in(many: int, rows: Collection[Any]) -> list[Any]:
+    """The rows of a long table of numbers; all but one in so many are slow."""
+    return [
+        pytest.param(row, marks=pytest.mark.slow) if place % many else row
+        for place, row in enumerate(rows)
+    ]
+
+
+def on_types(types: list[tuple[Any, str]], quick: Collection[tuple[Any, str]]) -> list[Any]:
+    """The types; all but the quick ones are slow."""
+    assert set(quick) <= set(types)
+    return [t if t in quick else pytest.param(*t, marks=pytest.mark.slow) for t in types]
 
 
 # ---- numbers -----------------------------------------------------------------------------------
@@ -71,12 +100,30 @@ def cast(tree: Any, dtype: Any) -> Any:
 # ---- training ----------------------------------------------------------------------------------
 
 
-def optimisers() -> list[Any]:
-    """Weight decay shrinks every leaf, noise moves every leaf: bases must not be among them."""
-    # Releases differ in whether the noise takes a key.
-    asks = "key" in inspect.signature(optax.noisy_sgd).parameters
-    noise = optax.noisy_sgd(1e-3, eta=0.1, **({"key": 0} if asks else {}))
-    return [optax.adamw(1e-2, weight_decay=0.1), noise]
+def adam_with_decay(gradients: Any, leaves: Any, rate: float = 1e-2, decay: float = 0.1) -> Any:
+    """Steps of Adam for ever; the decay shrinks every leaf, whatever its gradient."""
+    first = second = [np.zeros_like(leaf) for leaf in leaves]
+    for step in itertools.count(1):
+        slopes = gradients(leaves)
+        first = [0.9 * m + 0.1 * g for m, g in zip(first, slopes, strict=True)]
+        second = [0.999 * v + 0.001 * g**2 for v, g in zip(second, slopes, strict=True)]
+        mean, square = 1 - 0.9**step, 1 - 0.999**step
+        leaves = [
+            leaf - rate * (m / mean / (np.sqrt(v / square) + 1e-8) + decay * leaf)
+            for leaf, m, v in zip(leaves, first, second, strict=True)
+        ]
+        yield leaves
+
+
+def noisy_descent(gradients: Any, leaves: Any, rate: float = 1e-3, noise: float = 0.3) -> Any:
+    """Steps along gradients with noise for ever; the noise moves every leaf."""
+    rng = np.random.default_rng(0)
+    while True:
+        leaves = [
+            leaf - rate * (slope + noise * rng.standard_normal(leaf.shape))
+            for leaf, slope in zip(leaves, gradients(leaves), strict=True)
+        ]
+        yield leaves
 
 
 def trained(
@@ -85,44 +132,38 @@ def trained(
     carry: Any = None,
     steps: int = 20,
 ) -> list[tuple[Any, Any]]:
-    """Parameters and carry after some steps of each of the `optimisers`.
+    """Parameters and carry after some steps of each of two optimisers that move every leaf.
+
+    Bases must not be among the leaves. The optimisers are written in NumPy, so that the gradient is
+    the only program to compile.
 
     Args:
         loss: From parameters and carry (a state, or None) to the loss and the new carry.
-        parameters: Where all optimisers start.
+        parameters: Where both optimisers start.
         carry: Likewise.
         steps: How many.
     """
-    used = optimisers()
+    compiled = jax.jit(jax.grad(loss, has_aux=True), compiler_options=UNOPTIMISED)
+    leaves, structure = jax.tree.flatten(parameters)
+    before = [np.asarray(leaf) for leaf in leaves]
+    found = []
+    for optimiser in (adam_with_decay, noisy_descent):
+        carried = [carry]
 
-    @functools.partial(jax.jit, compiler_options=UNOPTIMISED)
-    def step(parameters, carries, states):
-        stacked = jax.tree.map(lambda *a: jnp.stack(a), *parameters)
-        carried = jax.tree.map(lambda *a: jnp.stack(a), *carries)
-        # one program for all optimisers
-        gradients, carried = jax.vmap(jax.grad(loss, has_aux=True))(stacked, carried)
-        new_parameters, new_carries, new_states = [], [], []
-        for i, optimiser in enumerate(used):
-            gradient, new_carry = jax.tree.map(lambda a, i=i: a[i], (gradients, carried))
-            with jax.numpy_dtype_promotion("standard"):  # optax promotes its step count
-                updates, state = optimiser.update(gradient, states[i], parameters[i])
-                new_parameters.append(optax.apply_updates(parameters[i], updates))
-            new_states.append(state)
-            new_carries.append(new_carry)
-        return new_parameters, new_carries, new_states
+        def tree(values):
+            arrays = [jnp.asarray(v, leaf.dtype) for v, leaf in zip(values, leaves, strict=True)]
+            return jax.tree.unflatten(structure, arrays)
 
-    after, carries = [parameters for _ in used], [carry for _ in used]
-    start = jax.jit(
-        lambda p: [optimiser.init(p) for optimiser in used], compiler_options=UNOPTIMISED
-    )
-    states = start(parameters)
-    for _ in range(steps):
-        after, carries, states = step(after, carries, states)
-    for new in after:
-        for leaf, before in zip(jax.tree.leaves(new), jax.tree.leaves(parameters), strict=True):
+        def gradients(values, carried=carried):
+            slopes, carried[0] = compiled(tree(values), carried[0])
+            return [np.asarray(slope, np.float64) for slope in jax.tree.leaves(slopes)]
+
+        after = next(itertools.islice(optimiser(gradients, before), steps - 1, None))
+        for new, old in zip(after, before, strict=True):
             # a leaf of one number may walk back nearly to where it was, but not quite
-            assert float(np.abs(np.asarray(leaf) - np.asarray(before)).max()) > 1e-6
-    return list(zip(after, carries, strict=True))
+            assert float(np.abs(new - old).max()) > 1e-6
+        found.append((tree(after), carried[0]))
+    return found
 
 
 # ---- export ------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import optax
 import pytest
 
 from equivax import FieldType, GeometricTensor, nn, testing
-from field_cases import CASES, RECIPES, TYPES, FieldCase, types
+from field_cases import CASES, QUICK_TYPES, RECIPES, TYPES, FieldCase, types
 from field_orbits import (
     call,
     degenerate_inputs,
@@ -33,15 +33,17 @@ from laws import (
     cast,
     drawn,
     normal,
+    on_every,
+    on_types,
     relative,
     trained,
 )
 
-by_case = pytest.mark.parametrize("name", CASES)
+by_case = pytest.mark.parametrize("name", on_every(CASES))
 #: What does not depend on the group is seen on one type: the first of every recipe.
 FIRST = [next(n for n, c in CASES.items() if c.recipe is r) for r in RECIPES.values() if r.on]
 by_recipe = pytest.mark.parametrize("name", FIRST)
-by_type = pytest.mark.parametrize("space, type_", TYPES)
+by_type = pytest.mark.parametrize("space, type_", on_types(TYPES, QUICK_TYPES))
 
 
 def bound(case, dtype):
@@ -105,14 +107,13 @@ def test_layers_commute_and_take_any_batch_in_float64(name, key):
         alike = single(x), jax.vmap(jax.vmap(single))(x), single(x[1, 2]), single(x[:0])
         trained = over_orbit(module, state, inputs, options)
         same = state is None and alike_but_for_arrays(quiet, module)
-        return alike, trained, trained if same else over_orbit(quiet, state, inputs, options)
+        at_inference = trained if same else over_orbit(quiet, state, inputs, options)
+        return (*alike, single(one)), trained, at_inference
 
+    one = np.asarray(x[1, 2])  # a NumPy array is an array
     inputs = jnp.asarray(orbit_inputs(case, module))
     with jax.default_matmul_precision("highest"):
         alike, trained, at_inference = ways(module, layer.quiet, state, inputs, x)
-        if name in FIRST:  # without jit every operation is compiled by itself
-            eager, _ = call(layer.quiet, state, np.asarray(x[1, 2]), options)  # a NumPy array
-            assert relative(alike[2], eager) <= SAME * case.recipe.depth
     for training, (outputs, states) in ((True, trained), (False, at_inference)):
         assert outputs.dtype == jnp.float64
         error = equivariance_error(case, module, outputs, training=training)
@@ -121,14 +122,32 @@ def test_layers_commute_and_take_any_batch_in_float64(name, key):
     kept = at_inference[1]
     for leaf, before in zip(jax.tree.leaves(kept), jax.tree.leaves(state), strict=True):
         assert np.array_equal(leaf, np.broadcast_to(before, leaf.shape))  # nothing is learnt
-    batched, vmapped, single, none = alike
+    batched, vmapped, single, none, given = alike
     allowed = SAME * case.recipe.depth
     shape = module.evaluate_output_shape(x[0, 0].shape)
     assert batched.shape == (2, 3, *shape)
     assert none.shape == (0, 3, *shape)
     assert single.shape == shape
     assert relative(vmapped[1, 2], single) <= allowed
+    assert relative(given, single) <= allowed
     assert relative(batched, vmapped) <= allowed
+
+
+@pytest.mark.slow  # without jit every operation is a program
+@pytest.mark.usefixtures("x64")
+@by_recipe
+def test_calls_and_exports_without_jit_are_those_with(name, key):
+    case = CASES[name]
+    layer = made(case, key)
+    x = np.asarray(example(case, layer.module))
+    with jax.default_matmul_precision("highest"):
+        eager, _ = call(layer.quiet, layer.state, x, layer.options)
+        compiled, _ = jitted(call)(layer.quiet, layer.state, x, layer.options)
+        assert relative(eager, compiled) <= SAME * case.recipe.depth
+        if case.recipe.exports:
+            state = layer.state
+            plain = layer.quiet.export() if state is None else layer.quiet.export(state)
+            assert relative(plain(jnp.asarray(x)), compiled) <= 10 * SAME * case.recipe.depth
 
 
 class Wrong(eqx.Module):
@@ -356,7 +375,9 @@ def test_layers_and_states_survive_a_file(name, key):
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("name", [n for n, case in CASES.items() if case.recipe.exports])
+@pytest.mark.parametrize(
+    "name", on_every({n: case for n, case in CASES.items() if case.recipe.exports})
+)
 def test_export_is_the_same_function_without_equivax(name, key):
     case = CASES[name]
     layer = made(case, key)
@@ -367,8 +388,7 @@ def test_export_is_the_same_function_without_equivax(name, key):
         assert_free_of_equivax(plain)
         return plain
 
-    # Without jit every operation is compiled by itself.
-    plain = (exported if name in FIRST else jitted(exported))(layer.module, state)
+    plain = jitted(exported)(layer.module, state)  # without jit every operation is a program
     at_inference = case.recipe.exports_inference or state is not None
     module = layer.quiet if at_inference else layer.module
     options = {} if at_inference else layer.options

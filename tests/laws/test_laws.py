@@ -21,10 +21,21 @@ import cases
 import equivax as evx
 from cases import CASES, LAYERS, RECIPES, TYPES, Case
 from equivax import nn, testing
-from laws import EXACT, SAME, assert_free_of_equivax, cast, drawn, normal, relative, trained
+from laws import (
+    EXACT,
+    SAME,
+    assert_free_of_equivax,
+    cast,
+    drawn,
+    normal,
+    on_every,
+    on_types,
+    relative,
+    trained,
+)
 
-by_layer = pytest.mark.parametrize("name", LAYERS)
-by_case = pytest.mark.parametrize("name", CASES)
+by_layer = pytest.mark.parametrize("name", on_every(LAYERS))
+by_case = pytest.mark.parametrize("name", on_every(CASES))
 by_type = pytest.mark.parametrize("group, type_", TYPES)
 
 
@@ -67,7 +78,7 @@ def equivariance_error(module: Any, outputs: Any) -> float:
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("group, type_", cases.MAP_TYPES)
+@pytest.mark.parametrize("group, type_", on_types(cases.MAP_TYPES, cases.QUICK_TYPES))
 def test_every_layer_commutes_with_every_element_in_float64(group, type_, key):
     rep = cases.types(group)[type_]
     chosen = {
@@ -118,23 +129,37 @@ def test_single_vmapped_batched_and_compiled_calls_agree(name, key):
     options = case.options(module, key)
     x = normal(2, 3, module.in_type.size)
 
+    one = np.asarray(x[1, 2])  # a NumPy array is an array
+
     @eqx.filter_jit
     def ways(module, x, options):
         def single(v):
             return module(v, **options)
 
-        return single(x), jax.vmap(jax.vmap(single))(x), single(x[1, 2]), single(x[:0])
+        alike = single(x), jax.vmap(jax.vmap(single))(x), single(x[1, 2]), single(x[:0])
+        return *alike, single(one)
 
-    batched, vmapped, single, none = ways(module, x, options)
+    batched, vmapped, single, none, given = ways(module, x, options)
     allowed = SAME * case.recipe.depth
     assert batched.shape == (2, 3, module.out_type.size)
     assert none.shape == (0, 3, module.out_type.size)
-    eager = module(np.asarray(x[1, 2]), **options)  # a NumPy array is an array
-    assert eager.shape == (module.out_type.size,)
-    assert relative(single, eager) <= allowed
-    assert relative(vmapped[1, 2], eager) <= allowed
+    assert single.shape == (module.out_type.size,)
+    assert relative(given, single) <= allowed
+    assert relative(vmapped[1, 2], single) <= allowed
     if not case.recipe.needs_key:  # a batch gets a mask per example, vmap the same mask for all
         assert relative(batched, vmapped) <= allowed
+
+
+@pytest.mark.slow  # without jit every operation is a program
+@pytest.mark.usefixtures("x64")
+@by_layer
+def test_calls_without_jit_are_those_with(name, key):
+    case = LAYERS[name]
+    module = randomized(case, key)
+    options = case.options(module, key)
+    x = normal(module.in_type.size)
+    eager = module(np.asarray(x), **options)
+    assert relative(eager, applied(module, x, options)) <= SAME * case.recipe.depth
 
 
 @by_layer
@@ -349,7 +374,8 @@ def test_the_search_for_equivax_finds_it():
 
 
 def exported_call(case: Case, module: Any, options: dict[str, Any]) -> Any:
-    exported = module.export()
+    exported = eqx.filter_jit(lambda m: m.export())(module)
+    assert_free_of_equivax(exported)
     if case.recipe.film:
         return lambda v: exported(v, options["scale"], options.get("bias"))
     return exported
@@ -362,7 +388,6 @@ def test_export_is_the_same_function_without_equivax(name, key):
     module = randomized(case, key)
     options = case.options(module, key)
     x = normal(4, module.in_type.size)
-    assert_free_of_equivax(module.export())
     plain = exported_call(case, module, options)
     if case.recipe.exports_inference:
         module, options = eqx.nn.inference_mode(module), {}

@@ -17,7 +17,8 @@ import pytest
 
 import cases
 import equivax as evx
-from cases import RECIPES, STATEFUL, STATISTICS_TYPES, Case
+from cases import QUICK_STATISTICS_TYPES, RECIPES, STATEFUL, STATISTICS_TYPES, Case
+from laws import on_every, on_types
 from test_laws import (
     SAME,
     assert_free_of_equivax,
@@ -29,7 +30,7 @@ from test_laws import (
     relative,
 )
 
-by_case = pytest.mark.parametrize("name", STATEFUL)
+by_case = pytest.mark.parametrize("name", on_every(STATEFUL))
 both_modes = pytest.mark.parametrize("inference", [False, True], ids=["training", "inference"])
 
 
@@ -119,7 +120,7 @@ def errors_on_orbits(case: Case, module: Any, state: Any, x: Any) -> dict[str, f
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("group, type_", STATISTICS_TYPES)
+@pytest.mark.parametrize("group, type_", on_types(STATISTICS_TYPES, QUICK_STATISTICS_TYPES))
 def test_every_layer_commutes_if_the_batch_moves_in_float64(group, type_, key):
     rep = cases.types(group)[type_]
     chosen = {
@@ -180,19 +181,34 @@ def test_at_inference_single_vmapped_batched_and_compiled_calls_agree(name, key)
         def single(v):
             return called(case, module, v, state)[0]
 
-        return single(x), jax.vmap(jax.vmap(single))(x), single(x[1, 2]), single(x[:0])
+        alike = single(x), jax.vmap(jax.vmap(single))(x), single(x[1, 2]), single(x[:0])
+        return *alike, called(case, module, one, state)
 
-    batched, vmapped, single, none = ways(module, state, x)
-    eager, after = called(case, module, np.asarray(x[1, 2]), state)
+    one = np.asarray(x[1, 2])  # a NumPy array is an array
+    batched, vmapped, single, none, (given, after) = ways(module, state, x)
     allowed = SAME * case.recipe.depth
-    assert relative(single, eager) <= allowed
-    assert relative(vmapped[1, 2], eager) <= allowed
+    assert relative(single, given) <= allowed
+    assert relative(vmapped[1, 2], given) <= allowed
     assert jax.tree.all(jax.tree.map(np.array_equal, after, state))  # nothing is learnt
     if case.recipe.summary is None:
         size = module.out_type.size
         assert batched.shape == (2, 3, size)
         assert none.shape == (0, 3, size)
         assert relative(batched, vmapped) <= allowed
+
+
+@pytest.mark.slow  # without jit every operation is a program
+@pytest.mark.usefixtures("x64")
+@both_modes
+@by_case
+def test_calls_without_jit_are_those_with(name, inference, key):
+    case = STATEFUL[name]
+    module, state = prepared(case, key)
+    module = eqx.nn.inference_mode(module, inference)
+    x = normal(3, module.in_type.size)
+    eager, compiled = (f(case, module, x, state) for f in (called, compiled_call))
+    for one, other in zip(*map(jax.tree.leaves, (eager, compiled)), strict=True):
+        assert relative(one, other) <= 10 * SAME * case.recipe.depth
 
 
 @pytest.mark.usefixtures("x64")
@@ -202,17 +218,17 @@ def test_in_training_a_named_axis_is_a_batch_axis(name, key):
     module, state = prepared(case, key)
     named, named_state = prepared(case, key, axis_name="batch")
     x = 2 * normal(2, 3, module.in_type.size) + 1
-    expected, after = called(case, module, x, state)
+    expected, after = compiled_call(case, module, x, state)
 
     @eqx.filter_jit
     def ways(module, named, state, named_state, x):
         call = functools.partial(called, case)
         mapped = jax.vmap(lambda v: call(named, v, named_state), axis_name="batch")
         rows = x.reshape(6, -1)
-        return call(module, x, state), call(module, rows, state), mapped(rows), mapped(x)
+        return call(module, rows, state), mapped(rows), mapped(x)
 
-    compiled, in_rows, singles, in_halves = ways(module, named, state, named_state, x)
-    (compiled, after_jit), (flat, after_flat) = compiled, in_rows
+    in_rows, singles, in_halves = ways(module, named, state, named_state, x)
+    flat, after_flat = in_rows
     (once, after_once), (halves, after_halves) = singles, in_halves
     allowed = 10 * SAME * case.recipe.depth  # another order of summation of the statistics
     if case.recipe.summary is None:
@@ -220,10 +236,10 @@ def test_in_training_a_named_axis_is_a_batch_axis(name, key):
         flat, once = flat.reshape(expected.shape), once.reshape(expected.shape)
     else:
         once, halves = once[0], halves[0]
-    for y in (compiled, flat, once, halves):
+    for y in (flat, once, halves):
         assert relative(y, expected) <= allowed
     same = jax.tree.map(lambda leaf: leaf[0], (after_once, after_halves))
-    for found in (after_jit, after_flat, *same):
+    for found in (after_flat, *same):
         for one, other in zip(*map(jax.tree.leaves, (found, after)), strict=True):
             assert relative(one, other) <= allowed
     before = jax.tree.leaves(state)
@@ -362,7 +378,8 @@ def test_export_is_the_function_at_inference_without_equivax(name, key):
         evx.export(module)
     x = normal(4, module.in_type.size)
     expected, _ = compiled_call(case, eqx.nn.inference_mode(module), x, state)
-    for plain in (module.export(state), evx.export({"layer": module}, state)["layer"]):
+    export = eqx.filter_jit(lambda m, s: (m.export(s), evx.export({"layer": m}, s)["layer"]))
+    for plain in export(module, state):
         assert_free_of_equivax(plain)
         error = relative(jax.jit(jax.vmap(plain))(x), expected)
         assert error <= 10 * SAME * case.recipe.depth

@@ -40,7 +40,13 @@ def images(signature, sides=(8, 8)):
 
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize(
-    "name, signature", [("UNet", S), ("ResNet", PSEUDO), ("DilResNet", S), ("Series", PSEUDO)]
+    "name, signature",
+    [
+        pytest.param("UNet", S, marks=pytest.mark.slow),  # the laws run over it unoptimised
+        ("ResNet", PSEUDO),
+        pytest.param("DilResNet", S, marks=pytest.mark.slow),
+        ("Series", PSEUDO),
+    ],
 )
 def test_networks_are_exact_with_finite_gradients_and_an_export(name, signature):
     model = NETWORKS[name](signature)

@@ -11,30 +11,34 @@ import equivax as evx
 from equivax import groups, stats
 from golden_statistics import array, has
 from golden_vectors import CASES, facts, from_golden_matrices
-from laws import normal
+from laws import normal, one_in
 
 ATOL = 1e-9
 
 pytestmark = pytest.mark.usefixtures("x64")
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if has(f"S/{c}/X")][::2])
+@pytest.mark.parametrize("case", one_in(3, [c for c in CASES if has(f"S/{c}/X")][::2]))
 def test_golden_moments(case):
     group, record = case.split("/")[0], facts()["cases"][case]
     x_rep, y_rep = (from_golden_matrices(f"{group}/{record[side]}") for side in ("in", "out"))
     x, y = array(f"S/{case}/X"), array(f"S/{case}/Y")
-    found = {
-        "mean_x": stats.mean(x, x_rep),
-        "mean_y": stats.mean(y, y_rep),
-        "cov_yx_ml": stats.cov(x, y, x_rep, y_rep, estimator="ml"),
-        "cov_yx_unbiased": stats.cov(x, y, x_rep, y_rep),
-        "cov_yx_uncentered": stats.cov(x, y, x_rep, y_rep, centered=False),
-        "cov_xx_ml": stats.cov(x, x, x_rep, x_rep, estimator="ml"),
-        "cov_xx_unbiased": stats.cov(x, x, x_rep, x_rep),
-        "var_x_ml": stats.var_mean(x, x_rep, estimator="ml")[0],
-        "var_x_unbiased": stats.var_mean(x, x_rep)[0],
-    }
-    for name, value in found.items():
+
+    @jax.jit  # one program for all
+    def moments(x, y):
+        return {
+            "mean_x": stats.mean(x, x_rep),
+            "mean_y": stats.mean(y, y_rep),
+            "cov_yx_ml": stats.cov(x, y, x_rep, y_rep, estimator="ml"),
+            "cov_yx_unbiased": stats.cov(x, y, x_rep, y_rep),
+            "cov_yx_uncentered": stats.cov(x, y, x_rep, y_rep, centered=False),
+            "cov_xx_ml": stats.cov(x, x, x_rep, x_rep, estimator="ml"),
+            "cov_xx_unbiased": stats.cov(x, x, x_rep, x_rep),
+            "var_x_ml": stats.var_mean(x, x_rep, estimator="ml")[0],
+            "var_x_unbiased": stats.var_mean(x, x_rep)[0],
+        }
+
+    for name, value in moments(x, y).items():
         assert np.abs(value - array(f"S/{case}/{name}")).max() < ATOL, name
 
 

@@ -736,6 +736,19 @@ VALUE_CLASSES: dict[type, tuple[type, str]] = {
 #: Every type of every group, by label.
 TYPES = [(group, type_) for group in GROUPS for type_ in types(group)]
 
+#: Where every law runs that runs over types, one of each thing that can go wrong: copies mixed in a
+#: random basis for irreps of every kind, summands in runs, no trivial irrep, a change of basis that
+#: was measured, a user's group in coordinates that are not orthogonal. The others are slow.
+QUICK_TYPES = {
+    ("C3xC3", "turned"),
+    ("D3", "regulars"),
+    ("O2", "measured"),
+    ("Q8", "turned"),
+    ("SO2", "no trivial"),
+    ("SO3", "interleaved"),
+    ("sheared", "sheared"),
+}
+
 #: What can go wrong in statistics: a basis that mixes copies, trivial copies in a
 #: turned basis, none, one kind of irrep, fields in runs.
 STATISTICS_TYPES = [
@@ -745,6 +758,17 @@ STATISTICS_TYPES = [
     # One group of each kind: statistics see irreps and their types, not how elements multiply.
     and group in ("C1", "D3", "Q8", "C3xC3", "icosahedral", "SO2", "SO3", "sheared")
 ]
+
+#: Of these, one of each thing.
+QUICK_STATISTICS_TYPES = {
+    ("C3xC3", "turned"),
+    ("D3", "regulars"),
+    ("D3", "two trivial"),
+    ("Q8", "one kind"),
+    ("SO2", "no trivial"),
+    ("SO3", "turned"),
+    ("sheared", "sheared"),
+}
 
 #: What can go wrong in maps: copies that are mixed, apart or missing, and summands in runs.
 MAP_TYPES = [

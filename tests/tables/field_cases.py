@@ -81,6 +81,20 @@ def partner(table: dict[str, FieldType], type_name: str) -> FieldType:
 TYPES = [(space, type_) for space in SPACES for type_ in types(space)]
 
 
+#: Where every law runs that runs over types, one of each thing that can go wrong: fields of many
+#: kinds in turn, several irreps in one field, orbits, induced fields, tensors, groups finite and
+#: continuous, with mirrors and without. The others are slow.
+QUICK_TYPES = {
+    ("C4", "vector"),
+    ("D4", "mixture"),
+    ("D6", "induced"),
+    ("D4", "quotient"),
+    ("SO2", "irreps"),
+    ("O2", "fused"),
+    ("B2", "tensors"),
+}
+
+
 def _found() -> dict[str, FieldRecipe]:
     table: dict[str, FieldRecipe] = {}
     for info in pkgutil.iter_modules(field_recipes.__path__):

@@ -58,6 +58,17 @@ def test_no_recipe_is_without_a_type(name):
     assert any(recipe.fits(types(group)[type_]) for group, type_ in TYPES)
 
 
+def test_every_recipe_for_all_types_meets_a_quick_one():
+    def met(recipes, named, types):
+        return all(any(r.fits(types(g)[t]) for g, t in named) for r in recipes if r.everywhere)
+
+    vectors = [r for r in RECIPES.values() if r.kind == "vectors"]
+    statistics = [r for r in RECIPES.values() if r.kind in ("stateful", "distribution")]
+    assert met(vectors, cases.QUICK_TYPES, types)
+    assert met(statistics, cases.QUICK_STATISTICS_TYPES, types)
+    assert met(field_cases.RECIPES.values(), field_cases.QUICK_TYPES, field_cases.types)
+
+
 def test_every_group_and_every_kind_of_type_occurs_in_a_case():
     assert {case.group for case in CASES.values()} == set(cases.GROUPS)
     assert {case.type for case in CASES.values()} == {type_ for _, type_ in TYPES}
