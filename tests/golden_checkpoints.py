@@ -24,6 +24,9 @@ from equivax.images import MultiImage, Signature
 FOLDER = Path(__file__).parent / "golden" / "checkpoints"
 OUTPUTS = FOLDER / "outputs.npz"
 
+LATER = {"format_2": ("mlp", "mlp_float64", "wide_resnet")}
+"""Folders of later formats, with the models that were written again in them."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Checkpoint:
@@ -233,7 +236,7 @@ def outputs(checkpoint: Checkpoint, loaded: Any, x: Any) -> list[np.ndarray]:
 @contextlib.contextmanager
 def widths(x64: bool) -> Iterator[None]:
     """64-bit types, on or off."""
-    before = jax.config.read("jax_enable_x64")
+    before = jax.config.jax_enable_x64
     jax.config.update("jax_enable_x64", x64)
     try:
         yield
@@ -273,6 +276,15 @@ def write(name: str, seed: int) -> dict[str, np.ndarray]:
     return arrays | {f"{name}/y{i}": leaf for i, leaf in enumerate(found)}
 
 
+def write_again(name: str, target: Path) -> None:
+    """Writes the numbers of a first file in the format of today."""
+    checkpoint = CHECKPOINTS[name]
+    with widths(checkpoint.x64):
+        loaded = evx.load(FOLDER / f"{name}.evx", checkpoint.build)
+        model, state = loaded if checkpoint.stateful else (loaded, None)
+        evx.save(target, model, state, checkpoint.hyperparameters, make=checkpoint.build)
+
+
 def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     known = dict(np.load(OUTPUTS)) if OUTPUTS.exists() else {}
@@ -280,6 +292,11 @@ def main() -> None:
         if not (FOLDER / f"{name}.evx").exists():
             known |= write(name, seed)
             np.savez_compressed(OUTPUTS, **known)
+    for folder, names in LATER.items():
+        (FOLDER / folder).mkdir(exist_ok=True)
+        for name in names:
+            if not (FOLDER / folder / f"{name}.evx").exists():
+                write_again(name, FOLDER / folder / f"{name}.evx")
 
 
 if __name__ == "__main__":

@@ -286,6 +286,13 @@ def test_text_from_a_header_cannot_move_the_cursor(tmp_path, whole):
     page = str(evx.describe(tmp_path / "m"))
     assert all(line.isprintable() for line in page.split("\n"))
     assert "a?b?" in page
+    line = whole.split(b"\n", 1)[0]
+    about = json.loads(line)["parts"][0][1]
+    data = with_header(whole, lambda header: header["parts"][0].__setitem__(1, about + evil))
+    (tmp_path / "m").write_bytes(data)
+    with pytest.raises(ValueError, match=r"as in the file, got") as caught:
+        evx.load(tmp_path / "m", lambda fields, key: model(fields + 1, key=key))
+    assert str(caught.value).isprintable()
 
 
 # ---- arrays from strangers ---------------------------------------------------------------------

@@ -124,6 +124,8 @@ def test_arrays_of_numpy_numbers_and_keys_come_back_as_they_were(tmp_path):
             "big endian": np.arange(3, dtype=">f8"),
             "scalar": np.float32(0.1),
             "empty": np.zeros((0, 3)),
+            "of JAX's dtypes": np.ones(2, jnp.bfloat16),
+            "small": [jnp.ones(3, jnp.float8_e4m3fn), jnp.ones(3, jnp.int4)],
             "key": key,
             "keys": jax.random.split(jax.random.key(7, impl="rbg"), 3),
             "numbers": [True, 2, 0.1, 1 + 2j],
@@ -151,6 +153,13 @@ def test_keys_of_another_generator_are_refused(tmp_path):
         evx.load(tmp_path / "m", lambda: {"key": jax.random.key(0, impl="rbg")})
 
 
+class Convertible:
+    """What `jax.numpy` takes for an array, and no file can give back."""
+
+    def __jax_array__(self):
+        return jnp.ones(2)
+
+
 @pytest.mark.parametrize(
     "leaf, got",
     [
@@ -159,6 +168,7 @@ def test_keys_of_another_generator_are_refused(tmp_path):
         (np.zeros(2, [("x", "f4")]), "ndarray of dtype"),
         (np.array(["2020-01-01"], "datetime64[D]"), "ndarray of dtype datetime"),
         (10**30, "int of dtype object"),
+        (Convertible(), "Convertible of dtype object"),
         (jax.ShapeDtypeStruct((2,), jnp.float32), "a shape without numbers"),
     ],
 )
@@ -182,6 +192,16 @@ def test_saves_inside_transformations_and_of_donated_arrays_are_refused(tmp_path
     with pytest.raises(ValueError, match=r"numbers at .*a.*, got a deleted array; save before"):
         evx.save(tmp_path / "m", {"a": gone})
     assert os.listdir(tmp_path) == []
+
+
+def test_exported_models_are_saved_too(tmp_path):
+    model, state = trained()
+    evx.save(tmp_path / "m", evx.export(model, state))
+    make = lambda: evx.export(*trained())  # noqa: E731
+    loaded = evx.load(tmp_path / "m", make)
+    x = jax.random.normal(jax.random.key(9), (1, 9, 9))
+    expected = eqx.nn.inference_mode(model)(x[None], state)[0][0]
+    assert np.allclose(loaded(x), expected, atol=1e-5)
 
 
 # ---- precision ---------------------------------------------------------------------------------

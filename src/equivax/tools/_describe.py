@@ -9,7 +9,7 @@ from typing import Any
 
 from ..nn._core._printing import clipped
 from ._files import checked_digest, checked_path, opened
-from ._header import read_header
+from ._header import on_one_line, read_header
 from ._leaves import StoredArray
 
 ROWS = 40
@@ -76,7 +76,7 @@ class Description:
         ]
         if self.state is not None:
             lines += ["state", *_rows([(array.name, array.text) for array in self.state])]
-        return "\n".join(clipped(_on_one_line(line), WIDTH) for line in lines)
+        return "\n".join(clipped(on_one_line(line), WIDTH) for line in lines)
 
 
 def describe(path: str | os.PathLike[str]) -> Description:
@@ -140,8 +140,3 @@ def _rows(pairs: list[tuple[str, str]]) -> list[str]:
 
 def _shown(value: Any) -> str:
     return getattr(value, "__name__", None) or repr(value)
-
-
-def _on_one_line(text: str) -> str:
-    """Text of a file may hold anything, also what moves the cursor of a terminal."""
-    return "".join(c if c.isprintable() else "?" for c in text)

@@ -273,6 +273,11 @@ def _shown(value: Any) -> str:
     return clipped(ascii(value), 80)
 
 
+def on_one_line(text: str) -> str:
+    """Text of a file, which may hold anything, without what moves the cursor of a terminal."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):

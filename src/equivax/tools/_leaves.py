@@ -66,7 +66,7 @@ def named_leaves(model: Any, state: Any) -> list[tuple[str, Any]]:
 def is_stored(leaf: Any) -> bool:
     """Whether a leaf goes into the file; functions and strings come with the code."""
     kinds = (jax.Array, jax.ShapeDtypeStruct, np.ndarray, np.generic, *NUMBERS)
-    return isinstance(leaf, kinds)
+    return isinstance(leaf, kinds) or hasattr(leaf, "__jax_array__")
 
 
 def is_key(leaf: Any) -> bool:

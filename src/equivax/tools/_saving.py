@@ -8,6 +8,7 @@ the digest of all bytes before it. Nothing is pickled, so a file holds no code.
 from __future__ import annotations
 
 import datetime
+import functools
 import inspect
 import os
 import re
@@ -21,9 +22,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..hom import at_least_float32
+from ..nn._core._printing import clipped
 from ._files import Digested, checked_digest, checked_path, opened, replacing
 from ._fingerprint import Part, array_part, combined, described
-from ._header import Header, checked_line, read_header, versions
+from ._header import Header, checked_line, on_one_line, read_header, versions
 from ._hyperparameters import encoded
 from ._leaves import (
     KEY,
@@ -155,7 +157,7 @@ def _floating(dtype: Any) -> np.dtype[Any]:
         found = None
     if found is None or not jnp.issubdtype(found, jnp.floating):
         raise TypeError(f"load: dtype: expected one of floating numbers or None, got {dtype!r}")
-    if jax.dtypes.canonicalize_dtype(found) != found:
+    if found.itemsize == 8 and not jax.config.jax_enable_x64:  # pyright: ignore
         raise ValueError(f"load: dtype: {found} needs 64-bit types; {SWITCH}")
     return found
 
@@ -175,6 +177,8 @@ def _has_statistics(tree: Any) -> bool:
 
 def _name(make: Callable[..., Any]) -> str:
     """``package.module.function``, or the name of the class of a callable."""
+    while isinstance(make, functools.partial):
+        make = make.func
     make = inspect.unwrap(make)
     named = make if hasattr(make, "__qualname__") else type(make)
     return f"{named.__module__}.{named.__qualname__}"
@@ -275,15 +279,19 @@ def _family(part: Part) -> str | None:
 
 def _way_out(before: Part) -> str:
     wide = re.match(r"an array (u?int64|float64|complex128)", before.about)
-    if wide is None or jax.config.read("jax_enable_x64"):
+    if wide is None or jax.config.jax_enable_x64:  # pyright: ignore
         return "; dtype= of load casts"
     return f"; 64-bit types are switched off: pass dtype=jnp.float32, or {SWITCH}"
+
+
+LONGEST_PART = 400
+"""Characters of a layer in a message."""
 
 
 def _told(part: Part | None) -> str:
     if part is None:
         return "no further layer or array"
-    return f"{part.about} at {part.path or 'the top'}"
+    return on_one_line(clipped(f"{part.about} at {part.path or 'the top'}", LONGEST_PART))
 
 
 def _filled(
