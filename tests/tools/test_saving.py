@@ -488,6 +488,7 @@ def test_a_filter_of_the_basis_is_refused(tmp_path):
         ({"path": 3}, TypeError, "save: path: expected a path, got int"),
         ({"state": None}, ValueError, "save: state: needed, since a layer has running statistics"),
         ({"state": {}}, TypeError, "save: state: expected an equinox.nn.State or None, got dict"),
+        ({"make": 3}, TypeError, "save: make: expected a function that builds the model, got int"),
         ({"hyperparameters": [1]}, TypeError, "save: hyperparameters: expected a mapping"),
         ({"hyperparameters": {1: 2}}, TypeError, "save: hyperparameters: expected names as str"),
         ({"hyperparameters": {"f": jnp.sin}}, ValueError, "save: hyperparameters: .* for 'f'"),

@@ -9,7 +9,8 @@ from typing import Any
 
 from ..nn._core._printing import clipped
 from ._files import checked_digest, checked_path, opened
-from ._header import on_one_line, read_header
+from ._header import read_header
+from ._header_fields import on_one_line
 from ._leaves import StoredArray
 
 ROWS = 40
@@ -105,7 +106,7 @@ def describe(path: str | os.PathLike[str]) -> Description:
         >>> found.model, found.hyperparameters
         ('Linear', {'n': 4})
         >>> [array.text for array in found.arrays]
-        ['float32[2, 1, 1]', 'float32[2, 1, 2]', 'float32[2, 1, 1]', 'float32[2]']
+        ['float32[2, 1, 2]', 'float32[2, 1, 1]', 'float32[2, 1, 1]', 'float32[2]']
     """
     where = checked_path("describe", path)
     with opened("describe", where) as file:

@@ -12,37 +12,44 @@ import datetime
 import functools
 import importlib.metadata
 import json
-import math
 import platform
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-import jax.numpy as jnp
-
-from ..nn._core._printing import clipped
 from ._fingerprint import BASIS_VERSION, Part, combined
+from ._header_fields import (
+    LARGEST_SIZE,
+    field,
+    is_count,
+    is_date,
+    is_leaf,
+    is_leaves,
+    is_parts,
+    is_text,
+    is_texts,
+    is_values,
+    optional,
+    shown,
+)
 from ._hyperparameters import DEEPEST, decoded
-from ._leaves import KEY, StoredArray, total_bytes
+from ._leaves import StoredArray, total_bytes
 
 FORMAT = "equivax model"
 FORMAT_VERSION = 2
 """1: no digest, no list of leaves, fewer versions. It is still read."""
 
 LONGEST_HEADER = 1 << 24
-LONGEST_TEXT = 20_000
-LARGEST_SIZE = 1 << 48
-MOST_AXES = 64
 
-LISTED = re.compile(r"an array (\w+)\[([\d, ]*)\]|a (bool|int|float|complex)")
+LISTED = re.compile(
+    r"an array (\w+)\[((?:\d{1,20}(?:, \d{1,20})*)?)\]|a (bool|int|float|complex)", re.ASCII
+)
 """How a part of version 1 tells of an array or a number."""
 
 ARRAY = re.compile(r"an array \S|a (bool|int|float|complex)$")
 """How a part begins that is stored."""
 
 OF_NUMBERS = {"bool": "bool", "int": "int64", "float": "float64", "complex": "complex128"}
-DTYPES = re.compile(r"bool|(u?int|float|bfloat|complex)\d\w{0,20}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -151,21 +158,21 @@ def _parsed(line: bytes, size: int, whole: bool) -> Header:
         raise _ForeignFileError from None
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise _ForeignFileError
-    version = _field(found, "format_version", _is_count, "a number")
+    version = field(found, "format_version", is_count, "a number")
     wrote = found.get("equivax")
     if not 1 <= version <= FORMAT_VERSION:
         raise ValueError(
-            f"has version {version} of the format (equivax {_shown(wrote)}), this equivax reads "
+            f"has version {version} of the format (equivax {shown(wrote)}), this equivax reads "
             f"up to version {FORMAT_VERSION}"
         )
     if version > 1 and not whole:
         raise ValueError(
             "ends early or is damaged, or goes on behind the last array: its last line is no digest"
         )
-    basis = _field(found, "basis_version", _is_count, "a number")
+    basis = field(found, "basis_version", is_count, "a number")
     if basis != BASIS_VERSION:
         raise ValueError(
-            f"was written by equivax {_shown(wrote)} with version {basis} of the bases; this "
+            f"was written by equivax {shown(wrote)} with version {basis} of the bases; this "
             f"equivax has version {BASIS_VERSION}, where the same parameters mean another model"
         )
     header = _first(found) if version == 1 else _second(found)
@@ -187,15 +194,15 @@ def _parsed(line: bytes, size: int, whole: bool) -> Header:
 
 
 def _second(found: dict[str, Any]) -> Header:
-    saved = _field(found, "saved", _is_date, "a date in ISO format")
-    state = _field(found, "state", _optional(_is_leaves), "null or a list of arrays")
+    saved = field(found, "saved", is_date, "a date in ISO format")
+    state = field(found, "state", optional(is_leaves), "null or a list of arrays")
     names = (*PACKAGES, "python")
     return Header(
-        versions={name: _field(found, name, _is_text, "a version") for name in names},
+        versions={name: field(found, name, is_text, "a version") for name in names},
         saved=datetime.datetime.fromisoformat(saved),
-        model=_field(found, "model", _is_text, "a name"),
-        make=_field(found, "make", _optional(_is_text), "null or a name"),
-        leaves=_arrays(_field(found, "leaves", _is_leaves, "a list of arrays")),
+        model=field(found, "model", is_text, "a name"),
+        make=field(found, "make", optional(is_text), "null or a name"),
+        leaves=_arrays(field(found, "leaves", is_leaves, "a list of arrays")),
         state=None if state is None else _arrays(state),
         hyperparameters=decoded(_hyperparameters(found)),
         **_common(found),
@@ -203,8 +210,8 @@ def _second(found: dict[str, Any]) -> Header:
 
 
 def _first(found: dict[str, Any]) -> Header:
-    written = _field(found, "state", _optional(_is_texts), "null or a list of texts")
-    wrote = _field(found, "equivax", _is_text, "a version")
+    written = field(found, "state", optional(is_texts), "null or a list of texts")
+    wrote = field(found, "equivax", is_text, "a version")
     common = _common(found)
     leaves = []
     for part in common["parts"]:
@@ -227,55 +234,33 @@ def _first(found: dict[str, Any]) -> Header:
 
 
 def _common(found: dict[str, Any]) -> dict[str, Any]:
-    parts = _field(found, "parts", _is_parts, "a list of [path, about, digest]")
-    fingerprint = _field(found, "fingerprint", _is_text, "a digest")
+    parts = field(found, "parts", is_parts, "a list of [path, about, digest]")
+    fingerprint = field(found, "fingerprint", is_text, "a digest")
     return {"parts": tuple(Part(*entry) for entry in parts), "fingerprint": fingerprint}
 
 
 def _hyperparameters(found: dict[str, Any]) -> dict[str, Any]:
     expected = f"a dict of finite numbers, texts, lists and dicts, at most {DEEPEST} deep"
-    return _field(found, "hyperparameters", _is_values, expected)
+    return field(found, "hyperparameters", is_values, expected)
 
 
 def _listed(name: str, about: str) -> StoredArray:
     """An array or number as version 1 tells of it."""
     match = LISTED.fullmatch(about)
     if match is None:
-        raise ValueError(f"is damaged: header: state: expected arrays, got {_shown(about)}")
+        raise ValueError(f"is damaged: header: state: expected arrays, got {shown(about)}")
     dtype, sizes, number = match.groups()
     if number:
         return StoredArray(name, OF_NUMBERS[number], ())
-    shape = [int(size) for size in sizes.split(", ") if size.strip()]
+    shape = [int(size) for size in sizes.split(", ") if size]
     entry = [name, dtype, shape]
-    if not _is_leaf(entry):
-        raise ValueError(f"is damaged: header: parts: expected an array, got {_shown(about)}")
+    if not is_leaf(entry):
+        raise ValueError(f"is damaged: header: parts: expected an array, got {shown(about)}")
     return StoredArray(name, dtype, tuple(shape))
 
 
 def _arrays(entries: list[Any]) -> tuple[StoredArray, ...]:
     return tuple(StoredArray(name, dtype, tuple(shape)) for name, dtype, shape in entries)
-
-
-def _field(found: dict[str, Any], name: str, fits: Callable[[Any], bool], expected: str) -> Any:
-    if name not in found:
-        raise ValueError(f"is damaged: header: {name}: expected {expected}, got nothing")
-    if not fits(found[name]):
-        raise ValueError(
-            f"is damaged: header: {name}: expected {expected}, got {_shown(found[name])}"
-        )
-    return found[name]
-
-
-def _shown(value: Any) -> str:
-    """A value from a stranger on one short line of ASCII."""
-    if isinstance(value, (list, dict)):
-        return f"a {type(value).__name__} of {len(value)}"
-    return clipped(ascii(value), 80)
-
-
-def on_one_line(text: str) -> str:
-    """Text of a file, which may hold anything, without what moves the cursor of a terminal."""
-    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -287,81 +272,3 @@ def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_number(text: str) -> None:
     raise ValueError(f"{text} is no number")
-
-
-# ---- what a field may be -----------------------------------------------------------------------
-
-
-def _is_count(value: Any) -> bool:
-    return type(value) is int and 0 <= value <= LARGEST_SIZE
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and len(value) <= LONGEST_TEXT
-
-
-def _is_texts(value: Any) -> bool:
-    return isinstance(value, list) and all(map(_is_text, value))
-
-
-def _is_date(value: Any) -> bool:
-    try:
-        datetime.datetime.fromisoformat(value)
-    except (TypeError, ValueError):
-        return False
-    return True
-
-
-def _is_parts(value: Any) -> bool:
-    return isinstance(value, list) and all(_is_texts(part) and len(part) == 3 for part in value)
-
-
-def _is_leaves(value: Any) -> bool:
-    return isinstance(value, list) and all(map(_is_leaf, value))
-
-
-def _is_leaf(value: Any) -> bool:
-    """``[name, dtype, shape]`` of an array that a machine could hold."""
-    if not isinstance(value, list) or len(value) != 3:
-        return False
-    name, dtype, shape = value
-    if not _is_text(name) or not _is_text(dtype) or not isinstance(shape, list):
-        return False
-    if len(shape) > MOST_AXES or not all(map(_is_count, shape)):
-        return False
-    return math.prod(shape) <= LARGEST_SIZE and (_is_key_name(dtype) or _is_dtype(dtype))
-
-
-def _is_key_name(text: str) -> bool:
-    return re.fullmatch(KEY + r" \w{1,40}", text) is not None
-
-
-def _is_dtype(text: str) -> bool:
-    if DTYPES.fullmatch(text) is None:
-        return False
-    try:
-        return str(jnp.dtype(text)) == text
-    except TypeError:
-        return False
-
-
-def _is_values(value: Any) -> bool:
-    """A dict of JSON values, looked through without recursion."""
-    if not isinstance(value, dict):
-        return False
-    level: list[Any] = [value]
-    for _ in range(DEEPEST + 1):
-        inner: list[Any] = []
-        for entry in level:
-            if isinstance(entry, dict):
-                inner += entry.values()
-            elif isinstance(entry, list):
-                inner += entry
-            elif isinstance(entry, float) and not math.isfinite(entry):
-                return False
-        level = inner
-    return not level
-
-
-def _optional(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda value: value is None or fits(value)

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..nn import squash
 from ..nn._core._activations import ACTIVATIONS
+from ..nn._core._printing import clipped
 
 FUNCTION = "equivax.function"
 """The only name in the dict that stands for a function."""
@@ -112,5 +113,6 @@ def decoded(value: Any) -> Any:
         return {name: decoded(entry) for name, entry in value.items()}
     known = value[FUNCTION]
     if len(value) > 1 or not isinstance(known, str) or known not in FUNCTIONS:
-        raise ValueError(f"a function of the name {known!r} is not known here")
+        name = clipped(ascii(known), 80)
+        raise ValueError(f"header: hyperparameters: this equivax knows no function {name}")
     return FUNCTIONS[known]

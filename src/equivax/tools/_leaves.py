@@ -69,6 +69,14 @@ def is_stored(leaf: Any) -> bool:
     return isinstance(leaf, kinds) or hasattr(leaf, "__jax_array__")
 
 
+def as_stored(name: str, leaf: Any) -> StoredArray:
+    """A leaf of the built model as a file would tell of it."""
+    if is_key(leaf):
+        return StoredArray(name, KEY, tuple(leaf.shape))
+    array = leaf if hasattr(leaf, "dtype") else np.asarray(leaf)
+    return StoredArray(name, array.dtype.name, tuple(array.shape))
+
+
 def is_key(leaf: Any) -> bool:
     """Whether a leaf holds typed PRNG keys."""
     dtype = getattr(leaf, "dtype", None)
@@ -148,7 +156,8 @@ def cast(array: np.ndarray, dtype: Any, name: str) -> np.ndarray:
 
 NPY = re.compile(
     r"\{'descr': '([<>|][biufcV]\d{1,2})', 'fortran_order': (False|True), "
-    r"'shape': \(([\d, ]{0,2000})\), \} *\n"
+    r"'shape': \(((?:\d{1,20}, ?)*(?:\d{1,20})?)\), \} *\n",
+    re.ASCII,
 )
 """How NumPy writes a header; it reads it by evaluating it, which is more than a file needs."""
 

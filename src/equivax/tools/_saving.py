@@ -11,8 +11,7 @@ import datetime
 import functools
 import inspect
 import os
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,15 +21,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..hom import at_least_float32
-from ..nn._core._printing import clipped
+from ._comparing import SWITCH, compare, has_64_bits
 from ._files import Digested, checked_digest, checked_path, opened, replacing
-from ._fingerprint import Part, array_part, combined, described
-from ._header import Header, checked_line, on_one_line, read_header, versions
+from ._fingerprint import combined, described
+from ._header import Header, checked_line, read_header, versions
 from ._hyperparameters import encoded
 from ._leaves import (
-    KEY,
     StoredArray,
     as_leaf,
+    as_stored,
     cast,
     checked_leaf,
     is_key,
@@ -85,6 +84,7 @@ def save(
         )
     options = encoded(hyperparameters)
     if make is not None:
+        _check_builds("save", make)
         _arguments("save", make, options)
     leaves = named_leaves(model, state)
     stored = [checked_leaf(name, leaf) for name, leaf in leaves]
@@ -137,16 +137,13 @@ def load(path: str | os.PathLike[str], make: Callable[..., Any], *, dtype: Any =
         FileNotFoundError: If there is no file.
     """
     where = checked_path("load", path)
-    if not callable(make):
-        raise TypeError(
-            f"load: make: expected a function that builds the model, got {type(make).__name__}"
-        )
+    _check_builds("load", make)
     dtype = None if dtype is None else _floating(dtype)
     with opened("load", where) as file:
         end, digest = checked_digest("load", file, where)
         header = read_header("load", file, where, end, digest is not None)
         model, state = _skeleton(make, header)
-        _compare(header, model, state, dtype)
+        compare(header, model, state, dtype)
         return _filled(file, where, end, header, (model, state), dtype)
 
 
@@ -157,12 +154,9 @@ def _floating(dtype: Any) -> np.dtype[Any]:
         found = None
     if found is None or not jnp.issubdtype(found, jnp.floating):
         raise TypeError(f"load: dtype: expected one of floating numbers or None, got {dtype!r}")
-    if found.itemsize == 8 and not jax.config.jax_enable_x64:  # pyright: ignore
+    if found.itemsize == 8 and not has_64_bits():
         raise ValueError(f"load: dtype: {found} needs 64-bit types; {SWITCH}")
     return found
-
-
-SWITCH = 'switch them on with jax.config.update("jax_enable_x64", True)'
 
 
 def _has_statistics(tree: Any) -> bool:
@@ -173,6 +167,13 @@ def _has_statistics(tree: Any) -> bool:
 
 
 # ---- the function that builds ------------------------------------------------------------------
+
+
+def _check_builds(caller: str, make: Any) -> None:
+    if not callable(make):
+        raise TypeError(
+            f"{caller}: make: expected a function that builds the model, got {type(make).__name__}"
+        )
 
 
 def _name(make: Callable[..., Any]) -> str:
@@ -231,67 +232,7 @@ def _abstractly(build: Callable[[], Any]) -> Any:
     return jax.tree.unflatten(found["structure"], leaves)
 
 
-# ---- comparing and reading ---------------------------------------------------------------------
-
-
-def _compare(header: Header, model: Any, state: Any, dtype: Any) -> None:
-    """Refuses a model whose parameters would mean something else, naming the first difference."""
-    saved = [*header.parts, *_state_parts(header.state or ())]
-    listed = [*described(model), *_state_parts(_like(*item) for item in named_leaves(None, state))]
-    for index in range(max(len(saved), len(listed))):
-        before = saved[index] if index < len(saved) else None
-        now = listed[index] if index < len(listed) else None
-        way_out = ""
-        if before is not None and now is not None and before.path == now.path:
-            family = _family(before)
-            alike = family is not None and family == _family(now)
-            if before.digest == now.digest or (alike and dtype is not None):
-                continue
-            if alike:
-                way_out = _way_out(before)
-            elif before.about == now.about:
-                now = now._replace(about=f"{now.about} in another basis")
-        raise ValueError(
-            f"load: make: expected {_told(before)}, as in the file, got {_told(now)}{way_out}"
-        )
-
-
-def _like(name: str, leaf: Any) -> StoredArray:
-    """A leaf of the built model as a file would tell of it."""
-    if is_key(leaf):
-        return StoredArray(name, KEY, tuple(leaf.shape))
-    array = leaf if hasattr(leaf, "dtype") else np.asarray(leaf)
-    return StoredArray(name, array.dtype.name, tuple(array.shape))
-
-
-def _state_parts(arrays: Iterable[StoredArray]) -> list[Part]:
-    return [array_part(a.name, KEY if a.is_key else a.dtype, a.shape) for a in arrays]
-
-
-WIDTH = re.compile(r"an array (bool|u?int|b?float|complex)(\d*)\w*(\[.*\])")
-
-
-def _family(part: Part) -> str | None:
-    """An array as text without its precision, or None for another part."""
-    found = WIDTH.fullmatch(part.about)
-    return found and found[1].removeprefix("b") + found[3] if found else None
-
-
-def _way_out(before: Part) -> str:
-    wide = re.match(r"an array (u?int64|float64|complex128)", before.about)
-    if wide is None or jax.config.jax_enable_x64:  # pyright: ignore
-        return "; dtype= of load casts"
-    return f"; 64-bit types are switched off: pass dtype=jnp.float32, or {SWITCH}"
-
-
-LONGEST_PART = 400
-"""Characters of a layer in a message."""
-
-
-def _told(part: Part | None) -> str:
-    if part is None:
-        return "no further layer or array"
-    return on_one_line(clipped(f"{part.about} at {part.path or 'the top'}", LONGEST_PART))
+# ---- reading -----------------------------------------------------------------------------------
 
 
 def _filled(
@@ -308,7 +249,7 @@ def _filled(
         leaf = leaves[place]
         target = _target(leaf, dtype, in_state=number >= len(header.leaves))
         try:
-            _check_fits(stored, _like(stored.name, leaf), exactly=target is None)
+            _check_fits(stored, as_stored(stored.name, leaf), exactly=target is None)
             array = read_array(file, stored)
         except ValueError as error:
             raise ValueError(f"{damaged}: {error}") from None
