@@ -26,6 +26,7 @@ from .representations import Representation as Representation
 from .representations import direct_sum as direct_sum
 from .representations import induced as induced
 from .representations import tensor_product as tensor_product
+from .tools import describe as describe
 from .tools import load as load
 from .tools import save as save
 from .tools import summary as summary

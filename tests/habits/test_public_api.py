@@ -181,8 +181,9 @@ SIGNATURES = {
     "testing.assert_equivariant": ["function", "in_type", "out_type", "key", "rtol"],
     "testing.equivariance_error": ["function", "in_type", "out_type", "key"],
     "export": ["model", "state"],
-    "save": ["path", "model", "state", "hyperparameters"],
-    "load": ["path", "make"],
+    "save": ["path", "model", "state", "hyperparameters", "make"],
+    "load": ["path", "make", "dtype"],
+    "describe": ["path"],
     "summary": ["model", "in_shape", "state"],
 }
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -22,7 +22,7 @@ from ..fields import FieldType
 from ..groups import Group
 from ..hom import HomBasis
 from ..kernels import SteerableBasis, TypeBasis
-from ..nn._core._printing import border, is_layer, is_parameter, parts
+from ..nn._core._printing import border, is_layer, parts
 from ..representations import Representation, Summand
 from ..spaces import GSpace
 
@@ -81,21 +81,33 @@ def combined(listed: list[Part]) -> str:
 
 def described(model: Any) -> list[Part]:
     """Every array and every module of a model, in the order of the tree."""
-    return list(_walk(model, ""))
+    return [_part(path, node) for path, node in nodes(model)]
 
 
-def _walk(node: Any, path: str) -> Iterator[Part]:
+def nodes(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every module and leaf of a model with its path, in the order of the tree."""
     if isinstance(node, eqx.Module):
-        yield _module(node, path)
+        yield path, node
     for name, part in parts(node):
         here = f"{path}.{name}" if path and not name.startswith("[") else path + name
         if isinstance(part, eqx.Module):
-            yield from _walk(part, here)
-        elif hasattr(part, "shape") and hasattr(part, "dtype"):
-            text = f"{part.dtype}{list(part.shape)}"
-            yield Part(here, f"an array {text}", _hash(text))
-        elif part is not node and not is_parameter(part):
-            yield Part(here, f"a {type(part).__name__}", _hash(type(part).__name__))
+            yield from nodes(part, here)
+        else:
+            yield here, part
+
+
+def _part(path: str, node: Any) -> Part:
+    if isinstance(node, eqx.Module):
+        return _module(node, path)
+    if hasattr(node, "shape") and hasattr(node, "dtype"):
+        return array_part(path, node.dtype, node.shape)
+    return Part(path, f"a {type(node).__name__}", _hash(type(node).__name__))
+
+
+def array_part(path: str, dtype: Any, shape: Sequence[int]) -> Part:
+    """An array as a part of a model."""
+    text = f"{dtype}{list(shape)}"
+    return Part(path, f"an array {text}", _hash(text))
 
 
 def _module(node: eqx.Module, path: str) -> Part:

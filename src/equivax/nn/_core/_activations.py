@@ -1,0 +1,34 @@
+"""The activations that JAX names, so that a file can name them too.
+
+Most of them are objects of JAX's own (jitted functions, functions with a derivative), which
+pickle by a name that leads to something else. A table needs no pickle: a name in it means one
+function, in every process, and no name leads anywhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+_OF_JAX_NN = (
+    *("relu", "relu6", "gelu", "silu", "swish", "mish", "elu", "celu", "selu", "leaky_relu"),
+    *("sigmoid", "log_sigmoid", "softplus", "soft_sign", "squareplus", "sparse_plus"),
+    *("hard_tanh", "hard_sigmoid", "hard_silu", "hard_swish", "sparse_sigmoid", "identity"),
+)
+_OF_JAX_NUMPY = ("tanh", "arctan", "abs")
+
+ACTIVATIONS: dict[str, Callable[..., Any]] = {
+    f"{module.__name__}.{name}": getattr(module, name)
+    for module, names in ((jax.nn, _OF_JAX_NN), (jnp, _OF_JAX_NUMPY))
+    for name in names
+    if hasattr(module, name)  # older releases have fewer
+}
+"""Public name to function; of two names of one function the first is its name."""
+
+
+def activation_name(function: Any) -> str | None:
+    """The name of a function in the table, or None."""
+    return next((name for name, known in ACTIVATIONS.items() if known is function), None)
