@@ -9,24 +9,35 @@ its code and not a reference to a module of equivax.
 
 from __future__ import annotations
 
+import dis
 import functools
-import inspect
 import types
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, overload
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from ...fields import Type
 from ._module import channel_axis
 
+#: `pickle` stores functions by the name of their module. This one says what to do instead.
+MODULE = "an_export_of_equivax__store_it_with_cloudpickle"
+
 VALUES = (bool, int, float, complex, str, bytes, type(None), np.ndarray, np.generic)
+"""What is plain by itself."""
+
+TRANSPARENT = (type(functools.cache(len)), type(jax.jit(lambda: None)))
+"""Wrappers without which a function has the same values."""
 
 
-def detached(function: Callable[..., Any]) -> Callable[..., Any]:
+# ---- functions -----------------------------------------------------------------------------------
+
+
+def detached(function: Callable[..., Any]) -> types.FunctionType:
     """A copy of a function that knows other libraries, but no module of equivax.
 
     Args:
@@ -36,70 +47,165 @@ def detached(function: Callable[..., Any]) -> Callable[..., Any]:
     Raises:
         TypeError: If its code uses anything else of this package, such as a class.
     """
-    return _detached(inspect.unwrap(function))  # a type checker may stand in front of it
+    return _detached(_original(function))
 
 
 @functools.cache
-def _detached(function: types.FunctionType) -> Callable[..., Any]:
-    if function.__closure__:
-        raise TypeError(f"{function.__qualname__}: has a closure, so that it cannot be exported")
+def _detached(function: Any) -> types.FunctionType:
+    return _copied(function, {})
+
+
+def _copied(function: Any, known: dict[Any, types.FunctionType]) -> types.FunctionType:
+    """The copy; ``known`` are those that are being made, as functions may call each other."""
+    if function in known:
+        return known[function]
+    where = f"{function.__module__}.{function.__qualname__}"
+    if not isinstance(function, types.FunctionType) or function.__closure__:
+        raise TypeError(
+            f"export: {where}: expected a function of a file, without closure, got {function!r}; "
+            "pass what it needs as an argument"
+        )
     names: dict[str, Any] = {"__builtins__": __builtins__}
-    copy = types.FunctionType(function.__code__, names, function.__name__, function.__defaults__)
-    copy.__kwdefaults__ = function.__kwdefaults__
-    copy.__module__ = "plain"
+    copy = types.FunctionType(function.__code__, names, function.__name__)
+    known[function] = copy
+
+    def kept(value: Any, name: str) -> Any:
+        return _kept(value, f"{where}: {name}", known)
+
+    if function.__defaults__:
+        copy.__defaults__ = tuple(kept(v, "a default") for v in function.__defaults__)
+    if function.__kwdefaults__:
+        copy.__kwdefaults__ = {n: kept(v, n) for n, v in function.__kwdefaults__.items()}
+    copy.__module__ = MODULE
+    copy.__doc__ = function.__doc__
     for name in _names(function.__code__):
-        if name == function.__name__:
-            names[name] = copy
-        elif name in function.__globals__:
-            names[name] = _kept(function.__globals__[name], f"{function.__qualname__}: {name}")
+        if name in function.__globals__:
+            names[name] = kept(function.__globals__[name], name)
     return copy
 
 
 def _names(code: types.CodeType) -> Iterator[str]:
     """Every global name of a function's code, and of the functions inside it."""
-    yield from code.co_names
+    for instruction in dis.get_instructions(code):
+        if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+            yield instruction.argval
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             yield from _names(constant)
 
 
-def _kept(value: Any, where: str) -> Any:
-    """What a detached function sees in the place of a global of its file."""
-    if isinstance(value, types.ModuleType):
-        owner = value.__name__
-    elif isinstance(value, VALUES):
+def _kept(value: Any, where: str, known: dict[Any, types.FunctionType]) -> Any:
+    """What a detached function sees in the place of a value of its file."""
+    if isinstance(value, VALUES):
         return value
-    elif isinstance(value, tuple):
-        return tuple(_kept(entry, where) for entry in value)
-    elif isinstance(value, functools.partial):
-        kept = [_kept(entry, where) for entry in (value.func, *value.args)]
-        return functools.partial(*kept, **value.keywords)
-    else:
-        owner = getattr(value, "__module__", None) or ""
-    if owner.split(".")[0] != "equivax":
+    if isinstance(value, (tuple, list)):
+        return tuple(_kept(entry, where, known) for entry in value)
+    if isinstance(value, dict):
+        return {name: _kept(entry, where, known) for name, entry in value.items()}
+    if isinstance(value, functools.partial):
+        kept = [_kept(entry, where, known) for entry in (value.func, *value.args)]
+        return functools.partial(*kept, **_kept(value.keywords, where, known))
+    if not _is_ours(value):
         return value
-    plain = inspect.unwrap(value) if callable(value) else value  # caches and `jit` go
-    if not isinstance(plain, types.FunctionType):
-        raise TypeError(f"{where} is of equivax, so that the function cannot be exported")
-    return _detached(plain)
+    original = _original(value)
+    if not isinstance(original, types.FunctionType):
+        raise TypeError(
+            f"export: {where}: expected a function, a number or something of another library, got "
+            f"{value!r}, which is not there where equivax is not; pass what it holds as an argument"
+        )
+    return _copied(original, known)
+
+
+def _is_ours(value: Any) -> bool:
+    """Whether something is a module, a function or a class of equivax, or an instance of one."""
+    name = value.__name__ if isinstance(value, types.ModuleType) else value.__module__
+    return (name or "").split(".")[0] == "equivax"
+
+
+def _original(function: Any) -> Any:
+    """The function behind caches, `jax.jit` and type checkers.
+
+    Not behind `jax.vmap` and the like, which say with ``__wrapped__`` what they change.
+    """
+    while hasattr(function, "__wrapped__"):
+        plain = isinstance(function, types.FunctionType)
+        library = function.__globals__["__name__"] if plain else "jax"
+        if library.split(".")[0] in ("jax", "equinox") and not isinstance(function, TRANSPARENT):
+            break
+        function = function.__wrapped__  # pyright: ignore[reportAttributeAccessIssue]
+    return function
+
+
+# ---- and their constants -------------------------------------------------------------------------
 
 
 def plain_callable(function: Callable[..., Any]) -> Callable[..., Any]:
     """A user's function as it is; one of this library, such as `squash`, detached."""
-    return detached(function) if function.__module__.split(".")[0] == "equivax" else function
+    return detached(function) if _is_ours(function) else function
 
 
-def plain_function(function: Callable[..., Any], *constants: Any) -> jax.tree_util.Partial:
-    """A detached function with its first arguments bound."""
-    return jax.tree_util.Partial(detached(function), *constants)
+def plain_value(value: Any) -> Any:
+    """A value as an exported function holds it.
+
+    Numbers and strings stay, arrays become leaves, named tuples plain ones, functions static.
+
+    Raises:
+        TypeError: If it, or something in it, is an instance of a class of equivax.
+    """
+    if isinstance(value, (np.ndarray, jax.Array)):
+        return jnp.asarray(value)
+    if isinstance(value, VALUES):
+        return value
+    if isinstance(value, (tuple, list)):
+        return tuple(plain_value(entry) for entry in value)
+    if isinstance(value, dict):
+        return {name: plain_value(entry) for name, entry in value.items()}
+    if isinstance(value, functools.partial):
+        arguments, keywords = plain_value(value.args), plain_value(value.keywords)
+        return jax.tree_util.Partial(plain_callable(value.func), *arguments, **keywords)
+    if callable(value) and jax.tree_util.all_leaves([value]):
+        return jax.tree_util.Partial(plain_callable(value))
+    for node in jax.tree.leaves(value, is_leaf=_is_instance):
+        if _is_instance(node):
+            raise TypeError(
+                f"export: expected numbers, arrays and modules of other libraries as constants, "
+                f"got {node!r}; export it, or pass what it holds"
+            )
+    return value
 
 
-def plain_layer(function: Callable[..., Any], *constants: Any) -> eqx.nn.Lambda:
+def _is_instance(node: Any) -> bool:
+    return type(node).__module__.split(".")[0] == "equivax"
+
+
+def plain_function(
+    function: Callable[..., Any], *constants: Any, **options: Any
+) -> jax.tree_util.Partial:
+    """A detached function with its first arguments and some options bound, see `plain_value`."""
+    return jax.tree_util.Partial(
+        detached(function), *plain_value(constants), **plain_value(options)
+    )
+
+
+def plain_layer(function: Callable[..., Any], *constants: Any, **options: Any) -> eqx.nn.Lambda:
     """`plain_function` as an Equinox layer, callable as ``layer(x, key=None)``."""
-    return eqx.nn.Lambda(plain_function(function, *constants))
+    return eqx.nn.Lambda(plain_function(function, *constants, **options))
 
 
-def plain_linear(weight: Any, bias: Any | None, type_: Type | None = None) -> Any:
+# ---- Equinox layers with given parameters --------------------------------------------------------
+
+
+@overload
+def plain_linear(weight: Array, bias: Array | None) -> eqx.nn.Linear: ...
+
+
+@overload
+def plain_linear(weight: Array, bias: Array | None, type_: Type) -> eqx.nn.Linear | eqx.nn.Conv: ...
+
+
+def plain_linear(
+    weight: Array, bias: Array | None, type_: Type | None = None
+) -> eqx.nn.Linear | eqx.nn.Conv:
     """An Equinox layer that holds a given matrix ``(out, in)`` and bias ``(out,)``.
 
     Args:
@@ -107,7 +213,6 @@ def plain_linear(weight: Any, bias: Any | None, type_: Type | None = None) -> An
         bias: The bias, or None.
         type_: Of the input: `equinox.nn.Linear` for vectors, for fields a convolution with one tap.
     """
-    weight = jnp.asarray(weight)
     dim = -1 - channel_axis(type_)
     if dim:
         return plain_conv(weight.reshape(*weight.shape, *[1] * dim), bias)
@@ -127,7 +232,7 @@ def plain_linear(weight: Any, bias: Any | None, type_: Type | None = None) -> An
     )
 
 
-def plain_on_channels(function: Any, type_: Type) -> Any:
+def plain_on_channels(function: Callable[..., Any], type_: Type) -> Callable[..., Any]:
     """A plain function of the last axis as one of the channels of an example of a type.
 
     Args:
@@ -141,7 +246,7 @@ def _on_channels(function, x, *rest):
     return jnp.moveaxis(function(jnp.moveaxis(x, 0, -1), *rest), -1, 0)
 
 
-def plain_conv(weight: Any, bias: Any | None, **options: Any) -> eqx.nn.Conv:
+def plain_conv(weight: Array, bias: Array | None, **options: Any) -> eqx.nn.Conv:
     """An `equinox.nn.Conv1d`, `Conv2d` or `Conv3d` that holds a given kernel and bias.
 
     Args:
@@ -154,7 +259,7 @@ def plain_conv(weight: Any, bias: Any | None, **options: Any) -> eqx.nn.Conv:
     return _filled(layers[weight.ndim], in_channels, weight, bias, options)
 
 
-def plain_conv_transpose(weight: Any, bias: Any | None, **options: Any) -> eqx.nn.ConvTranspose:
+def plain_conv_transpose(weight: Array, bias: Array | None, **options: Any) -> eqx.nn.ConvTranspose:
     """An `equinox.nn.ConvTranspose1d`, ... that holds a given kernel and bias.
 
     Args:
@@ -168,7 +273,11 @@ def plain_conv_transpose(weight: Any, bias: Any | None, **options: Any) -> eqx.n
 
 
 def _filled(
-    layer: Callable[..., Any], in_channels: int, weight: Any, bias: Any | None, options: dict
+    layer: Callable[..., Any],
+    in_channels: int,
+    weight: Array,
+    bias: Array | None,
+    options: dict[str, object],
 ) -> Any:
     """An Equinox convolution without the work of drawing weights that are replaced."""
     empty = eqx.filter_eval_shape(

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from .._core._plain import detached, plain_conv
+from .._core._plain import plain_conv, plain_function
 
 
 def exported_convolution(
@@ -53,14 +53,12 @@ def exported_convolution(
         mode = "CIRCULAR" if wraps else "ZEROS"
         options = dict(stride=stride, padding=pairs, dilation=rhs_dilation)
         return plain_conv(kernel, bias, padding_mode=mode, **options)
-    function = detached(_plain)
-    function.__kwdefaults__ = {  # pyright: ignore[reportFunctionMemberAccess]
-        "pairs": pairs, "stride": stride, "rhs": rhs_dilation,
-        "lhs": lhs_dilation or (1,) * dim, "key": None,
-        "wraps": tuple(wraps and flag for flag in is_torus), "precision": precision,
-        "added": tuple(added.tolist()),
-    }  # fmt: skip
-    return jax.tree_util.Partial(function, kernel, bias)
+    wrapped = tuple(wraps and flag for flag in is_torus)
+    lhs = lhs_dilation or (1,) * dim
+    return plain_function(
+        _plain, kernel, bias, pairs=pairs, stride=stride, rhs=rhs_dilation, lhs=lhs, key=None,
+        wraps=wrapped, precision=precision, added=tuple(added.tolist()),
+    )  # fmt: skip
 
 
 def _plain(kernel, bias, x, *, pairs, stride, rhs, lhs, wraps, precision, added, key):

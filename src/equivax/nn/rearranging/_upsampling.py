@@ -23,7 +23,7 @@ from jaxtyping import Array, Float
 
 from ...fields import FieldType, Type
 from .._core._module import AbstractModule, channel_axis, representation_of
-from .._core._plain import detached
+from .._core._plain import plain_layer
 from .._core._windows import as_grid_check, as_tuple, moved_axes, report
 
 MODES = ("bilinear", "nearest")
@@ -165,9 +165,7 @@ class Upsampling(AbstractModule):
 
     def export(self) -> eqx.nn.Lambda:
         """`equinox.nn.Lambda` of the interpolation, for inputs of any length."""
-        function = detached(_resize)
-        function.__kwdefaults__ = self._rule()  # pyright: ignore[reportFunctionMemberAccess]
-        return eqx.nn.Lambda(function)
+        return plain_layer(_resize, **self._rule())
 
 
 def _resize(x, *, ratios, size, nearest, align_corners):
