@@ -21,7 +21,7 @@ import equivax as evx
 from equivax import FieldType, groups, nn, spaces
 from equivax.images import MultiImage, Signature
 
-FOLDER = Path(__file__).parent / "golden" / "checkpoints"
+FOLDER = Path(__file__).parent / "checkpoints"
 OUTPUTS = FOLDER / "outputs.npz"
 
 LATER = {"format_2": ("mlp", "mlp_float64", "wide_resnet")}
