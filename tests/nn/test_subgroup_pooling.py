@@ -109,7 +109,7 @@ REFUSED = {
     ),
     "a subgroup of another group": (
         lambda: nn.SubgroupPooling(C8.regular, MIRROR), ValueError,
-        "is a subgroup of D4, not of C8",
+        "expected a subgroup of C8, got one of D4",
     ),
     "a name for a function": (
         lambda: nn.SubgroupPooling(D4.regular, MIRROR, "max"), TypeError,

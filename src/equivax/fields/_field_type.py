@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
 from .._values import AbstractValue
-from ..groups import Group, GroupElement
+from ..groups import Group, GroupElement, IrrepId
 from ..representations import Representation, direct_sum
 from ..spaces import GSpace
 from ._moving import move_points, turn_fibers
@@ -158,7 +158,7 @@ class FieldType(AbstractValue):
         return self.representation.summands
 
     @property
-    def irreps(self) -> tuple[Any, ...]:
+    def irreps(self) -> tuple[IrrepId, ...]:
         """Irrep ids of all fields, in the order of the columns of the change of basis."""
         return self.representation.irreps
 

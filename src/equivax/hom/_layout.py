@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float
 
 from .._numerics import freeze
-from ..groups import Group
+from ..groups import Group, IrrepId
 from ..representations import Representation, Summand
 
 MULTIPLICATION: dict[int, np.ndarray] = {
@@ -38,7 +38,7 @@ MULTIPLICATION: dict[int, np.ndarray] = {
 
 
 @functools.cache
-def algebra_basis(group: Group, irrep: tuple[Any, ...]) -> Float[np.ndarray, "d d"]:
+def algebra_basis(group: Group, irrep: IrrepId) -> Float[np.ndarray, "d d"]:
     """Orthogonal ``U`` whose columns are ``Psi_s v_q``: there ``Psi_s = I_q (x) MULTIPLICATION``.
 
     Args:
@@ -82,7 +82,7 @@ class Batch:
         out_multiplicities: The same for the output.
     """
 
-    irreps: tuple[Any, ...]
+    irreps: tuple[IrrepId, ...]
     names: tuple[str, ...]
     quotient: int
     algebra: int
@@ -177,7 +177,7 @@ def build_layout(in_rep: Representation, out_rep: Representation) -> Layout:
 
 def _build_side(
     rep: Representation,
-    distinct: tuple[Any, ...],
+    distinct: tuple[Summand, ...],
     batches: tuple[Batch, ...],
     multiplicities: list[tuple[int, ...]],
 ) -> Side:

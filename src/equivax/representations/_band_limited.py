@@ -97,7 +97,7 @@ def _chosen(
     return group.irrep_ids()
 
 
-def _id(id: IrrepId) -> Any:
+def _id(id: object) -> Any:
     """An id, which may be a single integer."""
     return (int(id),) if isinstance(id, numbers.Integral) else id
 

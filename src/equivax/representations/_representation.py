@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from .._numerics import freeze
 from .._values import AbstractValue
-from ..groups import Group, GroupElement, Subgroup
+from ..groups import Group, GroupElement, Irrep, IrrepId, Subgroup
 from ._from_matrices import summand_from_generators, summand_from_matrices
 from ._operations import block_diagonal, is_permutation, restricted_summand, tensor_summand
 from ._summand import Summand
@@ -84,14 +84,14 @@ class Representation(AbstractValue):
         return sum(summand.size * count for summand, count in self.data)
 
     @functools.cached_property
-    def irreps(self) -> tuple[Any, ...]:
+    def irreps(self) -> tuple[IrrepId, ...]:
         """Irrep ids in the order of the columns of `change_of_basis`."""
         return tuple(i for summand, count in self.data for i in summand.irreps * count)
 
     @functools.cached_property
-    def multiplicities(self) -> dict[Any, int]:
+    def multiplicities(self) -> dict[IrrepId, int]:
         """How often each irrep occurs: id to count, in the group's order."""
-        counts: dict[Any, int] = {}
+        counts: dict[IrrepId, int] = {}
         for summand, count in self.data:
             for irrep in summand.irreps:
                 counts[irrep] = counts.get(irrep, 0) + count
@@ -224,7 +224,7 @@ class Representation(AbstractValue):
         q = self.data[0][0].change_of_basis
         return freeze(q @ basis @ q.T)
 
-    def _irrep(self, what: str) -> Any:
+    def _irrep(self, what: str) -> Irrep:
         if not self.is_irreducible:
             raise ValueError(f"{what}: defined for irreps, but {self!r} is a sum")
         return self.group.irrep_data(self.data[0][0].irreps[0])
@@ -309,13 +309,13 @@ class Representation(AbstractValue):
         return Representation(inner.group, runs)
 
     @functools.cached_property
-    def isotypic_blocks(self) -> tuple[tuple[Any, int, np.ndarray], ...]:
+    def isotypic_blocks(self) -> tuple[tuple[IrrepId, int, np.ndarray], ...]:
         """Per irrep ``(id, multiplicity, columns of Q)``, columns ``(multiplicity, size)``."""
         start, ends = 0, []
         for irrep in self.irreps:
             start += self.group.irrep_data(irrep).size
             ends.append(start)
-        found: dict[Any, list[np.ndarray]] = {irrep: [] for irrep in self.multiplicities}
+        found: dict[IrrepId, list[np.ndarray]] = {irrep: [] for irrep in self.multiplicities}
         for irrep, end in zip(self.irreps, ends, strict=True):
             found[irrep].append(np.arange(end - self.group.irrep_data(irrep).size, end))
         return tuple((i, len(c), np.stack(c)) for i, c in found.items())

@@ -35,7 +35,7 @@ class Summand(AbstractValue):
     """
 
     group: Group
-    irreps: tuple[Any, ...]
+    irreps: tuple[IrrepId, ...]
     change_of_basis: Float[np.ndarray, "n n"]
     name: str = dataclasses.field(compare=False)
     orthogonalizer: Float[np.ndarray, "n n"] | None
@@ -71,7 +71,7 @@ class Summand(AbstractValue):
         starts = [0, *(int(end) for end in ends[:-1])]
         return tuple(slice(a, int(b)) for a, b in zip(starts, ends, strict=True))
 
-    def columns_of(self, irrep: tuple[Any, ...]) -> np.ndarray:
+    def columns_of(self, irrep: IrrepId) -> np.ndarray:
         """Columns of every copy of one irrep: integers ``(multiplicity, irrep size)``."""
         found = [
             np.arange(c.start, c.stop)
