@@ -469,6 +469,22 @@ def test_another_model_is_refused(tmp_path, options, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("make", [nn.ConvContract, nn.GroupNorm])
+def test_biases_that_do_something_else_are_refused(tmp_path, make):
+    signature = evx.images.Signature((((0, 0), 2), ((1, 0), 2)))
+
+    def build(mode, key):
+        if make is nn.GroupNorm:
+            return make(signature.field_type(2), bias=mode)
+        return make(signature, signature, use_bias=mode, key=key)
+
+    layer = build("auto", jax.random.key(0))
+    evx.save(tmp_path / "m", layer, hyperparameters={"mode": "auto"})
+    assert same(evx.load(tmp_path / "m", build), layer)
+    with pytest.raises(ValueError, match=r", bias_mode=auto at .* got .*, bias_mode=mean at"):
+        evx.load(tmp_path / "m", lambda mode, key: build("mean", key))
+
+
 def test_a_filter_of_the_basis_is_refused(tmp_path):
     space = evx.spaces.rot_on_r2(8)
     x = FieldType(space, space.irrep(1))

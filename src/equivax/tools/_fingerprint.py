@@ -33,6 +33,11 @@ RESOLUTION = 1e-6
 """Matrices are compared up to this: their rounding errors depend on the machine."""
 
 
+SETTINGS = ("bias_mode",)
+"""Options of layers that say what an array does: a bias is added or multiplies a mean. In files of
+version 1 of the format they are not told."""
+
+
 class Part(NamedTuple):
     """One layer or array of a model.
 
@@ -79,9 +84,14 @@ def combined(listed: list[Part]) -> str:
     return _hash(f"basis {BASIS_VERSION}", *(f"{part.path} {part.digest}" for part in listed))
 
 
-def described(model: Any) -> list[Part]:
-    """Every array and every module of a model, in the order of the tree."""
-    return [_part(path, node) for path, node in nodes(model)]
+def described(model: Any, *, settings: bool = True) -> list[Part]:
+    """Every array and every module of a model, in the order of the tree.
+
+    Args:
+        model: Any pytree.
+        settings: Whether `SETTINGS` take part.
+    """
+    return [_part(path, node, settings) for path, node in nodes(model)]
 
 
 def nodes(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -96,9 +106,9 @@ def nodes(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
             yield here, part
 
 
-def _part(path: str, node: Any) -> Part:
+def _part(path: str, node: Any, settings: bool) -> Part:
     if isinstance(node, eqx.Module):
-        return _module(node, path)
+        return _module(node, path, settings)
     if hasattr(node, "shape") and hasattr(node, "dtype"):
         return array_part(path, node.dtype, node.shape)
     return Part(path, f"a {type(node).__name__}", _hash(type(node).__name__))
@@ -110,20 +120,22 @@ def array_part(path: str, dtype: Any, shape: Sequence[int]) -> Part:
     return Part(path, f"an array {text}", _hash(text))
 
 
-def _module(node: eqx.Module, path: str) -> Part:
+def _module(node: eqx.Module, path: str, settings: bool) -> Part:
     kind = type(node).__name__
     static = [
         f"{f.name}={text}"
         for f in dataclasses.fields(node)  # pyright: ignore[reportArgumentType]
         if f.metadata.get("static") and (text := _meaning(getattr(node, f.name, None)))
     ]
+    told = [f"{n}={getattr(node, n)}" for n in SETTINGS if settings and hasattr(node, n)]
     about = f"a {kind}"
     if is_layer(node) and hasattr(node, "in_type"):
         about += f" of {border(node.in_type, node.out_type)}"  # pyright: ignore
     basis = getattr(node, "basis", None)
     if isinstance(basis, TypeBasis):
         about += f" with {basis.recipe}"
-    return Part(path, about, _hash(kind, *static))
+    about = ", ".join([about, *told])
+    return Part(path, about, _hash(kind, *static, *told))
 
 
 # ---- values ------------------------------------------------------------------------------------
