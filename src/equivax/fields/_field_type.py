@@ -147,7 +147,7 @@ class FieldType(AbstractValue):
         """The group that acts."""
         return self.space.group
 
-    @property
+    @functools.cached_property
     def size(self) -> int:
         """Number of channels."""
         return self.representation.size

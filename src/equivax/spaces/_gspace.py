@@ -77,7 +77,7 @@ class GSpace(AbstractValue):
 
     # ---- value -------------------------------------------------------------------------------
 
-    @property
+    @functools.cached_property
     def dim(self) -> int:
         """Dimension d of the base space: 0, 1, 2 or 3."""
         return 0 if self._action is None else self._action.size

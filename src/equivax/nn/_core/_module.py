@@ -54,7 +54,7 @@ class AbstractLayer(eqx.Module):
     @property
     def _rep(self) -> Representation:
         """The representation of ``in_type``."""
-        return as_representation(self.in_type, "in_type")
+        return representation_of(self.in_type, type(self).__name__, "in_type")
 
     @abc.abstractmethod
     def evaluate_output_shape(self, shape: Sequence[Any]) -> tuple[int, ...]:
@@ -62,14 +62,15 @@ class AbstractLayer(eqx.Module):
 
     # ---- from what was passed to an array ------------------------------------------------------
 
-    def _array(self, x: object, in_type: Type | tuple[Type, ...] | None = None) -> Array:
+    def _array(self, x: object, in_type: Type | None = None) -> Array:
         """The checked array of an input, or the message; ``in_type`` is the layer's if None."""
-        name, in_type = type(self).__name__, self.in_type if in_type is None else in_type
+        name = type(self).__name__
+        expected = self.in_type if in_type is None else in_type
         if isinstance(x, MultiImage):
             return self._image_array(x)
         if isinstance(x, GeometricTensor):
-            if x.type != in_type:
-                raise ValueError(f"{name}: x: expected fields of type {in_type!r}, got {x.type!r}")
+            if x.type != expected:
+                raise ValueError(f"{name}: x: expected fields of type {expected!r}, got {x.type!r}")
             x = x.array
         if not isinstance(x, (jax.Array, np.ndarray)):
             raise TypeError(f"{name}: x: expected an array, got {type(x).__name__}")
@@ -78,13 +79,10 @@ class AbstractLayer(eqx.Module):
                 f"{name}: x: expected floating numbers, got dtype {x.dtype}; cast with "
                 "x.astype(float)"
             )
-        size = as_representation(in_type, "in_type").size
-        axis = channel_axis(in_type)
+        size, axis = expected.size, channel_axis(expected)
         if x.ndim < -axis or x.shape[axis] != size:
-            expected = ", ".join(["...", str(size), *["_"] * (-1 - axis)])
-            raise ValueError(
-                f"{name}: expected ({expected}) for in_type {in_type!r}, got {x.shape}"
-            )
+            shape = ", ".join(["...", str(size), *["_"] * (-1 - axis)])
+            raise ValueError(f"{name}: expected ({shape}) for in_type {expected!r}, got {x.shape}")
         return jnp.asarray(x)
 
     def _image_array(self, x: MultiImage) -> Array:
