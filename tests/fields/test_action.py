@@ -10,8 +10,8 @@ import pytest
 
 import golden_fields as gf
 from equivax import FieldType, groups, spaces
-from field_cases import TYPES, types
 from field_orbits import fibers, points
+from field_types import TYPES, types
 from laws import normal
 
 EXACT_SPACES = {

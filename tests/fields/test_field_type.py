@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from equivax import FieldType, direct_sum, nn, spaces
-from field_cases import TYPES, fresh_types, types
+from field_types import TYPES, fresh_types, types
 
 by_type = pytest.mark.parametrize("space, type_", TYPES)
 

@@ -10,7 +10,7 @@ import pytest
 
 import golden_fields as gf
 from equivax import FieldType, GeometricTensor, nn, spaces, tensor_directsum
-from field_cases import types
+from field_types import types
 from laws import normal
 
 SLICING = gf.facts()["slicing"]

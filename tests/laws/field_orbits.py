@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 import laws
+from cases import Case
 from equivax import FieldType
 from equivax.groups import GroupElement
-from field_cases import FieldCase
 
 # ---- the action --------------------------------------------------------------------------------
 
@@ -54,7 +54,7 @@ class Moves:
     exact: tuple[tuple[GroupElement, GroupElement], ...]
 
     @classmethod
-    def of(cls, case: FieldCase, module: Any) -> "Moves":
+    def of(cls, case: Case, module: Any) -> "Moves":
         pairs = case.recipe.pairs
         if pairs is None:
             same = [(g, g) for g in module.in_type.testing_elements]
@@ -95,14 +95,14 @@ class Layer:
         return eqx.nn.inference_mode(self.module)
 
 
-def made(case: FieldCase, key: Any, *, fresh: bool = False) -> Layer:
-    """The layer of a case."""
-    build = functools.partial(case.build, fresh=fresh)
+def made(case: Case, key: Any, *, fresh: bool = False, **axes: Any) -> Layer:
+    """The layer of a case; ``axis_name=`` is for statistics."""
     options = {"key": key} if case.recipe.needs_key else {}
     if case.recipe.stateful:
-        module, state = eqx.nn.make_with_state(build)(key)
+        module, state = case.build_with_state(key, fresh=fresh, **axes)
         return Layer(laws.drawn(module, case.recipe.spread), state, options)
-    return Layer(laws.drawn(eqx.filter_eval_shape(build, key), case.recipe.spread), None, options)
+    shapes = eqx.filter_eval_shape(functools.partial(case.build, fresh=fresh), key)
+    return Layer(laws.drawn(shapes, case.recipe.spread), None, options)
 
 
 def call(module: Any, state: Any, x: Any, options: dict[str, Any]) -> tuple[Any, Any]:
@@ -124,20 +124,18 @@ jitted = functools.partial(eqx.filter_jit, compiler_options=laws.UNOPTIMISED)
 jitted_orbit = jitted(over_orbit)
 
 
-def example(case: FieldCase, module: Any, *leading: int, seed: int = 1) -> jax.Array:
+def example(case: Case, module: Any, *leading: int, seed: int = 1) -> jax.Array:
     """Normally distributed fields of the module's type."""
     return laws.normal(*leading, module.in_type.size, *case.recipe.sides, seed=seed)
 
 
-def orbit_inputs(case: FieldCase, module: Any, batch: int = 2) -> np.ndarray:
+def orbit_inputs(case: Case, module: Any, batch: int = 2) -> np.ndarray:
     """A random batch and all that it moves to."""
     x = example(case, module, batch)
     return Moves.of(case, module).orbit(module.in_type, x, 0)
 
 
-def equivariance_error(
-    case: FieldCase, module: Any, outputs: Any, *, training: bool = True
-) -> float:
+def equivariance_error(case: Case, module: Any, outputs: Any, *, training: bool = True) -> float:
     """How far outputs on an orbit are from the orbit of the first output."""
     outputs = np.asarray(outputs, np.float64)
     assert np.isfinite(outputs).all()
@@ -162,7 +160,7 @@ def spread_of_states(states: Any) -> float:
     return worst
 
 
-def degenerate_inputs(case: FieldCase, module: Any) -> jax.Array:
+def degenerate_inputs(case: Case, module: Any) -> jax.Array:
     """Batches of fields at which norms, ties and quotients are singular."""
     shape = (module.in_type.size, *case.recipe.sides)
     random = np.random.default_rng(0).standard_normal((2, *shape))

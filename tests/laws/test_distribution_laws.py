@@ -11,19 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import cases
-from cases import DISTRIBUTIONS, QUICK_STATISTICS_TYPES, RECIPES, STATISTICS_TYPES, Case
+import vector_types
+from cases import DISTRIBUTIONS, Case
+from cases import VECTOR_RECIPES as RECIPES
 from equivax import nn
-from laws import on_every, on_types
-from test_laws import (
-    EXACT,
-    SAME,
-    assert_free_of_equivax,
-    degenerate_inputs,
-    normal,
-    orbit,
-    relative,
-)
+from laws import EXACT, SAME, assert_free_of_equivax, normal, on_every, on_types, relative
+from vector_orbits import degenerate_inputs, orbit
+from vector_types import QUICK_STATISTICS_TYPES, STATISTICS_TYPES
 
 by_case = pytest.mark.parametrize("name", on_every(DISTRIBUTIONS))
 
@@ -80,7 +74,7 @@ def orbit_errors(chosen: dict[str, Case], key: jax.Array, dtype: Any) -> dict[st
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("group, type_", on_types(STATISTICS_TYPES, QUICK_STATISTICS_TYPES))
 def test_densities_are_invariant_under_every_element_in_float64(group, type_, key):
-    rep = cases.types(group)[type_]
+    rep = vector_types.types(group)[type_]
     chosen = {
         name: Case(recipe, group, type_)
         for name, recipe in RECIPES.items()
@@ -185,7 +179,7 @@ def test_sixteen_bits_are_computed_in_float32(name, key):
 
 def test_the_law_notices_a_density_that_is_not_invariant():
     """A diagonal covariance in the user's coordinates, as the peer has it."""
-    rep = cases.types("D4")["turned"]
+    rep = vector_types.types("D4")["turned"]
     found = nn.EquivariantMultivariateNormal(rep)(normal(rep.size + len(rep.irreps)))
     variance = jnp.diagonal(found.covariance)
     points = jnp.asarray(orbit(rep, normal(1, rep.size)), jnp.float32)[:, 0]

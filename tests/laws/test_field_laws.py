@@ -12,8 +12,10 @@ import numpy as np
 import optax
 import pytest
 
+from cases import FIELD_RECIPES as RECIPES
+from cases import FIELDS as CASES
+from cases import Case
 from equivax import FieldType, GeometricTensor, nn, testing
-from field_cases import CASES, QUICK_TYPES, RECIPES, TYPES, FieldCase, types
 from field_orbits import (
     call,
     degenerate_inputs,
@@ -26,6 +28,7 @@ from field_orbits import (
     over_orbit,
     spread_of_states,
 )
+from field_types import QUICK_TYPES, TYPES, types
 from laws import (
     EXACT,
     SAME,
@@ -67,7 +70,7 @@ def alike_but_for_arrays(one, other):
 @by_type
 def test_layers_commute_with_every_element_in_float64(space, type_, key):
     chosen = {
-        name: FieldCase(recipe, space, type_)
+        name: Case(recipe, space, type_)
         for name, recipe in RECIPES.items()
         if recipe.everywhere and recipe.fits(types(space)[type_])
     }
@@ -164,7 +167,7 @@ class Wrong(eqx.Module):
 @pytest.mark.parametrize("where", [(0, slice(None), slice(None)), (slice(None), slice(None), 0)])
 def test_the_law_notices_a_layer_that_does_not_commute(where):
     recipe = dataclasses.replace(RECIPES["Identity"], moves_points=where[0] != 0)
-    case = FieldCase(recipe, "D4", "regular")
+    case = Case(recipe, "D4", "regular")
     fine, wrong = nn.Identity(case.in_type), Wrong(case.in_type, case.in_type, where)
     inputs = orbit_inputs(case, fine)
     assert len(inputs) == 1 + 8 + 8 * (where[0] == 0)
@@ -174,16 +177,15 @@ def test_the_law_notices_a_layer_that_does_not_commute(where):
 
 # ---- batches in training -----------------------------------------------------------------------
 
-MIXING = [name for name, case in CASES.items() if case.recipe.mixes_examples]
-
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("name", [n for n in MIXING if CASES[n].recipe.with_axis_name])
+@pytest.mark.parametrize(
+    "name", on_every({n: case for n, case in CASES.items() if case.recipe.named_axis})
+)
 def test_a_named_axis_is_a_batch_axis(name, key):
     case = CASES[name]
     layer = made(case, key)
-    recipe = dataclasses.replace(case.recipe, build=case.recipe.with_axis_name)
-    named = made(dataclasses.replace(case, recipe=recipe), key)
+    named = made(case, key, axis_name="batch")
     x = example(case, layer.module, 4)
 
     @jitted

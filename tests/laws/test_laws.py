@@ -1,7 +1,6 @@
 """The laws of every module, over the table of cases."""
 
 import copy
-import functools
 import io
 import math
 import pickle
@@ -19,72 +18,49 @@ import pytest
 
 import cases
 import equivax as evx
-from cases import CASES, LAYERS, RECIPES, TYPES, Case
+import vector_types
+from cases import CASES, LAYERS, PROJECTIONS, Case
+from cases import VECTOR_RECIPES as RECIPES
 from equivax import nn, testing
 from laws import (
     EXACT,
     SAME,
     assert_free_of_equivax,
     cast,
-    drawn,
     normal,
     on_every,
     on_types,
     relative,
     trained,
 )
+from recipes.vectors import hom_dimension, invariant_dimension
+from vector_orbits import (
+    applied,
+    bound,
+    degenerate_inputs,
+    equivariance_error,
+    orbit,
+    over_orbits,
+    randomized,
+)
+from vector_types import TYPES
 
 by_layer = pytest.mark.parametrize("name", on_every(LAYERS))
 by_case = pytest.mark.parametrize("name", on_every(CASES))
 by_type = pytest.mark.parametrize("group, type_", TYPES)
 
 
-def randomized(case: Case, key: jax.Array, *, fresh: bool = False) -> Any:
-    """The module with every parameter, biases too, from a normal distribution."""
-    return drawn(eqx.filter_eval_shape(functools.partial(case.build, fresh=fresh), key))
-
-
-def bound(case: Case, dtype: str) -> float:
-    return EXACT[dtype] * case.recipe.depth
-
-
-def applied(module: Any, x: jax.Array, options: dict[str, Any]) -> jax.Array:
-    """The compiled call, at the highest precision."""
-    with jax.default_matmul_precision("highest"):
-        return eqx.filter_jit(lambda m, v, o: m(v, **o))(module, x, options)
-
-
-def orbit(rep: Any, x: Any) -> np.ndarray:
-    """``x`` and all ``rho(g) x``, ``(1 + elements, batch, n)``, by NumPy in float64."""
-    x = np.asarray(x, np.float64)
-    matrices = rep.evaluate(np.asarray(rep.group.testing_coordinates))
-    return np.concatenate([x[None], np.einsum("eij,bj->ebi", matrices, x)])
-
-
-def over_orbits(module: Any, inputs: Any, options: dict[str, Any]) -> jax.Array:
-    """Outputs for `orbit`; under vmap, layers with a key draw the same for every element."""
-    if "key" not in options:
-        return module(inputs, **options)  # elements are examples
-    return jax.vmap(lambda v: module(v, **options))(inputs)
-
-
-def equivariance_error(module: Any, outputs: Any) -> float:
-    """How far outputs on an orbit are from the orbit of the first output."""
-    assert np.isfinite(np.asarray(outputs)).all()
-    return relative(outputs, orbit(module.out_type, outputs[0]))
-
-
 # ---- equivariance ------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("group, type_", on_types(cases.MAP_TYPES, cases.QUICK_TYPES))
+@pytest.mark.parametrize("group, type_", on_types(vector_types.MAP_TYPES, vector_types.QUICK_TYPES))
 def test_every_layer_commutes_with_every_element_in_float64(group, type_, key):
-    rep = cases.types(group)[type_]
+    rep = vector_types.types(group)[type_]
     chosen = {
         name: Case(recipe, group, type_)
         for name, recipe in RECIPES.items()
-        if recipe.kind == "vectors" and recipe.everywhere and recipe.fits(rep)
+        if recipe.kind == "layer" and not recipe.stateful and recipe.everywhere and recipe.fits(rep)
     }
     modules = {name: randomized(case, key) for name, case in chosen.items()}
     options = {name: case.options(modules[name], key) for name, case in chosen.items()}
@@ -185,7 +161,7 @@ def test_equal_modules_share_a_compilation(name, key):
     else:
         x = normal(2, one.in_type.size)
         options = case.options(one, key)
-        if case.recipe.kind == "stateful":
+        if case.recipe.stateful:
             options["state"] = case.build_with_state(key)[1]
     with testing.count_traces(lambda m, v, o: m(v, **o)) as (jitted, traces):
         jitted(one, x, options)
@@ -210,8 +186,8 @@ def test_leaves_are_the_parameters(name, key):
 def test_parameters_of_a_linear_layer_are_hom_and_invariants(group, type_):
     module = Case(RECIPES["Linear"], group, type_).abstract
     count = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(module))
-    expected = cases.hom_dimension(module.in_type, module.out_type)
-    assert count == expected + cases.invariant_dimension(module.out_type)
+    expected = hom_dimension(module.in_type, module.out_type)
+    assert count == expected + invariant_dimension(module.out_type)
     assert all(a.ndim == 3 and a.shape[-1] in (1, 2, 4) for a in module.weights.values())
 
 
@@ -276,22 +252,6 @@ def test_layers_commute_in_float32_before_and_after_training_and_rounding(name, 
 
 
 # ---- gradients ---------------------------------------------------------------------------------
-
-
-def degenerate_inputs(size: int, field: int) -> np.ndarray:
-    """Inputs at which norms, ties and quotients are singular."""
-    copies = np.resize(np.random.default_rng(0).standard_normal(field), size)
-    return np.stack(
-        [
-            np.zeros(size),
-            np.ones(size),
-            np.eye(size)[0],
-            np.eye(size)[-1],
-            copies,
-            1e-19 * copies,  # squares vanish in float32
-            1e6 * copies,
-        ]
-    )
 
 
 @by_layer
@@ -534,21 +494,19 @@ def test_both_precisions_in_one_process_in_either_order(tmp_path):
 
 # ---- projections of parameters -----------------------------------------------------------------
 
-PROJECTIONS = [name for name, case in CASES.items() if case.recipe.kind == "projection"]
-
 
 def projection_input(case: Case, *leading: int) -> jax.Array:
-    rep = case.rep
+    rep = case.in_type
     if case.recipe.covers is nn.CommutingConstraint:
-        other = cases.partner(cases.types(case.group), case.type)
+        other = case.partner
         return normal(*leading, other.size, rep.size)
     return normal(*leading, rep.size)
 
 
 def group_average(case: Case, x: np.ndarray) -> np.ndarray:
     """The projection by its definition, an integral over the group."""
-    rep = case.rep
-    other = cases.partner(cases.types(case.group), case.type)
+    rep = case.in_type
+    other = case.partner
     frequency = max(rep.group.irrep_data(i).frequency for i in rep.irreps + other.irreps)
     points, weights = rep.group.quadrature(2 * frequency)
     if case.recipe.covers is nn.CommutingConstraint:
@@ -601,8 +559,8 @@ def test_projections_keep_the_dtype(name, key):
 
 @by_type
 def test_types_are_values(group, type_):
-    rep = cases.types(group)[type_]
-    fresh = cases.fresh_types(group)[type_]
+    rep = vector_types.types(group)[type_]
+    fresh = vector_types.fresh_types(group)[type_]
     for same in (copy.copy(rep), copy.deepcopy(rep), pickle.loads(pickle.dumps(rep)), fresh):
         assert same == rep
         assert hash(same) == hash(rep)

@@ -1,7 +1,7 @@
 """The laws of modules with running statistics, ``(x, state) -> (y, state)``.
 
 `test_laws.py` holds the laws that do not call the module (leaves, storage, one compilation). A new
-layer with running statistics needs a recipe of kind ``"stateful"`` in `cases.py` and nothing here.
+layer with running statistics needs a recipe that says ``stateful=True`` and nothing here.
 """
 
 import functools
@@ -15,20 +15,13 @@ import numpy as np
 import optax
 import pytest
 
-import cases
 import equivax as evx
-from cases import QUICK_STATISTICS_TYPES, RECIPES, STATEFUL, STATISTICS_TYPES, Case
-from laws import on_every, on_types
-from test_laws import (
-    SAME,
-    assert_free_of_equivax,
-    bound,
-    cast,
-    degenerate_inputs,
-    normal,
-    orbit,
-    relative,
-)
+import vector_types
+from cases import STATEFUL, Case
+from cases import VECTOR_RECIPES as RECIPES
+from laws import SAME, assert_free_of_equivax, cast, normal, on_every, on_types, relative
+from vector_orbits import bound, degenerate_inputs, orbit
+from vector_types import QUICK_STATISTICS_TYPES, STATISTICS_TYPES
 
 by_case = pytest.mark.parametrize("name", on_every(STATEFUL))
 both_modes = pytest.mark.parametrize("inference", [False, True], ids=["training", "inference"])
@@ -122,11 +115,11 @@ def errors_on_orbits(case: Case, module: Any, state: Any, x: Any) -> dict[str, f
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("group, type_", on_types(STATISTICS_TYPES, QUICK_STATISTICS_TYPES))
 def test_every_layer_commutes_if_the_batch_moves_in_float64(group, type_, key):
-    rep = cases.types(group)[type_]
+    rep = vector_types.types(group)[type_]
     chosen = {
         name: Case(recipe, group, type_)
         for name, recipe in RECIPES.items()
-        if recipe.kind == "stateful" and recipe.everywhere and recipe.fits(rep)
+        if recipe.stateful and recipe.everywhere and recipe.fits(rep)
     }
     assert len(chosen) >= 2
     for number, (name, case) in enumerate(chosen.items()):
@@ -161,7 +154,9 @@ def test_the_law_notices_statistics_that_do_not_commute(key):
             return x / jnp.sqrt(x.var(0) + 1e-5), state
 
     _, state = case.build_with_state(key)
-    errors = errors_on_orbits(case, Wrong(case.rep, case.rep), state, normal(7, case.rep.size))
+    errors = errors_on_orbits(
+        case, Wrong(case.in_type, case.in_type), state, normal(7, case.in_type.size)
+    )
     assert errors["output, training"] > 1e-2
 
 

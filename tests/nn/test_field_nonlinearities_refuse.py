@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cases import random_orthogonal
 from equivax import FieldType, GeometricTensor, Representation, groups, nn, spaces
+from vector_types import random_orthogonal
 
 D4, C4, O2, SO2 = (
     spaces.flip_rot_on_r2(4), spaces.rot_on_r2(4), spaces.flip_rot_on_r2(-1), spaces.rot_on_r2(-1),

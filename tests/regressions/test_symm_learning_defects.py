@@ -17,6 +17,8 @@ import pytest
 import cases
 import equivax as evx
 from equivax import Representation, groups, hom_basis, linalg, models, nn, stats
+from vector_types import from_irreps, random_orthogonal, types
+from vector_types import turned as turned_basis
 
 #: Rounding of sums of some hundred terms of order one, in float64.
 EXACT = 1e-12
@@ -52,7 +54,7 @@ def random_map(in_rep, out_rep, seed=0):
 def test_row_2_one_irrep_type_keeps_its_basis(key):
     """Two copies of the plane of D3 in a random basis: maps erred by 1.5 with entries of 1.2."""
     plane = groups.dihedral(3).irrep(1, 1)
-    Q = cases.random_orthogonal(4, 5)
+    Q = random_orthogonal(4, 5)
     rep = Representation.from_matrices(plane.group, Q @ (2 * plane).matrices @ Q.T)
     assert np.abs(rep.matrices - Q @ (2 * plane).matrices @ Q.T).max() <= EXACT
     W = random_map(rep, rep)
@@ -66,7 +68,7 @@ def test_row_2_a_tilted_plane_maps_into_the_regular_representation():
     plane = groups.dihedral(4).irrep(1, 1)
     c, s = math.cos(math.pi / 6), math.sin(math.pi / 6)
     tilt = np.array([[c, -s], [s, c]])
-    rep = cases.from_irreps([plane], tilt, "tilted")
+    rep = from_irreps([plane], tilt, "tilted")
     assert np.abs(rep.matrices - tilt @ plane.matrices @ tilt.T).max() <= EXACT
     W = random_map(rep, plane.group.regular)
     assert np.abs(W).max() > 0.05
@@ -80,9 +82,7 @@ def test_row_3_names_are_labels_only(key):
     """A second representation of the same name got the first one's basis: errors 0.6 to 2."""
     G = groups.dihedral(3)
     parts = [G.trivial, G.irrep(1, 1), G.irrep(1, 1)]
-    one, other = (
-        cases.from_irreps(parts, cases.random_orthogonal(5, seed), "the name") for seed in (1, 2)
-    )
+    one, other = (from_irreps(parts, random_orthogonal(5, seed), "the name") for seed in (1, 2))
     assert one.name == other.name
     assert one != other
     for rep in (one, other):
@@ -92,7 +92,7 @@ def test_row_3_names_are_labels_only(key):
         assert np.abs(linalg.invariant_projector(rep) - rep.matrices.mean(axis=0)).max() <= EXACT
     # The law distinguishes the two: the map of one does not commute with the other.
     assert commutator(nn.Linear(one, G.regular, key=key).weight, other, G.regular) > 0.1
-    assert one == cases.from_irreps(parts, cases.random_orthogonal(5, 1), "another name")
+    assert one == from_irreps(parts, random_orthogonal(5, 1), "another name")
 
 
 # ---- row 4: rebuilding from matrices always raised -----------------------------------------------
@@ -102,7 +102,7 @@ def test_row_3_names_are_labels_only(key):
 def test_row_4_reducible_matrices_are_decomposed(group):
     """The helper raised TypeError for whatever was reducible, and for dictionaries always."""
     regular = group.regular
-    Q = cases.random_orthogonal(regular.size, 3)
+    Q = random_orthogonal(regular.size, 3)
     matrices = Q @ regular.matrices @ Q.T
     table = dict(zip(group.elements, matrices, strict=True))
     for given in (matrices, lambda g: table[g], table.__getitem__):
@@ -241,11 +241,11 @@ def test_row_11_identity_has_gain_one_and_no_dead_block():
     W = _identity(group.trivial, group.regular)
     assert np.linalg.norm(W) == pytest.approx(1.0, abs=EXACT)
     plane = group.irrep(1)
-    mirrored = cases.from_irreps([plane], np.diag([1.0, -1.0]), "mirrored")
+    mirrored = from_irreps([plane], np.diag([1.0, -1.0]), "mirrored")
     W = _identity(plane, mirrored)
     assert np.abs(W @ W.T - np.eye(2)).max() <= EXACT
     assert commutator(W, plane, mirrored) <= EXACT
-    turned = cases.turned([plane, group.trivial, plane], 4)
+    turned = turned_basis([plane, group.trivial, plane], 4)
     assert np.abs(_identity(turned, turned) - np.eye(5)).max() <= EXACT
 
 
@@ -408,7 +408,7 @@ def test_row_15_projections_of_temporaries():
 
 def test_row_18_the_basis_is_not_trained(key):
     """The equivariance error was 0.23 after five steps of SGD."""
-    rep = cases.types("D4")["turned"]
+    rep = types("D4")["turned"]
     model = nn.Sequential(nn.Disentangle(rep), nn.Affine(nn.Disentangle(rep).out_type))
     assert jax.tree.leaves(model.layers[0]) == []
     optimiser = optax.sgd(0.5)
@@ -562,7 +562,7 @@ def test_row_1_the_residual_is_that_of_the_optimum():
 def test_row_7_the_density_is_invariant_in_a_random_basis(key):
     """D3, A1 + A2 + E in a random basis: log p varied by 11.2 nats over an orbit."""
     group = groups.dihedral(3)
-    rep = cases.turned(group.irreps(), 5)
+    rep = turned_basis(group.irreps(), 5)
     layer = nn.EquivariantMultivariateNormal(rep)
     mean, y = random(rep.size), random(rep.size, seed=1)
     eta = jnp.array([2.0, -1.0, 0.5])
@@ -601,7 +601,7 @@ def test_row_9_variance_counts_correlations_between_copies(key):
     """Two trivial copies turned by 45 degrees: (4.97, 4.97) for (8.94, 1.00)."""
     group = groups.cyclic(2)
     q = np.array([[1.0, -1.0], [1.0, 1.0]]) / np.sqrt(2)
-    rep = cases.from_irreps([group.trivial, group.trivial], q, "turned by 45 degrees")
+    rep = from_irreps([group.trivial, group.trivial], q, "turned by 45 degrees")
     x = jax.random.normal(key, (4000, 2)) * jnp.array([3.0, 1.0])
     variance, _ = stats.var_mean(x, rep)
     assert np.abs(variance - np.var(np.asarray(x), axis=0, ddof=1)).max() < 1e-10
@@ -636,7 +636,7 @@ def test_row_16_layer_norm_keeps_more_than_signs():
 
 def test_row_16_batch_norm_divides_by_the_batch_and_commutes(key):
     """First batch of scale 10: deviation 3.03, mean 1.36; equivariance error 0.63 in some basis."""
-    rep = cases.types("D4")["turned"]
+    rep = types("D4")["turned"]
     layer, state = eqx.nn.make_with_state(nn.GNormBatchNorm)(rep)
     x = 10 * jax.random.normal(key, (256, rep.size)) + 4
     leaves, structure = jax.tree.flatten(state)

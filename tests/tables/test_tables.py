@@ -6,17 +6,19 @@ import numpy as np
 import pytest
 
 import cases
-import field_cases
-from cases import CASES, RECIPES, TYPES, types
+import field_types
+import vector_types
+from cases import CASES, FIELD_RECIPES, FIELDS, VECTOR_RECIPES
 from equivax import nn
+from vector_types import TYPES, types
 
 
 @pytest.mark.parametrize("cls", sorted(cases.public_modules(), key=lambda c: c.__qualname__))
 def test_every_public_module_has_a_case(cls):
-    every = [*CASES.values(), *field_cases.CASES.values()]
+    every = [*CASES.values(), *FIELDS.values()]
     assert any(case.recipe.covers is cls for case in every), (
-        f"{cls.__module__}.{cls.__qualname__} has no recipe in tests/tables/cases.py or "
-        "tests/tables/field_recipes: add one, and all laws run over it"
+        f"{cls.__module__}.{cls.__qualname__} has no recipe in a file of "
+        "tests/tables/recipes: add one, and all laws run over it"
     )
 
 
@@ -27,7 +29,7 @@ def test_the_walk_finds_modules_in_every_package():
 
 
 def test_recipes_cover_public_modules_only():
-    recipes = [*RECIPES.values(), *field_cases.RECIPES.values()]
+    recipes = [*VECTOR_RECIPES.values(), *FIELD_RECIPES.values()]
     assert {recipe.covers for recipe in recipes} == cases.public_modules()
 
 
@@ -44,54 +46,55 @@ def test_values_that_modules_return_have_tests_of_their_own(cls):
 @pytest.mark.parametrize("name", CASES)
 def test_cases_fit_and_build_what_they_cover(name, key):
     case = CASES[name]
-    assert case.recipe.fits(case.rep)
+    assert case.recipe.fits(case.in_type)
     module = case.abstract
     assert type(module) is case.recipe.covers
     assert module.in_type is not None
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", VECTOR_RECIPES)
 def test_no_recipe_is_without_a_type(name):
-    recipe = RECIPES[name]
+    recipe = VECTOR_RECIPES[name]
     assert recipe.on
     assert all(type_ in types(group) for group, type_ in recipe.on)
     assert any(recipe.fits(types(group)[type_]) for group, type_ in TYPES)
 
 
 def test_every_recipe_for_all_types_meets_a_quick_one():
-    def met(recipes, named, types):
-        return all(any(r.fits(types(g)[t]) for g, t in named) for r in recipes if r.everywhere)
+    def missed(recipes, named, types):
+        found = {n: r for n, r in recipes.items() if r.everywhere}
+        return [n for n, r in found.items() if not any(r.fits(types(g)[t]) for g, t in named)]
 
-    vectors = [r for r in RECIPES.values() if r.kind == "vectors"]
-    statistics = [r for r in RECIPES.values() if r.kind in ("stateful", "distribution")]
-    assert met(vectors, cases.QUICK_TYPES, types)
-    assert met(statistics, cases.QUICK_STATISTICS_TYPES, types)
-    assert met(field_cases.RECIPES.values(), field_cases.QUICK_TYPES, field_cases.types)
+    statistics = {n: r for n, r in VECTOR_RECIPES.items() if r.stateful or r.kind == "distribution"}
+    vectors = {n: r for n, r in VECTOR_RECIPES.items() if n not in statistics}
+    assert missed(vectors, vector_types.QUICK_TYPES, types) == []
+    assert missed(statistics, vector_types.QUICK_STATISTICS_TYPES, types) == []
+    assert missed(FIELD_RECIPES, field_types.QUICK_TYPES, field_types.types) == []
 
 
 def test_every_group_and_every_kind_of_type_occurs_in_a_case():
-    assert {case.group for case in CASES.values()} == set(cases.GROUPS)
+    assert {case.place for case in CASES.values()} == set(vector_types.GROUPS)
     assert {case.type for case in CASES.values()} == {type_ for _, type_ in TYPES}
 
 
-@pytest.mark.parametrize("name", field_cases.RECIPES)
+@pytest.mark.parametrize("name", FIELD_RECIPES)
 def test_no_recipe_for_fields_is_without_a_type(name):
-    recipe = field_cases.RECIPES[name]
+    recipe = FIELD_RECIPES[name]
     assert recipe.on
-    assert all(recipe.fits(field_cases.types(space)[type_]) for space, type_ in recipe.on)
+    assert all(recipe.fits(field_types.types(space)[type_]) for space, type_ in recipe.on)
 
 
 def test_every_space_and_every_kind_of_field_type_occurs_in_a_case():
-    cases_of_fields = field_cases.CASES.values()
-    assert {case.space for case in cases_of_fields} == set(field_cases.SPACES)
-    assert {case.type for case in cases_of_fields} == {type_ for _, type_ in field_cases.TYPES}
+    cases_of_fields = FIELDS.values()
+    assert {case.place for case in cases_of_fields} == set(field_types.SPACES)
+    assert {case.type for case in cases_of_fields} == {type_ for _, type_ in field_types.TYPES}
 
 
 def test_all_three_endomorphism_types_occur_in_cases():
     found = {
-        case.rep.group.irrep_data(i).endomorphism_type
+        case.in_type.group.irrep_data(i).endomorphism_type
         for case in CASES.values()
-        for i in case.rep.irreps
+        for i in case.in_type.irreps
     }
     assert found == {"real", "complex", "quaternionic"}
 
@@ -100,7 +103,7 @@ def _is_diagonal(matrix):
     return np.count_nonzero(matrix - np.diag(np.diag(matrix))) == 0
 
 
-@pytest.mark.parametrize("group", cases.GROUPS)
+@pytest.mark.parametrize("group", vector_types.GROUPS)
 def test_types_are_what_their_labels_say(group):
     table = types(group)
     trivial = table["interleaved"].group.trivial.irreps[0]
@@ -122,7 +125,7 @@ def test_types_are_what_their_labels_say(group):
 
 
 def test_the_users_group_is_given_by_matrices_that_are_not_orthogonal():
-    group = cases.GROUPS["sheared"]()
+    group = vector_types.GROUPS["sheared"]()
     given = group.given_matrices
     deviation = np.abs(given @ given.transpose(0, 2, 1) - np.eye(2)).max()
     assert deviation > 0.1

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from equivax import FieldType, nn
 from equivax.hom import trivial_count
 from equivax.representations import band_limited
-from field_recipe import FieldRecipe
+from recipe import on_the_plane
 
 
 def builds(make):
@@ -55,7 +55,7 @@ def half(group):
 
 
 RECIPES = {
-    "FourierNonlinearity": FieldRecipe(
+    "FourierNonlinearity": on_the_plane(
         covers=nn.FourierNonlinearity,
         build=lambda type_, other, key: nn.FourierNonlinearity(type_, jax.nn.elu),
         on=(("C8", "regular"), ("D4", "mixture"), ("O2", "irreps"), ("D6", "quotient")),
@@ -64,14 +64,14 @@ RECIPES = {
         everywhere=True,
         depth=3,
     ),
-    "FourierNonlinearity, functions": FieldRecipe(
+    "FourierNonlinearity, functions": on_the_plane(
         covers=nn.FourierNonlinearity,
         build=lambda type_, other, key: nn.FourierNonlinearity(functions(type_)),
         on=(("SO2", "trivial"), ("O2", "trivial"), ("D4", "trivial")),
         pairs=of_the_grid,
         depth=3,
     ),
-    "FourierNonlinearity, another band": FieldRecipe(
+    "FourierNonlinearity, another band": on_the_plane(
         covers=nn.FourierNonlinearity,
         build=lambda type_, other, key: nn.FourierNonlinearity(
             functions(type_), jax.nn.softplus, out_irreps=2
@@ -80,7 +80,7 @@ RECIPES = {
         pairs=of_the_grid,
         depth=3,
     ),
-    "FourierNonlinearity, cosets": FieldRecipe(
+    "FourierNonlinearity, cosets": on_the_plane(
         covers=nn.FourierNonlinearity,
         build=lambda type_, other, key: nn.FourierNonlinearity(
             FieldType(
@@ -92,7 +92,7 @@ RECIPES = {
         pairs=of_the_grid,
         depth=3,
     ),
-    "TensorProduct": FieldRecipe(
+    "TensorProduct": on_the_plane(
         covers=nn.TensorProduct,
         build=lambda type_, other, key: nn.TensorProduct(type_, invariants(type_), key=key),
         on=(("D4", "mixture"), ("SO2", "irreps"), ("O2", "induced")),
@@ -100,7 +100,7 @@ RECIPES = {
         everywhere=True,
         depth=3,
     ),
-    "TensorProduct, onto itself": FieldRecipe(
+    "TensorProduct, onto itself": on_the_plane(
         covers=nn.TensorProduct,
         build=lambda type_, other, key: nn.TensorProduct(type_, symmetric=False, key=key),
         on=(("C8", "regular"), ("D6", "quotient")),
@@ -108,7 +108,7 @@ RECIPES = {
         fits=builds(lambda type_: nn.TensorProduct(type_, key=jax.random.key(0))),
         depth=3,
     ),
-    "InstanceNorm": FieldRecipe(
+    "InstanceNorm": on_the_plane(
         covers=nn.InstanceNorm,
         build=lambda type_, other, key: nn.InstanceNorm(type_),
         on=(("D4", "mixture"), ("SO2", "irreps"), ("O2", "induced"), ("C4", "quotient")),
@@ -117,19 +117,19 @@ RECIPES = {
         ),
         everywhere=True,
     ),
-    "InstanceNorm, plain": FieldRecipe(
+    "InstanceNorm, plain": on_the_plane(
         covers=nn.InstanceNorm,
         build=lambda type_, other, key: nn.InstanceNorm(type_, affine=False, eps=1e-3),
         on=(("C8", "regular"),),
     ),
-    "SubgroupPooling": FieldRecipe(
+    "SubgroupPooling": on_the_plane(
         covers=nn.SubgroupPooling,
         build=lambda type_, other, key: nn.SubgroupPooling(type_, half(type_.group)),
         on=(("D4", "regular"), ("C8", "regular"), ("D6", "regular")),
         fits=builds(lambda type_: nn.SubgroupPooling(type_, half(type_.group))),
         everywhere=True,
     ),
-    "SubgroupPooling, mean": FieldRecipe(
+    "SubgroupPooling, mean": on_the_plane(
         covers=nn.SubgroupPooling,
         build=lambda type_, other, key: nn.SubgroupPooling(type_, "all", jnp.mean),
         on=(("D4", "quotient"), ("O2", "quotient")),

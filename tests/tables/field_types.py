@@ -1,20 +1,30 @@
-"""Spaces, field types and recipes that the laws of layers on feature fields run over."""
+"""Spaces, and the types of fields on each; among them the types of tensor images.
 
-import dataclasses
+A recipe for a layer on tensor images is built from a field type, as every recipe is; `signature_of`
+finds the signature, so that the same laws run over images and fields.
+"""
+
 import functools
-import importlib
-import pkgutil
-import warnings
 from collections.abc import Callable
-from typing import Any
 
-import equinox as eqx
-import jax
+from equivax import FieldType, groups, spaces
+from equivax.images import Signature
 
-import field_recipes
-from equivax import FieldType, groups, nn, spaces
-from field_recipe import FieldRecipe
-from image_cases import image_types
+SIGNATURES = {
+    "tensors": Signature((((0, 0), 2), ((1, 0), 1), ((2, 0), 1))),
+    "pseudotensors": Signature((((1, 1), 2), ((0, 0), 1), ((2, 1), 1))),
+}
+
+
+def image_types() -> dict[str, FieldType]:
+    """The types of the plane by name."""
+    return {name: signature.field_type(2) for name, signature in SIGNATURES.items()}
+
+
+def signature_of(type_: FieldType) -> Signature:
+    """The signature with a type."""
+    return next(s for s in SIGNATURES.values() if s.field_type(2) == type_)
+
 
 SPACES: dict[str, Callable[[], spaces.GSpace]] = {
     "C1": spaces.trivial_on_r2,
@@ -89,53 +99,8 @@ QUICK_TYPES = {
     ("D4", "mixture"),
     ("D6", "induced"),
     ("D4", "quotient"),
+    ("C8", "regular"),
     ("SO2", "irreps"),
     ("O2", "fused"),
     ("B2", "tensors"),
-}
-
-
-def _found() -> dict[str, FieldRecipe]:
-    table: dict[str, FieldRecipe] = {}
-    for info in pkgutil.iter_modules(field_recipes.__path__):
-        module = importlib.import_module(f"field_recipes.{info.name}")
-        assert not table.keys() & module.RECIPES.keys(), f"{info.name} repeats a name"
-        table.update(module.RECIPES)
-    return table
-
-
-RECIPES: dict[str, FieldRecipe] = _found()
-
-
-@dataclasses.dataclass(frozen=True)
-class FieldCase:
-    """A recipe on one type."""
-
-    recipe: FieldRecipe
-    space: str
-    type: str
-
-    @property
-    def in_type(self) -> FieldType:
-        """The type."""
-        return types(self.space)[self.type]
-
-    def build(self, key: Any, *, fresh: bool = False) -> Any:
-        """The layer, with a new draw of its parameters; ``fresh`` rebuilds the types too."""
-        table = fresh_types(self.space) if fresh else types(self.space)
-        with warnings.catch_warnings():
-            # A table of types against types meets irreps that reach no output.
-            warnings.simplefilter("ignore", nn.UnusedIrrepsWarning)
-            return self.recipe.build(table[self.type], partner(table, self.type), key)
-
-    @property
-    def abstract(self) -> Any:
-        """The layer with shapes for arrays."""
-        return eqx.filter_eval_shape(self.build, jax.random.key(0))
-
-
-CASES: dict[str, FieldCase] = {
-    f"{name} [{space}: {type_}]": FieldCase(recipe, space, type_)
-    for name, recipe in RECIPES.items()
-    for space, type_ in recipe.on
 }

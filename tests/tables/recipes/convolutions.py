@@ -1,7 +1,7 @@
 """Steerable convolutions."""
 
 from equivax import nn
-from field_recipe import FieldRecipe
+from recipe import on_the_plane
 
 
 def parameters(module):
@@ -17,7 +17,7 @@ def _on_the_grid(type_):
 
 
 RECIPES = {
-    "Conv": FieldRecipe(
+    "Conv": on_the_plane(
         covers=nn.Conv,
         build=lambda type_, other, key: nn.Conv(type_, other, 3, padding=1, key=key),
         parameters=parameters,
@@ -25,7 +25,7 @@ RECIPES = {
         moves_points=True,
         everywhere=True,
     ),
-    "Conv, grid basis, even": FieldRecipe(
+    "Conv, grid basis, even": on_the_plane(
         covers=nn.Conv,
         build=lambda type_, other, key: nn.Conv(
             type_,
@@ -42,7 +42,7 @@ RECIPES = {
         moves_points=True,
         everywhere=True,
     ),
-    "Conv with stride": FieldRecipe(
+    "Conv with stride": on_the_plane(
         covers=nn.Conv,
         build=lambda type_, other, key: nn.Conv(
             type_, other, 5, stride=2, padding=1, padding_mode="reflect", use_bias=False, key=key
@@ -52,7 +52,7 @@ RECIPES = {
         on=(("D4", "vector"), ("C8", "quotient")),
         moves_points=True,
     ),
-    "Conv with groups and dilation": FieldRecipe(
+    "Conv with groups and dilation": on_the_plane(
         covers=nn.Conv,
         build=lambda type_, other, key: nn.Conv(
             2 * type_, 2 * other, 3, groups=2, dilation=2, padding="same", key=key
@@ -61,14 +61,14 @@ RECIPES = {
         on=(("D4", "fused"), ("C1", "irreps")),
         moves_points=True,
     ),
-    "Conv, 1 x 1": FieldRecipe(
+    "Conv, 1 x 1": on_the_plane(
         covers=nn.Conv,
         build=lambda type_, other, key: nn.Conv(type_, type_, 1, key=key),
         parameters=parameters,
         on=(("O2", "irreps"), ("C8", "induced")),
         everywhere=True,
     ),
-    "ConvTranspose": FieldRecipe(
+    "ConvTranspose": on_the_plane(
         covers=nn.ConvTranspose,
         build=lambda type_, other, key: nn.ConvTranspose(
             type_, other, 3, stride=2, padding=1, key=key
@@ -79,7 +79,7 @@ RECIPES = {
         moves_points=True,
         everywhere=True,
     ),
-    "ConvTranspose with groups and dilation": FieldRecipe(
+    "ConvTranspose with groups and dilation": on_the_plane(
         covers=nn.ConvTranspose,
         build=lambda type_, other, key: nn.ConvTranspose(
             2 * type_, 2 * other, 3, groups=2, dilation=2, padding=((1, 1), (1, 1)), key=key

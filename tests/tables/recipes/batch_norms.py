@@ -3,7 +3,7 @@
 from typing import Any
 
 from equivax import nn
-from field_recipe import FieldRecipe
+from recipe import Recipe, on_the_plane
 
 
 def _no_field_has_invariants(type_: Any) -> bool:
@@ -23,17 +23,16 @@ def _kinds(type_: Any) -> int:
     return sum(len(set(field.irreps)) for field in type_)
 
 
-def _batch_norm(covers: type, parameters: Any, on: Any, **options: Any) -> FieldRecipe:
+def _batch_norm(covers: type, parameters: Any, on: Any, **options: Any) -> Recipe:
     arguments = options.pop("arguments", {})
-    return FieldRecipe(
+    return on_the_plane(
         covers=covers,
-        build=lambda type_, other, key: covers(type_, **arguments),
+        build=lambda type_, other, key, **axes: covers(type_, **arguments, **axes),
         parameters=parameters,
         on=on,
-        with_axis_name=lambda type_, other, key: covers(type_, axis_name="batch", **arguments),
+        named_axis=True,
         stateful=True,
         exports_inference=True,
-        mixes_examples=True,
         depth=2,
         **options,
     )
@@ -94,7 +93,7 @@ RECIPES = {
         (("D4", "irreps"),),
         arguments={"variance": "about_invariant_mean", "mode": "ema", "affine": False},
     ),
-    "FieldNorm": FieldRecipe(
+    "FieldNorm": on_the_plane(
         covers=nn.FieldNorm,
         build=lambda type_, other, key: nn.FieldNorm(type_),
         parameters=lambda module: len(module.in_type) + _invariants(module.in_type),

@@ -1,11 +1,11 @@
 """Steerable differential operators."""
 
 from equivax import nn
-from field_recipe import FieldRecipe
-from field_recipes.convolutions import parameters
+from recipe import on_the_plane
+from recipes.convolutions import parameters
 
 RECIPES = {
-    "Diffop": FieldRecipe(
+    "Diffop": on_the_plane(
         covers=nn.Diffop,
         build=lambda type_, other, key: nn.Diffop(
             type_, other, maximum_order=2, padding=1, key=key
@@ -15,7 +15,7 @@ RECIPES = {
         moves_points=True,
         everywhere=True,
     ),
-    "Diffop, smoothed, with stride": FieldRecipe(
+    "Diffop, smoothed, with stride": on_the_plane(
         covers=nn.Diffop,
         build=lambda type_, other, key: nn.Diffop(
             type_,
@@ -34,7 +34,7 @@ RECIPES = {
         on=(("D4", "vector"), ("D1", "mixture")),
         moves_points=True,
     ),
-    "Diffop with groups and dilation": FieldRecipe(
+    "Diffop with groups and dilation": on_the_plane(
         covers=nn.Diffop,
         build=lambda type_, other, key: nn.Diffop(
             2 * type_, 2 * other, kernel_size=3, groups=2, dilation=2, padding="same", key=key
@@ -43,7 +43,7 @@ RECIPES = {
         on=(("D4", "fused"), ("C1", "irreps")),
         moves_points=True,
     ),
-    "Diffop, radial, even": FieldRecipe(
+    "Diffop, radial, even": on_the_plane(
         covers=nn.Diffop,
         build=lambda type_, other, key: nn.Diffop(
             type_, other, kernel_size=4, maximum_order=2, method="rbf", padding=1, key=key

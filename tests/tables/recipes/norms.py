@@ -1,11 +1,11 @@
 """Norms of single examples."""
 
 from equivax import nn
-from field_recipe import FieldRecipe
+from recipe import on_the_plane
 
 
 def norm(cls, on, build, **options):
-    return FieldRecipe(
+    return on_the_plane(
         covers=cls, build=lambda type_, other, key: build(type_), on=on, depth=2, **options
     )
 

@@ -4,8 +4,8 @@ import equinox as eqx
 import jax
 
 from equivax import models
-from field_recipe import FieldRecipe
-from image_cases import signature_of
+from field_types import signature_of
+from recipe import on_the_plane
 
 
 def _sizes(*modules):
@@ -60,7 +60,7 @@ def _blocks(module):
 
 
 RECIPES = {
-    "ConvBlock": FieldRecipe(
+    "ConvBlock": on_the_plane(
         covers=models.ConvBlock,
         build=_small("ConvBlock", norm="layer", preactivation=True),
         parameters=lambda module: _sizes(*module.layers),
@@ -68,7 +68,7 @@ RECIPES = {
         moves_points=True,
         depth=3,
     ),
-    "TensorUNet": FieldRecipe(
+    "TensorUNet": on_the_plane(
         covers=models.TensorUNet,
         build=_small("TensorUNet", width=1, num_conv=1, num_downsamples=1),
         parameters=lambda module: _sizes(module.down, module.ups, module.merges, module.head),
@@ -78,7 +78,7 @@ RECIPES = {
         spread=0.3,
         depth=12,
     ),
-    "TensorResNet": FieldRecipe(
+    "TensorResNet": on_the_plane(
         covers=models.TensorResNet,
         build=_small("TensorResNet", width=1, num_blocks=1, num_conv=1),
         parameters=_blocks,
@@ -87,7 +87,7 @@ RECIPES = {
         spread=0.3,
         depth=12,
     ),
-    "DilResNet": FieldRecipe(
+    "DilResNet": on_the_plane(
         covers=models.DilResNet,
         build=_small("DilResNet", width=1, num_blocks=1, dilations=(2,)),
         parameters=_blocks,
@@ -96,7 +96,7 @@ RECIPES = {
         spread=0.3,
         depth=12,
     ),
-    "Series": FieldRecipe(
+    "Series": on_the_plane(
         covers=models.Series,
         build=_small("Series", width=1, depth=3),
         parameters=_blocks,
@@ -104,19 +104,19 @@ RECIPES = {
         moves_points=True,
         depth=4,
     ),
-    "ModelWrapper": FieldRecipe(
+    "ModelWrapper": on_the_plane(
         covers=models.ModelWrapper,
         build=_wrapped,
         parameters=lambda module: _sizes(module.model),
         on=(("B2", "tensors"),),
         moves_points=True,
     ),
-    "LastStep": FieldRecipe(
+    "LastStep": on_the_plane(
         covers=models.LastStep,
         build=lambda type_, other, key: models.LastStep(signature_of(type_), signature_of(type_)),
         on=(("B2", "pseudotensors"),),
     ),
-    "GroupAverage": FieldRecipe(
+    "GroupAverage": on_the_plane(
         covers=models.GroupAverage,
         build=lambda type_, other, key: models.GroupAverage(
             _wrapped(type_, other, key), always=True
@@ -125,27 +125,25 @@ RECIPES = {
         on=(("B2", "pseudotensors"),),
         moves_points=True,
     ),
-    "ResidualBlock": FieldRecipe(
+    "ResidualBlock": on_the_plane(
         covers=models.ResidualBlock,
         build=lambda type_, other, key: models.ResidualBlock(type_, other, stride=2, key=key),
         parameters=lambda module: _sizes(module.before, module.body, module.shortcut),
         on=(("D4", "vector"),),
         moves_points=True,
         stateful=True,
-        mixes_examples=True,
         depth=6,
     ),
-    "ResidualBlock, one type": FieldRecipe(
+    "ResidualBlock, one type": on_the_plane(
         covers=models.ResidualBlock,
         build=lambda type_, other, key: models.ResidualBlock(type_, type_, key=key),
         parameters=lambda module: _sizes(module.before, module.body),
         on=(("C4", "trivial"),),
         moves_points=True,
         stateful=True,
-        mixes_examples=True,
         depth=6,
     ),
-    "WideResNet": FieldRecipe(
+    "WideResNet": on_the_plane(
         covers=models.WideResNet,
         build=_wide,
         parameters=lambda module: _sizes(module.features, module.readout),
@@ -153,31 +151,28 @@ RECIPES = {
         sides=(9, 9),
         moves_points=True,
         stateful=True,
-        mixes_examples=True,
         spread=0.3,
         depth=15,
     ),
-    "BasicBlock": FieldRecipe(
+    "BasicBlock": on_the_plane(
         covers=models.BasicBlock,
         build=lambda type_, other, key: models.BasicBlock(type_, other, stride=2, key=key),
         parameters=lambda module: _sizes(module.body, module.shortcut, module.after),
         on=(("SO2", "irreps"),),
         moves_points=True,
         stateful=True,
-        mixes_examples=True,
         depth=6,
     ),
-    "BasicBlock, one type": FieldRecipe(
+    "BasicBlock, one type": on_the_plane(
         covers=models.BasicBlock,
         build=lambda type_, other, key: models.BasicBlock(type_, type_, key=key),
         parameters=lambda module: _sizes(module.body, module.shortcut, module.after),
         on=(("C4", "trivial"),),
         moves_points=True,
         stateful=True,
-        mixes_examples=True,
         depth=6,
     ),
-    "ResNet": FieldRecipe(
+    "ResNet": on_the_plane(
         covers=models.FieldResNet,
         build=_resnet,
         parameters=lambda module: _sizes(module.features, module.readout),
@@ -185,11 +180,10 @@ RECIPES = {
         sides=(9, 9),
         moves_points=True,
         stateful=True,
-        mixes_examples=True,
         spread=0.3,
         depth=12,
     ),
-    "UNet": FieldRecipe(
+    "UNet": on_the_plane(
         covers=models.FieldUNet,
         build=_unet,
         parameters=lambda module: _sizes(module.down, module.ups, module.merges, module.head),
@@ -197,7 +191,6 @@ RECIPES = {
         sides=(9, 9),
         moves_points=True,
         stateful=True,
-        mixes_examples=True,
         spread=0.3,
         depth=24,
     ),

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from equivax import FieldType, nn
 from equivax.representations import induced_structure
-from field_recipe import FieldRecipe
+from recipe import on_the_plane
 
 
 def _permutes(type_: FieldType) -> bool:
@@ -47,49 +47,49 @@ def _marks(type_: FieldType) -> list[bool]:
 
 
 RECIPES = {
-    "ReLU": FieldRecipe(
+    "ReLU": on_the_plane(
         covers=nn.ReLU,
         build=lambda type_, other, key: nn.ReLU(type_),
         on=(("D4", "regular"), ("O2", "quotient")),
         fits=_permutes,
     ),
-    "ELU": FieldRecipe(
+    "ELU": on_the_plane(
         covers=nn.ELU,
         build=lambda type_, other, key: nn.ELU(type_, 0.7),
         on=(("C4", "quotient"),),
         fits=_permutes,
     ),
-    "LeakyReLU": FieldRecipe(
+    "LeakyReLU": on_the_plane(
         covers=nn.LeakyReLU,
         build=lambda type_, other, key: nn.LeakyReLU(type_, 0.2),
         on=(("D6", "quotient"),),
         fits=_permutes,
     ),
-    "PointwiseNonlinearity": FieldRecipe(
+    "PointwiseNonlinearity": on_the_plane(
         covers=nn.PointwiseNonlinearity,
         build=lambda type_, other, key: nn.PointwiseNonlinearity(type_, jax.nn.gelu),
         on=(("C8", "regular"),),
         fits=_permutes,
     ),
-    "PointwiseNonlinearity, odd": FieldRecipe(
+    "PointwiseNonlinearity, odd": on_the_plane(
         covers=nn.PointwiseNonlinearity,
         build=lambda type_, other, key: nn.PointwiseNonlinearity(type_, jnp.tanh, odd=True),
         on=(("D4", "vector"), ("D1", "mixture")),
         fits=_permutes_with_signs,
     ),
-    "NormNonlinearity": FieldRecipe(
+    "NormNonlinearity": on_the_plane(
         covers=nn.NormNonlinearity,
         build=lambda type_, other, key: nn.NormNonlinearity(type_),
         on=(("D4", "irreps"), ("SO2", "irreps"), ("C8", "mixture")),
         parameters=lambda module: len(module.in_type),
         everywhere=True,
     ),
-    "NormNonlinearity, squash": FieldRecipe(
+    "NormNonlinearity, squash": on_the_plane(
         covers=nn.NormNonlinearity,
         build=lambda type_, other, key: nn.NormNonlinearity(type_, nn.squash, use_bias=False),
         on=(("O2", "fused"),),
     ),
-    "InducedNormNonlinearity": FieldRecipe(
+    "InducedNormNonlinearity": on_the_plane(
         covers=nn.InducedNormNonlinearity,
         build=lambda type_, other, key: nn.InducedNormNonlinearity(type_, jax.nn.softplus),
         on=(("D4", "induced"), ("O2", "induced"), ("C8", "quotient")),
@@ -97,7 +97,7 @@ RECIPES = {
         fits=_induced,
         everywhere=True,
     ),
-    "GatedNonlinearity": FieldRecipe(
+    "GatedNonlinearity": on_the_plane(
         covers=nn.GatedNonlinearity,
         build=lambda type_, other, key: nn.GatedNonlinearity(
             _gate_after_each(type_), _marks(type_)
@@ -106,7 +106,7 @@ RECIPES = {
         parameters=lambda module: len(module.in_type) // 2,
         everywhere=True,
     ),
-    "GatedNonlinearity, gates kept": FieldRecipe(
+    "GatedNonlinearity, gates kept": on_the_plane(
         covers=nn.GatedNonlinearity,
         build=lambda type_, other, key: nn.GatedNonlinearity(
             _gate_after_each(type_), _marks(type_), drop_gates=False
@@ -114,7 +114,7 @@ RECIPES = {
         on=(("O2", "induced"),),
         parameters=lambda module: len(module.in_type) // 2,
     ),
-    "InducedGatedNonlinearity": FieldRecipe(
+    "InducedGatedNonlinearity": on_the_plane(
         covers=nn.InducedGatedNonlinearity,
         build=lambda type_, other, key: nn.InducedGatedNonlinearity(
             _with_induced_gates(type_), _marks(type_)
@@ -124,21 +124,21 @@ RECIPES = {
         fits=_induced,
         everywhere=True,
     ),
-    "ConcatenatedNonlinearity": FieldRecipe(
+    "ConcatenatedNonlinearity": on_the_plane(
         covers=nn.ConcatenatedNonlinearity,
         build=lambda type_, other, key: nn.ConcatenatedNonlinearity(type_),
         on=(("D4", "vector"), ("C4", "irreps"), ("D1", "fused")),
         fits=_permutes_with_signs,
         everywhere=True,
     ),
-    "VectorNeuron": FieldRecipe(
+    "VectorNeuron": on_the_plane(
         covers=nn.VectorNeuron,
         build=lambda type_, other, key: nn.VectorNeuron(type_, key=key),
         on=(("B2", "tensors"), ("D4", "mixture"), ("SO2", "vector")),
         parameters=lambda module: sum(w.size for w in module.weight.values()),
         everywhere=True,
     ),
-    "VectorNeuron, any map": FieldRecipe(
+    "VectorNeuron, any map": on_the_plane(
         covers=nn.VectorNeuron,
         build=lambda type_, other, key: nn.VectorNeuron(
             type_, activation=jax.nn.gelu, convention="magnitude", mix="hom", key=key
@@ -146,13 +146,13 @@ RECIPES = {
         on=(("C4", "regular"),),
         parameters=lambda module: 2**2 + 2 * 2**2 + 2**2,  # the middle irrep is complex
     ),
-    "VectorFieldNonlinearity": FieldRecipe(
+    "VectorFieldNonlinearity": on_the_plane(
         covers=nn.VectorFieldNonlinearity,
         build=lambda type_, other, key: nn.VectorFieldNonlinearity(type_),
         on=(("C8", "regular"), ("C4", "regular")),
         fits=_orientations,
     ),
-    "VectorFieldNonlinearity, soft": FieldRecipe(
+    "VectorFieldNonlinearity, soft": on_the_plane(
         covers=nn.VectorFieldNonlinearity,
         build=lambda type_, other, key: nn.VectorFieldNonlinearity(type_, soft=True),
         on=(("C8", "regular"),),

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from equivax import FieldType, nn
-from field_recipe import FieldRecipe
+from recipe import on_the_plane
 
 
 def _part(type_):
@@ -64,7 +64,7 @@ def _signed(type_):
 
 
 def _resampled(covers=nn.Upsampling, on=(("D4", "mixture"),), everywhere=False, **options):
-    return FieldRecipe(
+    return on_the_plane(
         covers=covers,
         build=lambda type_, other, key: nn.Upsampling(type_, **options),
         on=on,
@@ -73,63 +73,63 @@ def _resampled(covers=nn.Upsampling, on=(("D4", "mixture"),), everywhere=False, 
 
 
 RECIPES = {
-    "Restriction": FieldRecipe(
+    "Restriction": on_the_plane(
         covers=nn.Restriction,
         build=lambda type_, other, key: nn.Restriction(type_, _part(type_)),
         on=(("D4", "mixture"), ("O2", "induced"), ("C8", "regular")),
         pairs=_embedded,
     ),
-    "Restriction, then Disentangle": FieldRecipe(
+    "Restriction, then Disentangle": on_the_plane(
         covers=nn.Sequential,
         build=_restricted,
         on=(("D4", "regular"), ("D6", "induced"), ("O2", "quotient")),
         pairs=_embedded,
         depth=2,
     ),
-    "Disentangle": FieldRecipe(
+    "Disentangle": on_the_plane(
         covers=nn.Disentangle,
         build=lambda type_, other, key: _apart(type_),
         on=(("D4", "quotient"), ("C8", "mixture"), ("O2", "fused")),
         everywhere=True,
     ),
-    "Disentangle back": FieldRecipe(
+    "Disentangle back": on_the_plane(
         covers=nn.Disentangle,
         build=lambda type_, other, key: _apart(type_).inverse,
         on=(("D6", "mixture"), ("C4", "induced")),
     ),
-    "Disentangle by irreps": FieldRecipe(
+    "Disentangle by irreps": on_the_plane(
         covers=nn.Disentangle,
         build=lambda type_, other, key: nn.Disentangle(type_, by="irreps"),
         on=(("D4", "mixture"), ("SO2", "fused")),
         everywhere=True,
     ),
-    "Reshuffle": FieldRecipe(
+    "Reshuffle": on_the_plane(
         covers=nn.Reshuffle,
         build=lambda type_, other, key: nn.Reshuffle(type_, np.arange(len(type_))[::-1]),
         on=(("D4", "mixture"), ("O2", "irreps")),
         everywhere=True,
     ),
-    "Multiple": FieldRecipe(
+    "Multiple": on_the_plane(
         covers=nn.Multiple,
         build=lambda type_, other, key: _odd_and_even(type_),
         parameters=lambda module: _affine_count(module.in_type),
         on=(("D4", "mixture"), ("SO2", "irreps"), ("C8", "quotient")),
         everywhere=True,
     ),
-    "TypedFunction": FieldRecipe(
+    "TypedFunction": on_the_plane(
         covers=nn.TypedFunction,
         build=_scaled,
         parameters=lambda module: 1,
         on=(("C4", "vector"),),
         exports=False,  # the user's class holds its types
     ),
-    "Mask": FieldRecipe(
+    "Mask": on_the_plane(
         covers=nn.Mask,
         build=lambda type_, other, key: nn.Mask(type_, 5, margin=20.0),
         on=(("D4", "irreps"), ("O2", "vector")),
         everywhere=True,
     ),
-    "Mask, radial": FieldRecipe(
+    "Mask, radial": on_the_plane(
         covers=nn.Mask,
         build=lambda type_, other, key: nn.Mask(type_, 5, 40.0, 0.7, profile="radial"),
         on=(("C8", "quotient"),),
@@ -140,14 +140,14 @@ RECIPES = {
     ),
     "Upsampling, nearest": _resampled(scale_factor=3, mode="nearest", on=(("D6", "quotient"),)),
     "Upsampling to a size": _resampled(size=8, on=(("D1", "regular"), ("O2", "irreps"))),
-    "FieldDropout, whole maps": FieldRecipe(
+    "FieldDropout, whole maps": on_the_plane(
         covers=nn.FieldDropout,
         build=lambda type_, other, key: nn.FieldDropout(type_, 0.4, broadcast_spatial=True),
         on=(("D4", "mixture"), ("SO2", "vector")),
         needs_key=True,
         exports_inference=True,
     ),
-    "PointwiseDropout": FieldRecipe(
+    "PointwiseDropout": on_the_plane(
         covers=nn.PointwiseDropout,
         build=lambda type_, other, key: nn.PointwiseDropout(type_, 0.4),
         on=(("D4", "quotient"), ("C4", "vector")),
@@ -156,7 +156,7 @@ RECIPES = {
         training_moves="nothing",
         exports=False,  # to equinox.nn.Dropout, which asks for a key too
     ),
-    "PointwiseDropout at inference": FieldRecipe(
+    "PointwiseDropout at inference": on_the_plane(
         covers=nn.PointwiseDropout,
         build=lambda type_, other, key: nn.PointwiseDropout(type_, 0.4, inference=True),
         on=(("C8", "regular"),),

@@ -2,8 +2,8 @@
 
 from equivax import nn
 from equivax.images import Signature
-from field_recipe import FieldRecipe
-from image_cases import signature_of
+from field_types import signature_of
+from recipe import on_the_plane
 
 
 def per_type(type_, key):
@@ -14,13 +14,13 @@ def per_type(type_, key):
 
 
 RECIPES = {
-    "PerType": FieldRecipe(
+    "PerType": on_the_plane(
         covers=nn.PerType,
         build=lambda type_, other, key: per_type(type_, key),
         parameters=lambda module: sum(c**2 for t, c in module.in_signature if t != ((), 0)),
         on=(("B2", "tensors"),),
     ),
-    "ConvContract": FieldRecipe(
+    "ConvContract": on_the_plane(
         covers=nn.ConvContract,
         build=lambda type_, other, key: nn.ConvContract(
             signature_of(type_), signature_of(other), key=key

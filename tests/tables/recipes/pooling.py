@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 
 from equivax import nn
-from field_recipe import FieldRecipe
+from recipe import on_the_plane
 
 
 def permuted(type_):
@@ -20,14 +20,14 @@ ANY = (("D4", "mixture"), ("D6", "irreps"), ("SO2", "vector"), ("O2", "fused"))
 
 def pointwise(cls, on, build, **options):
     """A layer that looks at no neighbours."""
-    return FieldRecipe(
+    return on_the_plane(
         covers=cls, build=lambda type_, other, key: build(type_), on=on, everywhere=True, **options
     )
 
 
 def spatial(cls, on, build, **options):
     """A pool on 7 x 7 cells, where windows of 3 with stride 2 lie evenly."""
-    return FieldRecipe(
+    return on_the_plane(
         covers=cls, build=lambda type_, other, key: build(type_), on=on,
         sides=(7, 7), moves_points=True, **options,
     )  # fmt: skip
