@@ -270,9 +270,11 @@ class HomBasis(AbstractValue):
         if not coeffs:
             return jnp.zeros((*x.shape[:-1], self.out_rep.size), dtype)
         if mode == "auto":
-            # A single vector is what a layer sees under vmap, where the batch is out of sight.
-            rows = math.prod(x.shape[:-1]) if x.ndim > 1 else ROWS_UNDER_VMAP
-            mode = self.choose_mode(rows, dtype)
+            # A single vector is what a layer sees under vmap, where the batch is out of sight, as
+            # is one of symbolic size (`jax.export`).
+            rows = math.prod(x.shape[:-1])
+            seen = x.ndim > 1 and isinstance(rows, int)
+            mode = self.choose_mode(rows if seen else ROWS_UNDER_VMAP, dtype)
         if mode == "dense":
             matrix = self.synthesize(coeffs).astype(dtype)
             return jnp.matmul(x.astype(dtype), matrix.T, precision=precision)
