@@ -7,6 +7,7 @@ function, in every process, and no name leads anywhere else.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -32,3 +33,25 @@ ACTIVATIONS: dict[str, Callable[..., Any]] = {
 def activation_name(function: Any) -> str | None:
     """The name of a function in the table, or None."""
     return next((name for name, known in ACTIVATIONS.items() if known is function), None)
+
+
+@dataclasses.dataclass(frozen=True)
+class Named:
+    """A function of the table, as it stands in a pickle."""
+
+    name: str
+
+
+def named(value: Any) -> Any:
+    """A value with functions of the table by their names, inside tuples too."""
+    if type(value) is tuple:
+        return tuple(map(named, value))
+    name = activation_name(value) if callable(value) else None
+    return value if name is None else Named(name)
+
+
+def unnamed(value: Any) -> Any:
+    """The inverse of `named`."""
+    if type(value) is tuple:
+        return tuple(map(unnamed, value))
+    return ACTIVATIONS[value.name] if isinstance(value, Named) else value

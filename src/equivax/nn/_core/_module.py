@@ -11,9 +11,11 @@ three siblings over it, which differ in how they are called: `AbstractModule` as
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Sequence
+import contextlib
+import copy
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import equinox as eqx
 import jax
@@ -25,10 +27,10 @@ from ...fields import FieldType, GeometricTensor, Type
 from ...images import MultiImage, Signature
 from ...representations import Representation, as_representation
 from ...spaces import GSpace
+from ._activations import named, unnamed
 from ._printing import printed
 
-Input: TypeAlias = Array | np.ndarray | GeometricTensor | MultiImage
-"""What a layer is called on."""
+Self = TypeVar("Self", bound="AbstractLayer")
 
 observer: ContextVar[Callable[[AbstractLayer, object], None] | None] = ContextVar(
     "observer", default=None
@@ -59,6 +61,36 @@ class AbstractLayer(eqx.Module):
     @abc.abstractmethod
     def evaluate_output_shape(self, shape: Sequence[Any]) -> tuple[int, ...]:
         """Shape of the output for an input shape."""
+
+    # ---- a layer as a value --------------------------------------------------------------------
+
+    def __hash__(self) -> int:
+        """Of the structure and the leaves: defined without arrays, as of a static half."""
+        leaves, structure = jax.tree.flatten(self)
+        return hash((structure, *leaves))
+
+    def __deepcopy__(self: Self, memo: dict[int, Any]) -> Self:
+        """New leaves in the same structure, so that a copy is not compiled again."""
+        return jax.tree.map(lambda leaf: copy.deepcopy(leaf, memo), self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The attributes, with activations of JAX, which do not pickle, by their names."""
+        return {name: named(value) for name, value in vars(self).items()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            object.__setattr__(self, name, unnamed(value))
+
+    @contextlib.contextmanager
+    def _scope(self) -> Iterator[None]:
+        """Where the formula runs: under its name in profiles, and with broadcasting.
+
+        Leading axes are batch axes, so ``(..., n) + (n,)`` is what a layer means, whatever
+        `jax.numpy_rank_promotion` says of the user's own code.
+        """
+        name = f"equivax.{type(self).__name__}"
+        with jax.named_scope(name), jax.numpy_rank_promotion("allow"):
+            yield
 
     # ---- from what was passed to an array ------------------------------------------------------
 
@@ -164,7 +196,7 @@ class AbstractModule(AbstractLayer):
                 f"{type(self).__name__}: expected {len(types)} inputs, one per type of in_type, "
                 f"got {len(given)}"
             )
-        with jax.named_scope(f"equivax.{type(self).__name__}"):
+        with self._scope():
             if isinstance(x, MultiImage):
                 options = self._image_options(x) | options
             arrays = tuple(self._array(*pair) for pair in zip(given, types, strict=True))
@@ -228,7 +260,7 @@ class AbstractStatefulModule(AbstractLayer, eqx.nn.StatefulLayer):
             TypeError: If ``x`` is no array of floating numbers.
         """
         array = self._array(x)
-        with jax.named_scope(f"equivax.{type(self).__name__}"):
+        with self._scope():
             y, state = self._forward(array, state, key, **options)
             return self._value(y, (x,)), state
 
@@ -298,7 +330,7 @@ class AbstractContainer(AbstractLayer, eqx.nn.StatefulLayer):
             raise TypeError(
                 f"{name}: state: expected an equinox.nn.State or None, got {type(state).__name__}"
             )
-        with jax.named_scope(f"equivax.{name}"):
+        with self._scope():
             if isinstance(x, MultiImage):
                 y, new_state = self._forward_image(x, state, key)
             else:
