@@ -54,7 +54,7 @@ def tests(session: nox.Session) -> None:
 def tests_slow(session: nox.Session) -> None:
     """The other tests: laws on further types, examples, pages of the guide."""
     session.install("-e", ".[dev]")
-    run_pytest(session, "-m", "slow and not oracle")
+    run_pytest(session, "-m", "slow")
 
 
 @nox.session

@@ -210,13 +210,21 @@ def test_actions_compose_and_carry_metric_and_flags(D):
         torus=(True, False, False),
     )
     elements = list(G.elements)[:: max(1, G.order // 5)]
-    for g in elements[:3]:
-        for h in elements[-3:]:
-            both, one = x.transform(g).transform(h), x.transform(h @ g)
-            assert same(both, one)
-            assert both.spatial == tuple(np.rint(np.abs(G.defining(h @ g))).astype(int) @ x.spatial)
-        # Lowering commutes with the action.
-        assert relative(x.transform(g).lower_all().array, x.lower_all().transform(g).array) < 1e-13
+    pairs = [(g, h) for g in elements[:3] for h in elements[-3:]]
+
+    @jax.jit
+    def ways(x):
+        actions = [(x.transform(g).transform(h), x.transform(h @ g)) for g, h in pairs]
+        lowered = x.lower_all()
+        metric = [(x.transform(g).lower_all(), lowered.transform(g)) for g in elements[:3]]
+        return actions, metric
+
+    actions, metric = ways(x)
+    for (g, h), (both, one) in zip(pairs, actions, strict=True):
+        assert same(both, one)
+        assert both.spatial == tuple(np.rint(np.abs(G.defining(h @ g))).astype(int) @ x.spatial)
+    for one, other in metric:  # lowering commutes with the action
+        assert relative(one.array, other.array) < 1e-13
 
 
 def test_raising_undoes_lowering_exactly():
@@ -274,8 +282,9 @@ def test_algebra_commutes_with_the_group():
         "unpooling": lambda t: t(b).unpool(2),
     }
     for name, operation in operations.items():
-        moved = operation(lambda image: image.transform(g))
-        expected = operation(lambda image: image).transform(g)
+        moved, expected = jax.jit(
+            lambda f=operation: (f(lambda image: image.transform(g)), f(lambda i: i).transform(g))
+        )()
         assert (moved.type, moved.is_torus) == (expected.type, expected.is_torus), name
         assert relative(moved.data, expected.data) < 1e-13, name
 

@@ -97,6 +97,24 @@ def cast(tree: Any, dtype: Any) -> Any:
     return jax.tree.map(converted, tree)
 
 
+# ---- one program ---------------------------------------------------------------------------------
+
+
+@eqx.filter_jit
+def applied(module: Any, *arguments: Any) -> Any:
+    """The call as one program; without jit every operation is one."""
+    return module(*arguments)
+
+
+@eqx.filter_jit
+def exported(module: Any, x: Any, state: Any = None, batch_axes: int = 1) -> Any:
+    """What the export of a module computes, likewise."""
+    plain = module.export() if state is None else module.export(state)
+    for _ in range(batch_axes):
+        plain = jax.vmap(plain)
+    return plain(x)
+
+
 # ---- training ----------------------------------------------------------------------------------
 
 

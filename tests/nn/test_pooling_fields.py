@@ -14,6 +14,7 @@ import golden_fields
 from equivax import FieldType, groups, nn, spaces
 from equivax.nn._core._per_field import field_blocks
 from equivax.nn.pooling._antialias import blur_weights
+from laws import applied, exported
 
 C4, D4 = spaces.rot_on_r2(4), spaces.flip_rot_on_r2(4)
 PERMUTED = FieldType(D4, [D4.regular, D4.trivial, D4.quotient((0, 1)), D4.regular])
@@ -113,19 +114,21 @@ def test_windows_on_a_line_are_those_of_brute_force(precision):
                     pool(x)
                 continue
             expected = np.array([[window_max(x[0], taps) for taps in windows]])
-            np.testing.assert_array_equal(pool(x), expected)
-            np.testing.assert_array_equal(pool.export()(jnp.asarray(x)), expected)
+            np.testing.assert_array_equal(applied(pool, x), expected)
+            np.testing.assert_array_equal(exported(pool, x, batch_axes=0), expected)
             chosen = [
                 max((abs(x[0, t]), -j, x[0, t]) for j, t in enumerate(taps) if 0 <= t < length)[2]
                 for taps in windows
             ]
-            np.testing.assert_array_equal(longest(x)[0], chosen)
-            np.testing.assert_array_equal(longest.export()(jnp.asarray(x))[0], chosen)
+            np.testing.assert_array_equal(np.asarray(applied(longest, x))[0], chosen)
+            plain = exported(longest, x, batch_axes=0)
+            np.testing.assert_array_equal(np.asarray(plain)[0], chosen)
             if d == 1:
                 mean = nn.PointwiseAvgPool(type_, k, **arguments)
                 expected = np.array([[window_mean(x[0], taps, p) for taps in windows]])
-                np.testing.assert_allclose(mean(x), expected, atol=1e-12)
-                np.testing.assert_allclose(mean.export()(jnp.asarray(x)), expected, atol=1e-12)
+                np.testing.assert_allclose(applied(mean, x), expected, atol=1e-12)
+                plain = exported(mean, x, batch_axes=0)
+                np.testing.assert_allclose(plain, expected, atol=1e-12)
 
 
 def test_shapes_of_all_windowed_pools_agree():
@@ -163,9 +166,8 @@ def test_a_plane_is_pooled_axis_by_axis():
 def test_norm_max_pool_takes_whole_vectors_and_the_first_at_ties():
     type_ = FieldType(C4, [C4.irrep(1), C4.trivial])
     x = np.random.default_rng(3).integers(-1, 2, (4, 3, 6, 6)).astype(float)  # many ties
-    x = jnp.asarray(x)
     pool = nn.NormMaxPool(type_, 3, 1, 1)
-    y = jax.jit(pool)(x)
+    y = np.asarray(applied(pool, x))
     for b, r, c in itertools.product(range(4), range(6), range(6)):
         taps = [
             (i, j)
@@ -176,10 +178,11 @@ def test_norm_max_pool_takes_whole_vectors_and_the_first_at_ties():
             norms = [float(np.sum(x[b, channels, i, j] ** 2)) for i, j in taps]
             i, j = taps[int(np.argmax(norms))]
             np.testing.assert_array_equal(y[b, channels, r, c], x[b, channels, i, j])
-    np.testing.assert_array_equal(jax.vmap(pool.export())(x), y)
+    np.testing.assert_array_equal(exported(pool, x), y)
     # The gradient goes to the chosen vector and nowhere else.
     single = nn.NormMaxPool(type_, 6)
-    grads = jax.grad(lambda x: jnp.sum(single(x)[0, :2] * jnp.array([2.0, 3.0])[:, None, None]))(x)
+    weights = np.array([2.0, 3.0])[:, None, None]
+    grads = np.asarray(jax.jit(jax.grad(lambda x: jnp.sum(single(x)[0, :2] * weights)))(x))
     squares = np.sum(np.asarray(x[0, :2]) ** 2, axis=0)
     where = np.unravel_index(np.argmax(squares), (6, 6))
     expected = np.zeros((3, 6, 6))
@@ -204,8 +207,8 @@ def test_adaptive_cells(size):
         expected = np.array(
             [[reduce(x[:, :, a, b], (-2, -1)) for b in cells(8, columns)] for a in cells(7, rows)]
         ).transpose(2, 3, 0, 1)
-        np.testing.assert_allclose(pool(x), expected, atol=1e-12)
-        np.testing.assert_allclose(jax.vmap(pool.export())(x), expected, atol=1e-12)
+        np.testing.assert_allclose(applied(pool, x), expected, atol=1e-12)
+        np.testing.assert_allclose(exported(pool, x), expected, atol=1e-12)
         assert pool.evaluate_output_shape((5, PERMUTED.size, 7, 8)) == (
             5, PERMUTED.size, rows, columns
         )  # fmt: skip
@@ -242,11 +245,12 @@ def test_antialiased_maximum_without_blur_is_the_maximum(ceil):
     x = normal(PERMUTED.size, 7, 8)
     for k, s, p in ((2, 2, 0), (3, 2, 1), (2, 2, 1), (3, 3, 0), (2, 3, 1)):
         options = {"stride": s, "padding": p, "ceil_mode": ceil, "grid_check": "off"}
-        plain = nn.PointwiseMaxPool(PERMUTED, k, **options)(x)
+        plain = applied(nn.PointwiseMaxPool(PERMUTED, k, **options), x)
         pool = nn.PointwiseMaxPoolAntialiased(PERMUTED, k, sigma=0.1, **options)
-        np.testing.assert_array_equal(pool(x), plain)
+        np.testing.assert_array_equal(applied(pool, x), plain)
         blurred = nn.PointwiseMaxPoolAntialiased(PERMUTED, k, **options)
-        np.testing.assert_allclose(blurred.export()(jnp.asarray(x)), blurred(x), atol=1e-6)
+        found = exported(blurred, x, batch_axes=0)
+        np.testing.assert_allclose(found, applied(blurred, x), atol=1e-6)
 
 
 # ---- invariant maps ------------------------------------------------------------------------------
@@ -275,15 +279,14 @@ def test_invariant_maps(build, type_):
     spatial = () if not isinstance(type_, FieldType) else (3, 3)
     rep = getattr(type_, "representation", type_)
     x = normal(2, 5, rep.size, *spatial)
-    y = layer(x)
+    y = applied(layer, x)
     fields = len(rep.summands)
     assert y.shape == (2, 5, fields, *spatial)
     assert layer.out_type.representation.is_trivial if spatial else layer.out_type.is_trivial
     for matrix in rep.matrices:
         moved = np.moveaxis(np.moveaxis(x, 2, -1) @ matrix.T, -1, 2)
-        np.testing.assert_allclose(layer(moved), y, atol=1e-12)
-    exported = layer.export()
-    np.testing.assert_allclose(jax.vmap(jax.vmap(exported))(jnp.asarray(x)), y, atol=1e-12)
+        np.testing.assert_allclose(applied(layer, moved), y, atol=1e-12)
+    np.testing.assert_allclose(exported(layer, x, batch_axes=2), y, atol=1e-12)
     gradient = jax.jit(jax.grad(lambda v: jnp.sum(layer(v) ** 2 + layer(v))))
     for at in (jnp.zeros_like(x), jnp.asarray(x), jnp.ones_like(x)):
         assert np.isfinite(gradient(at)).all()
@@ -457,7 +460,7 @@ def test_types_of_numbers_are_kept(name, dtype):
 @pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
 def test_invariant_maps_keep_short_numbers(dtype):
     for layer in (nn.NormPool(ANY), nn.InducedNormPool(INDUCED), nn.GroupPooling(PERMUTED)):
-        y = layer(jnp.full((layer.in_type.size, 2, 2), 300.0, dtype))
+        y = applied(layer, jnp.full((layer.in_type.size, 2, 2), 300.0, dtype))
         assert y.dtype == dtype
         assert np.isfinite(y).all()
 

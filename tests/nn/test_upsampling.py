@@ -9,7 +9,7 @@ import pytest
 
 import golden_fields as golden
 from equivax import FieldType, groups, nn, spaces
-from laws import assert_free_of_equivax, normal
+from laws import applied, assert_free_of_equivax, exported, normal
 
 D4 = spaces.flip_rot_on_r2(4)
 TYPE = FieldType(D4, D4.regular + D4.irrep(1, 1))
@@ -68,22 +68,26 @@ def test_formulas_in_any_dimension(dim, mode, aligned, scale):
         rows = np.moveaxis(expected, axis, 0)
         target = int(np.floor(x.shape[axis] * scale + 1e-9))
         expected = np.moveaxis(along(rows, target, mode, aligned), 0, axis)
-    y = layer(x)
+    y = applied(layer, x)
     np.testing.assert_allclose(y, expected, atol=1e-13)
-    np.testing.assert_allclose(jax.vmap(jax.vmap(layer.export()))(x), y, atol=1e-13)
+    np.testing.assert_allclose(exported(layer, x, batch_axes=2), y, atol=1e-13)
     # The layer is linear: its gradient is its transpose.
     weights = np.random.default_rng(1).standard_normal(y.shape)
-    gradient = jax.grad(lambda v: (layer(v) * weights).sum())(jnp.asarray(x))
+    gradient = jax.jit(jax.grad(lambda v: (layer(v) * weights).sum()))(jnp.asarray(x))
     assert np.vdot(gradient, x) == pytest.approx(np.vdot(weights, y))
 
 
 def exact_error(space, layer, shape):
     """Largest deviation over the elements that map the grid to itself."""
     x = normal(layer.in_type.size, *shape)
-    y, worst = layer(x), 0.0
-    for g in space.exact_elements:
-        moved = np.asarray(layer(layer.in_type.transform(x, g)))
-        expected = np.asarray(layer.in_type.transform(y, g))
+    type_, worst = layer.in_type, 0.0
+
+    @jax.jit
+    def moves(x):
+        y = layer(x)
+        return [(layer(type_.transform(x, g)), type_.transform(y, g)) for g in space.exact_elements]
+
+    for moved, expected in moves(x):
         if moved.shape != expected.shape:
             return np.inf
         worst = max(worst, float(np.abs(moved - expected).max()))
@@ -116,7 +120,7 @@ def test_the_layer_warns_exactly_where_it_does_not_commute(option, space, mode, 
     layer = nn.Upsampling(type_, **options, mode=mode, align_corners=aligned)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        layer(normal(type_.size, *shape))
+        jax.eval_shape(layer, normal(type_.size, *shape))
     warned = any(issubclass(w.category, nn.GridWarning) for w in caught)
     if option == "multiples" and not exact:
         # (4, 6) -> (8, 12) scales all axes alike, but a turned input has another target shape.
