@@ -11,6 +11,7 @@ with neighbours beyond the end clamped to it. Integers all, so positions are exa
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from fractions import Fraction
@@ -21,10 +22,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ..._windows import as_tuple, is_several
 from ...fields import FieldType, Type
+from ...images import MultiImage
+from .._core._grid_rule import as_grid_check, moved_axes, report
 from .._core._module import AbstractModule, channel_axis, representation_of
 from .._core._plain import detached
-from .._core._windows import as_grid_check, as_tuple, moved_axes, report
 
 MODES = ("bilinear", "nearest")
 
@@ -111,6 +114,10 @@ class Upsampling(AbstractModule):
         self._check(lengths, targets)
         return _resize(x, **self._rule())
 
+    def _metric_on_output(self, metric: Array, x: MultiImage) -> Array:
+        finer = _resize(jnp.moveaxis(metric, (-2, -1), (0, 1)), **self._rule())
+        return jnp.moveaxis(finer, (0, 1), (-2, -1))
+
     def _rule(self) -> dict[str, Any]:
         """The options as plain numbers; factors as exact fractions."""
         ratios = None
@@ -165,9 +172,7 @@ class Upsampling(AbstractModule):
 
     def export(self) -> eqx.nn.Lambda:
         """`equinox.nn.Lambda` of the interpolation, for inputs of any length."""
-        function = detached(_resize)
-        function.__kwdefaults__ = self._rule()  # pyright: ignore[reportFunctionMemberAccess]
-        return eqx.nn.Lambda(function)
+        return eqx.nn.Lambda(functools.partial(detached(_resize), **self._rule()))
 
 
 def _resize(x, *, ratios, size, nearest, align_corners):
@@ -204,8 +209,7 @@ def _resize(x, *, ratios, size, nearest, align_corners):
 
 def _factors(value: Any, dim: int) -> tuple[float, ...]:
     takes = f"Upsampling: scale_factor: expected a positive number, or {dim} of them"
-    several = isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, (str, bytes))
-    entries: list[Any] = list(value) if several else [value] * dim
+    entries: list[Any] = list(value) if is_several(value) else [value] * dim
     if len(entries) != dim:
         raise ValueError(f"{takes}, got {value!r}")
     for entry in entries:
