@@ -152,7 +152,9 @@ class TensorUNet(AbstractImageModel):
                 skips.append(x)
                 x = self.pools[level](x)
         for level in reversed(range(len(self.ups))):
-            x = _chain(self.merges[level], self.ups[level](x).concat(skips[level]))
+            # On the grid of the skip, whose metric is known, not made from a coarser one.
+            up, skip = self.ups[level](x), skips[level]
+            x = _chain(self.merges[level], skip.with_array(up.array, up.signature).concat(skip))
         x = self.head(x)
         return x if self.equivariant else x.from_scalar(self.out_signature)
 
