@@ -17,7 +17,7 @@ FLOORS = [
     {"_values"},
     {"groups"},
     {"representations"},
-    {"hom", "spaces"},
+    {"hom", "spaces", "_windows"},
     {"kernels", "fields", "linalg"},
     {"images", "stats"},
     {"nn"},

@@ -332,7 +332,7 @@ BAD = {
     "smoothed rbf": (lambda: made(method="rbf", smoothing=1.0), "Diffop: smoothing: belongs to"),
     "phi": (lambda: made(phi="gaussian"), "Diffop: phi: belongs to"),
     "angle": (lambda: made(angle_offset=0.2), "Diffop: angle_offset: 0.2 turns the operators"),
-    "padding": (lambda: made(padding=-1), "Diffop: padding: expected a non-negative integer"),
+    "padding": (lambda: made(padding=-1), "Diffop: padding: expected an integer >= 0"),
     "mode": (lambda: made(padding_mode="wrap"), "Diffop: padding_mode: expected one of"),
     "same": (lambda: made(kernel_size=4, padding="same"), "Diffop: padding: 'same' needs"),
     "stride": (lambda: made(stride=0), "Diffop: stride: expected an integer >= 1"),

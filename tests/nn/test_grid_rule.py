@@ -1,21 +1,16 @@
-"""The grid rule: who is checked, what the message says, and how arguments are read."""
+"""The grid rule: who is checked, what the message says, advice that works, arguments."""
 
+import itertools
 import math
+import re
 import warnings
 
 import numpy as np
 import pytest
 
 from equivax import groups, nn, spaces
-from equivax.nn._core._windows import (
-    as_grid_check,
-    as_tuple,
-    check_exchanged,
-    check_grid,
-    moved_axes,
-    output_length,
-    output_lengths,
-)
+from equivax._windows import as_tuple, make_windows, window_count
+from equivax.nn._core._grid_rule import as_grid_check, check_exchanged, checked_windows, moved_axes
 
 C4 = spaces.rot_on_r2(4)
 plain = pytest.mark.usefixtures("unchecked_annotations")
@@ -46,29 +41,56 @@ def test_which_axes_a_group_moves(space, mirrored, exchanged):
     assert moved_axes(space) == (mirrored, exchanged)
 
 
-def symmetric(length, k, s, before, after, d):
-    """Whether the set of windows is its own mirror image, by listing the cells."""
-    count = (length + before + after - d * (k - 1) - 1) // s + 1
-    windows = {tuple(i * s - before + d * q for q in range(k)) for i in range(count)}
-    return windows == {tuple(length - 1 - t for t in reversed(taps)) for taps in windows}
+def cells(length, k, s, pair, d, spread, mode, count):
+    """The cells that every window sees; None for what is no cell of the input."""
+    period = spread * length
+
+    def cell(at):
+        if mode == "circular":
+            at %= period
+        inside = 0 <= at <= spread * (length - 1) and at % spread == 0
+        return at // spread if inside else None
+
+    return [[cell(i * s - pair[0] + d * q) for q in range(k)] for i in range(count)]
 
 
-def test_the_rule_is_the_symmetry_of_the_windows():
-    line, seen = spaces.flip_on_r1(), set()
-    for length in range(3, 9):
-        for k, s, d in ((1, 1, 1), (2, 1, 1), (2, 2, 1), (3, 2, 1), (2, 3, 2), (3, 1, 2)):
-            for before, after in ((0, 0), (1, 1), (0, 1), (1, 0), (2, 1)):
-                padding = ((before, after),)
-                if output_length(length, k, s, (before, after), d) < 1:
-                    continue
-                try:
-                    check_grid("Conv", line, (length,), (k,), (s,), padding, (d,), "raise")
-                    told = True
-                except ValueError:
-                    told = False
-                assert told == symmetric(length, k, s, before, after, d)
-                seen.add(told)
-    assert seen == {True, False}
+def is_exact(length, seen):
+    """Whether reversing the input reverses the output of every kernel that is its own mirror."""
+    turned = [
+        [None if c is None else length - 1 - c for c in reversed(taps)] for taps in reversed(seen)
+    ]
+    return turned == seen
+
+
+@pytest.mark.parametrize("mode", ["zeros", "circular"])
+@pytest.mark.parametrize("spread", [1, 2, 3])
+def test_the_rule_is_the_symmetry_of_the_windows(mode, spread):
+    line, told = spaces.flip_on_r1(), set()
+    settings = itertools.product(
+        range(3, 8),
+        ((1, 1, 1), (2, 1, 1), (2, 2, 1), (3, 2, 1), (2, 3, 2), (3, 1, 2), (4, 1, 1)),
+        ((0, 0), (1, 1), (0, 1), (1, 0), (2, 1), (2, 2)),
+    )
+    for length, (k, s, d), pair in settings:
+        count = window_count(length, k, s, pair, d, spread)
+        if count < 1:
+            continue
+        windows = make_windows(
+            "Conv", 1, k, stride=s, padding=(pair,), dilation=d, input_dilation=spread,
+            padding_mode=mode,
+        )  # fmt: skip
+        try:
+            checked_windows("Conv", line, windows, (length,), "raise")
+            found = True
+        except ValueError:
+            found = False
+        seen = cells(length, k, s, pair, d, spread, mode, count)
+        if found:
+            assert is_exact(length, seen)
+        elif max(sum(c is not None for c in taps) for taps in seen) > 1:
+            assert not is_exact(length, seen)  # else some windows see one cell, and may be exact
+        told.add(found)
+    assert told == {True, False}
 
 
 @pytest.mark.parametrize(
@@ -82,37 +104,89 @@ def test_the_rule_is_the_symmetry_of_the_windows():
     ],
 )
 def test_the_advice_mends_it(length, k, s, p, limit, advice):
-    limits = None if limit is None else (limit,) * 2
-    arguments = ("Conv", C4, (length, length), (k, k), (s, s), ((p, p),) * 2, (1, 1))
+    windows = make_windows("Conv", 2, k, stride=s, padding=p)
+    arguments = ("Conv", C4, windows, (length, length))
+    options = {"largest_padding": None if limit is None else (limit,) * 2}
     with pytest.warns(nn.GridWarning, match="spatial axis 0") as record:
-        check_grid(*arguments, "warn", largest_padding=limits)
+        checked_windows(*arguments, "warn", **options)
     assert advice in str(record[0].message)
     with pytest.raises(ValueError, match="Conv: cannot commute with C4 on R2"):
-        check_grid(*arguments, "raise", largest_padding=limits)
+        checked_windows(*arguments, "raise", **options)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        check_grid(*arguments, "off")
+        checked_windows(*arguments, "off", **options)
+
+
+def followed(message, axis, lengths, options):
+    """Every change that a message offers for an axis, made."""
+    found = re.search(rf"spatial axis {axis}\b.*?; use ([^;]*)", message)
+    text = found[1] if found else ""
+    for size in re.findall(r"a length of ([\d or]+)", text):
+        for number in re.findall(r"\d+", size):
+            yield [int(number) if n == lengths[axis] else n for n in lengths], options
+    for number in re.findall(r"a padding of (\d+) on both sides", text):
+        yield lengths, {**options, "padding": int(number)}
+    for k, p in re.findall(r"kernel_size=(\d+), padding=(\d+)", text):
+        yield lengths, {**options, "kernel_size": int(k), "padding": int(p)}
+
+
+@pytest.mark.parametrize("torus", [None, (False, False), (True, True), (True, False)])
+def test_all_advice_is_accepted_when_followed(torus):
+    space, advised = spaces.flip_rot_on_r2(4), 0
+    settings = itertools.product(
+        [(8, 8), (6, 9)], (2, 3, 4), (1, 2, 3), ("same", 0, 1, ((0, 1), (0, 1))), (1, 2),
+        (1, 2),
+    )  # fmt: skip
+    for lengths, k, s, p, d, spread in settings:
+        images = torus is not None
+        options = {"kernel_size": k, "stride": s, "padding": p, "dilation": d}
+        options |= {"input_dilation": spread, "images": images}
+
+        def complaint(lengths, options, torus=torus, images=images):
+            try:
+                windows = make_windows("Layer", 2, **options)
+                checked_windows(
+                    "Layer", space, windows, lengths, "raise", is_torus=torus, kernels=images
+                )
+            except ValueError as error:
+                return str(error)
+            return ""
+
+        message = complaint(lengths, options)
+        for axis in range(2):
+            for sides, other in followed(message, axis, list(lengths), options):
+                advised += 1
+                again = complaint(tuple(sides), other)
+                # The other axis may have a problem of its own.
+                assert f"spatial axis {axis}" not in again, (message, again)
+                assert not again or "spatial axis" in again, (message, again)
+    assert advised > 50
 
 
 def test_padding_on_one_side_and_unequal_axes():
+    def check(space, lengths, k, s, padding):
+        windows = make_windows("Conv", 2, k, stride=s, padding=padding)
+        checked_windows("Conv", space, windows, lengths, "raise")
+
     with pytest.raises(ValueError, match="1 cells of padding before and 2 after; use a padding of"):
-        check_grid("Conv", C4, (9, 9), (4, 4), (1, 1), ((1, 2),) * 2, (1, 1), "raise")
+        check(C4, (9, 9), 4, 1, ((1, 2),) * 2)
     with pytest.raises(ValueError, match=r"exchanges spatial axes 0 and 1.*must agree"):
-        check_grid("Conv", C4, (9, 9), (3, 1), (1, 1), ((1, 1), (0, 0)), (1, 1), "raise")
-    mirror = spaces.flip_on_r2()
-    check_grid("Conv", mirror, (8, 9), (3, 1), (2, 1), ((1, 1), (0, 0)), (1, 1), "raise")
+        check(C4, (9, 9), (3, 1), 1, ((1, 1), (0, 0)))
+    check(spaces.flip_on_r2(), (8, 9), (3, 1), (2, 1), ((1, 1), (0, 0)))
     with pytest.raises(ValueError, match="output_size must agree on them, got 2 and 3"):
         check_exchanged("Pool", C4, "output_size", (2, 3), "raise")
     check_exchanged("Pool", C4, "output_size", (2, 3), "off")
 
 
 def test_lengths():
-    assert output_length(7, 2, 2, (0, 0), 1) == 3
-    assert output_length(7, 2, 2, (0, 0), 1, ceil_mode=True) == 4
-    assert output_length(3, 2, 2, (1, 1), 1, ceil_mode=True) == 2  # the third starts in the padding
-    assert output_lengths("Pool", (7, 9), (2, 3), (2, 2), ((0, 0), (1, 1)), (1, 2)) == (3, 4)
+    assert window_count(7, 2, 2, (0, 0)) == 3
+    assert window_count(7, 2, 2, (0, 0), ceil_mode=True) == 4
+    assert window_count(3, 2, 2, (1, 1), ceil_mode=True) == 2  # the third starts in the padding
+    windows = make_windows("Pool", 2, (2, 3), stride=2, padding=(0, 1), dilation=(1, 2))
+    assert windows.on("Pool", (7, 9)).counts((7, 9)) == (3, 4)
+    short = make_windows("Conv", 2, 3, padding=((0, 0), (0, 1)), dilation=(1, 2))
     with pytest.raises(ValueError, match=r"at least 4 cells along spatial axis 1.*adds 1, got 2"):
-        output_lengths("Conv", (9, 2), (3, 3), (1, 1), ((0, 0), (0, 1)), (1, 2))
+        short.on("Conv", (9, 2))
 
 
 @plain
@@ -130,3 +204,27 @@ def test_integers_are_read():
     assert as_grid_check("off", "Conv") == "off"
     with pytest.raises(ValueError, match="Conv: grid_check: expected one of raise, warn, off"):
         as_grid_check("never", "Conv")
+
+
+@plain
+def test_paddings_are_read():
+    def pairs(padding, dim=2):
+        return make_windows("Conv", dim, 3, padding=padding, dilation=2).padding
+
+    for one in (1, np.int64(1), [1, 1], (np.int32(1), 1), np.ones((2, 2), int), [[1, 1], (1, 1)]):
+        assert pairs(one) == ((1, 1), (1, 1))
+    assert pairs(((1, 2), 3)) == ((1, 2), (3, 3))
+    assert pairs("same") == ((2, 2), (2, 2))
+    assert pairs("valid") == ((0, 0), (0, 0))
+    assert pairs("causal", 1) == ((4, 0),)
+    for value, error in (
+        (-1, ValueError), ((1, 2, 3), ValueError), ("all", ValueError), (True, TypeError),
+        (1.5, TypeError), (None, TypeError), (((1, 2, 3), 1), ValueError), ([1, False], TypeError),
+    ):  # fmt: skip
+        with pytest.raises(error, match="Conv: padding: expected an integer >= 0, 2 of them"):
+            pairs(value)
+    modes = make_windows("Conv", 2, 3, padding_mode=["circular", "zeros"]).padding_mode
+    assert modes == ("circular", "zeros")
+    for value in ("torus", "wrap", ("zeros",), 3, None):
+        with pytest.raises(ValueError, match="Conv: padding_mode: expected one of zeros, reflect"):
+            make_windows("Conv", 2, 3, padding_mode=value)

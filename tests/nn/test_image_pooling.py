@@ -63,7 +63,7 @@ def test_ties_share_the_gradient_and_rounding_makes_no_difference():
     turn = np.array([[np.cos(1.0), -np.sin(1.0)], [np.sin(1.0), np.cos(1.0)]])
     vectors = np.array([[1.0, 0.0], [0.0, 1.0], [0.5, 0.0], [0.1, 0.1]]) @ turn.T  # near ties
     x = jnp.asarray(vectors.T.reshape(2, 2, 2))
-    pool = nn.NormMaxPool(type_, 2)
+    pool = nn.NormMaxPool(type_, 2, ties="mean")
     np.testing.assert_allclose(pool(x)[:, 0, 0], vectors[:2].mean(axis=0), atol=1e-15)
     gradient = jax.grad(lambda x: pool(x)[0, 0, 0])(x)
     np.testing.assert_allclose(gradient, [[[0.5, 0.5], [0, 0]], [[0, 0], [0, 0]]])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import operator
 from typing import Any
 
@@ -13,10 +12,10 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array
 
+from .._windows import correlate, make_windows, one_of
 from . import _tensors as tensors
 from ._arguments import as_dimension, as_flags, as_parity, is_integer, type_name
 from ._signed_axes import SignedAxes, turn_axis, turn_grid
-from ._windows import as_padding, make_windows
 
 
 class GeometricImage(eqx.Module):
@@ -334,48 +333,50 @@ class GeometricImage(eqx.Module):
         stride: object = 1,
         padding: object = None,
         lhs_dilation: object = None,
-        rhs_dilation: object = 1,
+        rhs_dilation: object = None,
+        *,
+        padding_mode: object = None,
+        dilation: object = None,
+        input_dilation: object = None,
     ) -> GeometricImage:
-        """``out(i)_{ab} = sum_q A(s i + r q - pad)_a F(q)_b``: orders and parities add.
+        """``out(i)_{ab} = sum_q A(s i + d q - pad)_a F(q)_b``: orders and parities add.
 
         Args:
             filter: A `GeometricImage` of any sides.
             stride: Pixels from a window to the next, one or one per axis.
-            padding: None (by the torus flags), ``"TORUS"``, ``"SAME"``, ``"VALID"``, an integer or
-                pairs per axis; see `equivax.nn.ConvContract`.
-            lhs_dilation: Of the image.
-            rhs_dilation: Of the filter.
+            padding: As in `equivax.nn.ConvContract`, like the next.
+            lhs_dilation: Another name of ``input_dilation``.
+            rhs_dilation: Another name of ``dilation``.
+            padding_mode: What the cells around the image are.
+            dilation: Of the filter.
+            input_dilation: Of the image.
 
         Raises:
             ValueError: If the dimensions differ or the windows do not fit.
         """
+        name = "convolve_with"
         if not isinstance(filter, GeometricImage):
             raise TypeError(
-                f"convolve_with: filter: expected a GeometricImage, got {type(filter).__name__}"
+                f"{name}: filter: expected a GeometricImage, got {type(filter).__name__}"
             )
         if filter.D != self.D:
-            raise ValueError(f"convolve_with: filter: expected dimension {self.D}, got {filter.D}")
-        lhs = None if lhs_dilation is None else _per_axis(lhs_dilation, self.D, "lhs_dilation")
-        strides = _per_axis(stride, self.D, "stride")
-        rhs = _per_axis(rhs_dilation, self.D, "rhs_dilation")
-        pad = as_padding(padding, self.D, "convolve_with")
+            raise ValueError(f"{name}: filter: expected dimension {self.D}, got {filter.D}")
         windows = make_windows(
-            "convolve_with", self.spatial, filter.spatial, strides, pad, lhs, rhs, self.is_torus
-        )
+            name,
+            self.D,
+            filter.spatial,
+            stride=stride,
+            padding=padding,
+            padding_mode=padding_mode,
+            dilation=one_of(name, dilation=dilation, rhs_dilation=rhs_dilation),
+            input_dilation=one_of(name, input_dilation=input_dilation, lhs_dilation=lhs_dilation),
+            images=True,
+        ).on(name, self.spatial, self.is_torus)
         rows = jnp.moveaxis(self.data.reshape(*self.spatial, -1), -1, 0)[:, None]
         kernels = jnp.moveaxis(filter.data.reshape(*filter.spatial, -1), -1, 0)[:, None]
-        rows, pairs, lhs = windows.apply(rows)
-        y = jax.lax.conv_general_dilated(
-            rows,
-            kernels.astype(rows.dtype),
-            strides,
-            pairs,
-            lhs_dilation=lhs,
-            rhs_dilation=rhs,
-            precision=jax.lax.Precision.HIGHEST,
-        )
+        y = correlate(rows, kernels, **windows.settings, precision=jax.lax.Precision.HIGHEST)
         data = jnp.moveaxis(y, (0, 1), (-2, -1))
-        data = data.reshape(*windows.counts, *(self.D,) * (self.k + filter.k))
+        data = data.reshape(*windows.counts(self.spatial), *(self.D,) * (self.k + filter.k))
         flags = self.covariant_axes + filter.covariant_axes
         return self._with(data, self.parity + filter.parity, flags)
 
@@ -439,12 +440,3 @@ def _order(k: object) -> int:
     if not is_integer(k) or k < 0:
         raise ValueError(f"k: expected an order >= 0, got {k!r}")
     return operator.index(k)
-
-
-def _per_axis(value: Any, D: int, argument: str) -> tuple[int, ...]:
-    listed = tuple(value) if isinstance(value, (tuple, list)) else (value,) * D
-    if len(listed) != D or not all(is_integer(n) and n > 0 for n in listed):
-        raise ValueError(
-            f"convolve_with: {argument}: expected a positive integer, or {D} of them, got {value!r}"
-        )
-    return tuple(math.trunc(n) for n in listed)

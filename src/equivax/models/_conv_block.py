@@ -11,17 +11,14 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
+from .._windows import Windows, correlate, make_windows, one_of
 from ..images import MultiImage, Signature, as_dimension, as_flags, axis_space
-from ..images._windows import as_padding, make_windows
 from ..nn import AbstractModule, ConvContract, LayerNorm, PointwiseNonlinearity, VectorNeuron
 from ..nn._core._stateful import split_keys
-from ..nn._core._windows import as_tuple
 from ..nn.containers._folding import exported_chain
-from ..nn.convolution._conv_contract_export import exported_convolution
-from ..nn.convolution._shared import convolve, plus_bias
+from ..nn.convolution._export import exported_convolution, plus_bias
 from ..spaces import GSpace, hyperoctahedral_on
 from ._on_images import AbstractImageModel
 
@@ -79,8 +76,9 @@ class ConvBlock(AbstractImageModel):
             preactivation: Norm and activation come first, on the types of the input.
             equivariant: False makes the plain twin.
             key: A JAX key.
-            **options: Of the convolution: ``use_bias``, ``stride``, ``padding``, ``lhs_dilation``,
-                ``rhs_dilation``; of an equivariant one also what else `nn.ConvContract` takes.
+            **options: Of the convolution, as in `nn.ConvContract`: ``use_bias``, ``stride``,
+                ``padding``, ``padding_mode``, ``dilation``, ``input_dilation``; of an equivariant
+                one also what else that takes.
 
         Raises:
             ValueError: If the norm is unknown, or an argument does not fit.
@@ -158,8 +156,7 @@ class _PlainConv(AbstractImageModel):
     in_signature: Signature = eqx.field(static=True)
     out_signature: Signature = eqx.field(static=True)
     space: GSpace = eqx.field(static=True)
-    padding: Any = eqx.field(static=True)
-    lhs_dilation: tuple[int, ...] | None = eqx.field(static=True)
+    windows: Windows = eqx.field(static=True)
 
     def __init__(
         self,
@@ -171,66 +168,46 @@ class _PlainConv(AbstractImageModel):
         use_bias: Any = "auto",
         stride: Any = 1,
         padding: Any = None,
+        padding_mode: Any = None,
+        dilation: Any = None,
+        input_dilation: Any = None,
         lhs_dilation: Any = None,
-        rhs_dilation: Any = 1,
+        rhs_dilation: Any = None,
         key: PRNGKeyArray,
     ) -> None:
         name = "ConvBlock"
         self.in_signature, self.out_signature = in_signature, out_signature
         self.space = identity_on(as_dimension(D, name))
-        self.padding = as_padding(padding, D, name)
-        self.lhs_dilation = None
-        if lhs_dilation is not None:
-            self.lhs_dilation = as_tuple(lhs_dilation, D, name, "lhs_dilation", 1)
+        self.windows = make_windows(
+            name,
+            D,
+            kernel_size,
+            stride=stride,
+            padding=padding,
+            padding_mode=padding_mode,
+            dilation=one_of(name, dilation=dilation, rhs_dilation=rhs_dilation),
+            input_dilation=one_of(name, input_dilation=input_dilation, lhs_dilation=lhs_dilation),
+            images=True,
+        )
         self.conv = eqx.nn.Conv(
             D,
             in_signature.size(D),
             out_signature.size(D),
-            as_tuple(kernel_size, D, name, "kernel_size", 1),
-            stride=as_tuple(stride, D, name, "stride", 1),
-            dilation=as_tuple(rhs_dilation, D, name, "rhs_dilation", 1),
+            self.windows.kernel_size,
             use_bias=bool(use_bias),
             key=key,
         )
 
+    @property
+    def _bias(self) -> Array | None:
+        return None if self.conv.bias is None else self.conv.bias.ravel()
+
     def _image(self, x: MultiImage, key: PRNGKeyArray | None) -> MultiImage:
-        conv, D = self.conv, x.D
-        windows = make_windows(
-            "ConvBlock",
-            x.spatial,
-            conv.weight.shape[2:],
-            conv.stride,
-            self.padding,
-            self.lhs_dilation,
-            conv.dilation,
-            x.is_torus,
-        )
-        array, padding, lhs = windows.apply(x.array)
-        y = convolve(
-            array,
-            conv.weight,
-            padding=padding,
-            stride=conv.stride,
-            dilation=conv.dilation,
-            lhs_dilation=lhs,
-            groups=1,
-            precision=None,
-        )
-        if conv.bias is not None:
-            y = plus_bias(y, conv.bias.ravel(), D)
-        return MultiImage.from_array(y, self.out_signature, D, x.is_torus)
+        windows = self.windows.on("ConvBlock", x.spatial, x.is_torus)
+        y = plus_bias(correlate(x.array, self.conv.weight, **windows.settings), self._bias, x.D)
+        return MultiImage.from_array(y, self.out_signature, x.D, x.is_torus)
 
     def export(self, is_torus: Any = True) -> Any:
         """The convolution inside, with its padding."""
-        conv = self.conv
-        return exported_convolution(
-            conv.weight,
-            None if conv.bias is None else conv.bias.ravel(),
-            np.ones(1, bool),
-            as_flags(is_torus, self.space.dim, "ConvBlock", "is_torus"),
-            padding=self.padding,
-            stride=conv.stride,
-            lhs_dilation=self.lhs_dilation,
-            rhs_dilation=conv.dilation,
-            precision=None,
-        )
+        flags = as_flags(is_torus, self.space.dim, "ConvBlock", "is_torus")
+        return exported_convolution(self.conv.weight, self._bias, self.windows.filled(flags))

@@ -306,7 +306,7 @@ class DilResNet(AbstractResidualImages):
         settings["group"] = _group(self)
         self.chains = tuple(
             tuple(
-                ConvBlock(mid, mid, kernel_size, rhs_dilation=n, key=next(keys), **settings)
+                ConvBlock(mid, mid, kernel_size, dilation=n, key=next(keys), **settings)
                 for n in dilations
             )
             for _ in range(num_blocks)

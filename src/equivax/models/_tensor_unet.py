@@ -122,11 +122,15 @@ class TensorUNet(AbstractImageModel):
             blocks(source, target)
             for source, target in zip([start, *levels[:-1]], levels, strict=True)
         )
-        kind = NormMaxPool if self.equivariant else PointwiseMaxPool
-        self.pools = tuple(kind(level.field_type(D, self.space), 2) for level in levels[:-1])
+        types = [level.field_type(D, self.space) for level in levels[:-1]]
+        # The mean of ties is said here, so that the export, which sees arrays, takes it too.
+        self.pools = tuple(
+            NormMaxPool(type_, 2, ties="mean") if self.equivariant else PointwiseMaxPool(type_, 2)
+            for type_ in types
+        )
         self.ups = tuple(
             ConvBlock(
-                below, level, 2, lhs_dilation=2, padding=1, activation=None, key=next(keys),
+                below, level, 2, input_dilation=2, padding=1, activation=None, key=next(keys),
                 **common,
             )
             for level, below in itertools.pairwise(levels)
@@ -148,7 +152,9 @@ class TensorUNet(AbstractImageModel):
                 skips.append(x)
                 x = self.pools[level](x)
         for level in reversed(range(len(self.ups))):
-            x = _chain(self.merges[level], self.ups[level](x).concat(skips[level]))
+            # On the grid of the skip, whose metric is known, not made from a coarser one.
+            up, skip = self.ups[level](x), skips[level]
+            x = _chain(self.merges[level], skip.with_array(up.array, up.signature).concat(skip))
         x = self.head(x)
         return x if self.equivariant else x.from_scalar(self.out_signature)
 

@@ -95,7 +95,7 @@ def _convolution(old: ConvContract, new: ConvContract, rule: str) -> ConvContrac
             f"permutations of the axes, got {old!r} and {new!r}"
         )
     # A window on the dilated input sees one tap in l along a new axis.
-    steps = new.lhs_dilation[-1] if new.lhs_dilation else 1
+    steps = new.windows.input_dilation[-1]
     factor = float(steps) ** (E - D)
     before = {pair.key: pair for pair in old.basis.pairs}
     weights = dict(new.weights)

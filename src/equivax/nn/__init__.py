@@ -1,13 +1,13 @@
 """Equinox modules that commute with a group."""
 
 from . import init as init
+from ._core._grid_rule import GridWarning as GridWarning
 from ._core._module import AbstractContainer as AbstractContainer
 from ._core._module import AbstractImageLayer as AbstractImageLayer
 from ._core._module import AbstractLayer as AbstractLayer
 from ._core._module import AbstractModule as AbstractModule
 from ._core._module import AbstractStatefulModule as AbstractStatefulModule
 from ._core._module import Layer as Layer
-from ._core._windows import GridWarning as GridWarning
 from .containers import ModuleList as ModuleList
 from .containers import Multiple as Multiple
 from .containers import PerType as PerType

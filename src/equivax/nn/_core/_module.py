@@ -146,9 +146,14 @@ class AbstractLayer(eqx.Module):
         return y
 
     def _to_image(self, y: Array, x: MultiImage) -> MultiImage:
-        """The output as an image on the torus and with the metric of the input."""
+        """The output as an image on the torus of the input, with its metric."""
         signature = self._image_signature(x.signature)
-        return MultiImage.from_array(y, signature, x.D, x.is_torus, x.metric)
+        metric = None if x.metric is None else self._metric_on_output(x.metric, x)
+        return MultiImage.from_array(y, signature, x.D, x.is_torus, metric)
+
+    def _metric_on_output(self, metric: Array, x: MultiImage) -> Array:
+        """The metric on the grid of the output; layers that change the grid override this."""
+        return metric
 
     def _image_signature(self, signature: Signature) -> Signature:
         """Names of the output's channels: those of the input if the types are equal."""

@@ -161,6 +161,8 @@ def _options(layer: Any) -> Iterator[str]:
     """Arguments that differ from their defaults, as far as the layer keeps them by name."""
     windows = getattr(layer, "windows", None)
     stored = {**(vars(windows) if hasattr(windows, "__dict__") else {}), **vars(layer)}
+    if hasattr(layer, "basis"):
+        stored.pop("kernel_size", None)  # the line says it already
     for name, default in _defaults(type(layer)).items():
         if name not in stored:
             continue
@@ -179,7 +181,6 @@ def _defaults(cls: type) -> dict[str, Any]:
 
 def _shown(value: Any, default: Any) -> str | None:
     """The value of an option, or None if it is the default or nothing short to say."""
-    value = getattr(value, "pairs", value)  # of a padding
     if value is default or value is None:
         return None
     if isinstance(value, tuple) and _is_plain(value):

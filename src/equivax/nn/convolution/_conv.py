@@ -8,9 +8,9 @@ from typing import Any, Unpack
 import jax
 from jaxtyping import PRNGKeyArray
 
+from ..._windows import as_tuple, make_windows
 from ...fields import FieldType
 from ...kernels import Differential, Grid, Harmonic, HarmonicOptions, TypeBasis
-from .._core._windows import as_tuple
 from ._shared import Weights, checked_types, types_of_one_group
 from ._steerable import AbstractCorrelation
 
@@ -39,7 +39,7 @@ class Conv(AbstractCorrelation):
         stride: int | tuple[int, ...] = 1,
         padding: Any = 0,
         dilation: int | tuple[int, ...] = 1,
-        padding_mode: str = "zeros",
+        padding_mode: str | tuple[str, ...] = "zeros",
         groups: int = 1,
         use_bias: bool = True,
         basis: str | Harmonic | Grid | Differential = "harmonic",
@@ -58,10 +58,12 @@ class Conv(AbstractCorrelation):
             out_type: Type of the output, on the same space.
             kernel_size: Taps per axis; odd sizes have a centre.
             stride: Step of the output grid, in cells of the input.
-            padding: Cells added on each side: an int, one per axis, pairs per axis, ``"same"``, or
-                ``"causal"`` on a line.
+            padding: Cells added on each side: an int, one per axis, pairs per axis, ``"same"``
+                (as many windows as cells if the stride is 1), ``"valid"`` (none), or ``"causal"``
+                on a line.
             dilation: Distance of neighbouring taps; the basis does not depend on it.
-            padding_mode: ``"zeros"``, ``"reflect"``, ``"replicate"`` or ``"circular"``.
+            padding_mode: What these cells are: ``"zeros"``, ``"reflect"``, ``"replicate"`` or
+                ``"circular"``, or a tuple with one of these per axis.
             groups: Number of equal parts of both types that are mapped separately.
             use_bias: Whether to add an invariant bias (if ``out_type`` has trivial irreps).
             basis: ``"harmonic"`` (band-limited, any group), ``"grid"`` (all kernels that are
@@ -95,14 +97,20 @@ class Conv(AbstractCorrelation):
             caller="Conv",
             **options,
         )
-        self._set_up(
-            in_type,
-            out_type,
-            found,
+        windows = make_windows(
+            "Conv",
+            in_type.space.dim,
+            found.kernel,
             stride=stride,
             padding=padding,
             dilation=dilation,
             padding_mode=padding_mode,
+        )
+        self._set_up(
+            in_type,
+            out_type,
+            found,
+            windows,
             groups=groups,
             use_bias=use_bias,
             precision=precision,

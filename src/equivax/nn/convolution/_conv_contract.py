@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ...hom import at_least_float32
+from ..._windows import Windows, correlate, make_windows, one_of
 from ...images import (
     FilterBasis,
     MultiImage,
@@ -24,12 +24,10 @@ from ...images import (
     invariant_filters,
     type_name,
 )
-from ...images._windows import Windows, as_padding, make_windows
 from ...spaces import GSpace
+from .._core._grid_rule import as_grid_check, checked_windows, moved_axes, report, unequal_axes
 from .._core._module import AbstractImageLayer, AbstractModule
-from .._core._windows import as_grid_check, as_tuple, check_exchanged, moved_axes, report
-from ._conv_contract_export import exported_convolution
-from ._shared import convolve, plus_bias
+from ._export import exported_convolution, plus_bias
 
 BIAS_MODES = ("auto", "mean", "scalar")
 SCALAR = ((), 0)
@@ -62,10 +60,7 @@ class ConvContract(AbstractModule, AbstractImageLayer):
     out_signature: Signature = eqx.field(static=True)
     basis: FilterBasis = eqx.field(static=True)
     bias_mode: str | None = eqx.field(static=True)
-    stride: tuple[int, ...] = eqx.field(static=True)
-    padding: Any = eqx.field(static=True)
-    lhs_dilation: tuple[int, ...] | None = eqx.field(static=True)
-    rhs_dilation: tuple[int, ...] = eqx.field(static=True)
+    windows: Windows = eqx.field(static=True)
     precision: Any = eqx.field(static=True)
     grid_check: str = eqx.field(static=True)
 
@@ -81,8 +76,11 @@ class ConvContract(AbstractModule, AbstractImageLayer):
         use_bias: bool | str = "auto",
         stride: int | tuple[int, ...] = 1,
         padding: Any = None,
-        lhs_dilation: int | tuple[int, ...] | None = None,
-        rhs_dilation: int | tuple[int, ...] = 1,
+        padding_mode: Any = None,
+        dilation: Any = None,
+        input_dilation: Any = None,
+        lhs_dilation: Any = None,
+        rhs_dilation: Any = None,
         init: str = "he",
         gain: float = 1.0,
         precision: jax.lax.PrecisionLike = None,
@@ -103,17 +101,23 @@ class ConvContract(AbstractModule, AbstractImageLayer):
             use_bias: ``"auto"`` (or True): scalars get ``+ b``, other fields ``b`` times their
                 spatial mean; ``"mean"``: all the latter; ``"scalar"``: scalars only; False: none.
             stride: Pixels from a window to the next.
-            padding: ``"TORUS"`` (wraps where the image is periodic, else zeros), ``"SAME"``,
-                ``"VALID"``, an integer or pairs per axis (zeros). None: ``"TORUS"`` if an axis is
-                periodic, else ``"SAME"``.
-            lhs_dilation: Distance of neighbouring input pixels on the finer grid that is convolved.
-            rhs_dilation: Distance of neighbouring taps.
+            padding: As in `Conv`; None is ``"same"``. ``"TORUS"``, ``"SAME"`` and ``"VALID"``, as
+                in ginjax, say the mode too: ``"same"``, ``"same"`` with zeros everywhere, and
+                ``"valid"``.
+            padding_mode: As in `Conv`, or ``"torus"``, which None means: ``"circular"`` where the
+                image is periodic, else ``"zeros"``.
+            dilation: Distance of neighbouring taps; 1 if None.
+            input_dilation: Distance of neighbouring input pixels on the finer grid that is
+                convolved; 1 if None.
+            lhs_dilation: Another name of ``input_dilation``, as in JAX.
+            rhs_dilation: Another name of ``dilation``, as in JAX.
             init: ``"he"`` (output components of variance ``gain^2`` for unit normal input) or
                 ``"ginjax"`` (uniform within ``1 / sqrt(c_in M^D D^k)``).
             gain: Of ``"he"``; sqrt 2 suits layers before a function like ReLU.
             precision: Of the convolution; kernels are made at the highest.
-            grid_check: What to do if windows cannot lie symmetrically: ``"raise"``, ``"warn"`` or
-                ``"off"``.
+            grid_check: What to do if windows do not lie symmetrically, or do not go round a
+                periodic image once: ``"raise"``, ``"warn"`` or ``"off"``. Zeros around a periodic
+                image, and no padding, are taken for what was meant: they break translations.
             allow_unreachable: Makes output types that no filter reaches zero.
             dtype: Of the parameters; JAX's default float if None.
             key: A JAX key.
@@ -130,16 +134,18 @@ class ConvContract(AbstractModule, AbstractImageLayer):
                 raise ValueError(f"{name}: {argument}: expected at least one channel")
         self.grid_check = as_grid_check(grid_check, name)
         self.basis = FilterBasis(ins, outs, kernel_size, space, filters, name)
-        self.stride = as_tuple(stride, space.dim, name, "stride", 1)
-        self.rhs_dilation = as_tuple(rhs_dilation, space.dim, name, "rhs_dilation", 1)
-        self.lhs_dilation = None
-        if lhs_dilation is not None:
-            self.lhs_dilation = as_tuple(lhs_dilation, space.dim, name, "lhs_dilation", 1)
-        self.padding = as_padding(padding, space.dim, name)
-        for argument in ("stride", "padding", "lhs_dilation", "rhs_dilation"):
-            value: Any = getattr(self, argument)
-            if isinstance(value, tuple):
-                check_exchanged(name, space, argument, value, self.grid_check)
+        self.windows = make_windows(
+            name,
+            space.dim,
+            self.basis.kernel,
+            stride=stride,
+            padding=padding,
+            padding_mode=padding_mode,
+            dilation=one_of(name, dilation=dilation, rhs_dilation=rhs_dilation),
+            input_dilation=one_of(name, input_dilation=input_dilation, lhs_dilation=lhs_dilation),
+            images=True,
+        )
+        report(name, space, unequal_axes(self.windows, moved_axes(space)[1]), self.grid_check)
         if self.basis.unreached and not (allow_unreachable and self.basis.pairs):
             raise ValueError(_unreachable(self.basis))
         self.bias_mode = _bias_mode(use_bias)
@@ -200,57 +206,28 @@ class ConvContract(AbstractModule, AbstractImageLayer):
     ) -> Float[Array, "..."]:
         D = self.space.dim
         sides = x.shape[x.ndim - D :]
-        windows = self._windows(sides, is_torus)
-        if metric is None:
-            return self._biased(self._convolved(x, windows))
-        if windows.counts != sides:
-            raise ValueError(
-                f"ConvContract: x: expected an output of the sides {sides} of the metric, got "
-                f"{windows.counts}"
-            )
-        lowered = flat_metric_axes(x, self.in_signature, metric, D, lower=True)
-        y = self._convolved(lowered, windows)
-        return self._biased(flat_metric_axes(y, self.out_signature, metric, D, lower=False))
+        flags = as_flags(is_torus, D, "ConvContract", "is_torus")
+        windows = checked_windows(
+            "ConvContract", self.space, self.windows, sides, self.grid_check,
+            is_torus=flags, kernels=True,
+        )  # fmt: skip
+        if metric is not None:
+            x = flat_metric_axes(x, self.in_signature, metric, D, lower=True)
+        y = correlate(x, self.kernel, **windows.settings, precision=self.precision)
+        if metric is not None:
+            there = windows.metric(metric, sides)
+            y = flat_metric_axes(y, self.out_signature, there, D, lower=False)
+        return plus_bias(y, *self._channel_bias())
 
-    def _windows(self, lengths: tuple[int, ...], is_torus: Any) -> Windows:
-        windows = make_windows(
-            "ConvContract",
-            lengths,
-            self.basis.kernel,
-            self.stride,
-            self.padding,
-            self.lhs_dilation,
-            self.rhs_dilation,
-            as_flags(is_torus, self.space.dim, "ConvContract", "is_torus"),
-        )
-        if self.grid_check != "off":
-            mirrored, exchanged = moved_axes(self.space)
-            problems = [_advice(windows, axis) for axis in windows.asymmetric if axis in mirrored]
-            for a, b in exchanged:
-                if (windows.before[a], windows.after[a]) != (windows.before[b], windows.after[b]):
-                    problems.append(f"the padding of spatial axes {a} and {b} must agree")
-            report("ConvContract", self.space, problems, self.grid_check)
-        return windows
+    def _metric_on_output(self, metric: Array, x: MultiImage) -> Array:
+        return self.windows.on("ConvContract", x.spatial, x.is_torus).metric(metric, x.spatial)
 
-    def _convolved(self, x: Float[Array, "..."], windows: Windows) -> Float[Array, "..."]:
-        x, padding, lhs = windows.apply(x)
-        return convolve(
-            x,
-            self.kernel,
-            padding=padding,
-            stride=self.stride,
-            dilation=self.rhs_dilation,
-            lhs_dilation=lhs,
-            groups=1,
-            precision=self.precision,
-        )
-
-    def _channel_bias(self) -> tuple[Array, np.ndarray] | None:
-        """One number per dense channel, and which of them are added as they are."""
+    def _channel_bias(self) -> tuple[Array | None, int, tuple[bool, ...]]:
+        """One number per dense channel, the dimension, and which multiply the mean."""
         if not self.bias:
-            return None
+            return None, self.space.dim, ()
         dtype = next(iter(self.bias.values())).dtype
-        parts, added = [], []
+        parts, scaled = [], []
         for (type_, channels), name in zip(
             self.out_signature, self.out_signature.names, strict=True
         ):
@@ -259,22 +236,8 @@ class ConvContract(AbstractModule, AbstractImageLayer):
             # jnp.repeat is a gather, which compiles slowly, as does its gradient.
             parts.append(jnp.broadcast_to(values[:, None], (channels, size)).reshape(-1))
             plain = type_ == SCALAR and self.bias_mode != "mean"
-            added.append(np.full(channels * size, plain or name not in self.bias))
-        return jnp.concatenate(parts), np.concatenate(added)
-
-    def _biased(self, y: Float[Array, "..."]) -> Float[Array, "..."]:
-        found = self._channel_bias()
-        if found is None:
-            return y
-        bias, added = found
-        dim = self.space.dim
-        if added.all():
-            return plus_bias(y, bias, dim)
-        shape = (-1, *[1] * dim)
-        wide = y.astype(at_least_float32(y.dtype))
-        mean = jnp.mean(wide, axis=tuple(range(-dim, 0)), keepdims=True)
-        factor = jnp.where(added.reshape(shape), jnp.ones_like(mean), mean)
-        return y + (bias.astype(wide.dtype).reshape(shape) * factor).astype(y.dtype)
+            scaled += [not plain and name in self.bias] * (channels * size)
+        return jnp.concatenate(parts), self.space.dim, tuple(scaled)
 
     def export(self, is_torus: Any = True) -> Any:
         """`equinox.nn.Conv` where that is the same function, else a plain function of an example.
@@ -285,18 +248,14 @@ class ConvContract(AbstractModule, AbstractImageLayer):
         Returns:
             A layer on arrays ``(C_in, *sides)``.
         """
-        bias, added = self._channel_bias() or (None, np.ones(1, bool))
-        flags = as_flags(is_torus, self.space.dim, "ConvContract", "is_torus")
+        bias, dim, scaled = self._channel_bias()
+        flags = as_flags(is_torus, dim, "ConvContract", "is_torus")
         return exported_convolution(
             self.kernel,
             bias,
-            added,
-            flags,
-            padding=self.padding,
-            stride=self.stride,
-            lhs_dilation=self.lhs_dilation,
-            rhs_dilation=self.rhs_dilation,
+            self.windows.filled(flags),
             precision=self.precision,
+            scaled=scaled,
         )
 
 
@@ -367,18 +326,3 @@ def _connects(basis: FilterBasis, target: Any, size: int) -> bool:
         for (flags, p), channels in basis.in_signature
         if channels
     )
-
-
-def _advice(windows: Windows, axis: int) -> str:
-    n, m, s = windows.lengths[axis], windows.kernel[axis], windows.stride[axis]
-    r, lhs, before = windows.rhs[axis], windows.lhs[axis], windows.before[axis]
-    text = (
-        f"stride {s} on {n} pixels of spatial axis {axis} does not put {m} taps with {before} "
-        "cells of padding evenly"
-    )
-    for kernel in (m, m + 1, m - 1):
-        for padding in sorted(range(r * kernel + 1), key=lambda p: abs(p - before)):
-            room = lhs * (n - 1) + 2 * padding - r * (kernel - 1)
-            if kernel > 0 and room >= 0 and room % s == 0:
-                return f"{text}; use kernel_size={kernel}, padding={padding}"
-    return text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections.abc import Callable
 from typing import Any, Unpack
@@ -11,29 +12,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..._windows import Windows, as_tuple, make_windows
 from ...fields import FieldType
 from ...kernels import Differential, Grid, Harmonic, HarmonicOptions, TypeBasis
-from .._core._module import AbstractModule
+from .._core._grid_rule import GridWarning, as_grid_check
 from .._core._plain import plain_conv_transpose
-from .._core._windows import GridWarning, as_grid_check, as_tuple
-from ..linear._invariant_bias import invariant_bias
-from ._shared import (
-    Padding,
-    Weights,
-    biased,
-    checked_padding,
-    checked_types,
-    convolve,
-    expanded,
-    initial_conv_bias,
-    initial_weights,
-    plus_bias,
-    types_of_one_group,
-    weights_of,
-)
+from ._shared import Weights, checked_types, types_of_one_group
+from ._steerable import AbstractSteerable
 
 
-class ConvTranspose(AbstractModule):
+class ConvTranspose(AbstractSteerable):
     """Transposed convolution with a steerable kernel, ``y(p) = sum_q K(p - s q) x(q) + b``.
 
     ``K`` is in the space of kernels of `Conv`, from ``in_type`` to ``out_type``: the layer is the
@@ -47,18 +35,7 @@ class ConvTranspose(AbstractModule):
     ``(L - 1) stride - padding + dilation (k - 1) + output_padding + 1`` long.
     """
 
-    weights: Weights
-    bias_coeffs: Float[Array, " m0"] | None
-    in_type: FieldType = eqx.field(static=True)
-    out_type: FieldType = eqx.field(static=True)
-    basis: TypeBasis = eqx.field(static=True)
-    stride: tuple[int, ...] = eqx.field(static=True)
-    padding: Padding = eqx.field(static=True)
     output_padding: tuple[int, ...] = eqx.field(static=True)
-    dilation: tuple[int, ...] = eqx.field(static=True)
-    groups: int = eqx.field(static=True)
-    precision: Any = eqx.field(static=True)
-    grid_check: str = eqx.field(static=True)
 
     def __init__(
         self,
@@ -118,7 +95,12 @@ class ConvTranspose(AbstractModule):
         dim = in_type.space.dim
         if padding_mode != "zeros":
             raise ValueError(f"{caller}: padding_mode: expected 'zeros', got {padding_mode!r}")
-        self.basis = TypeBasis(
+        if isinstance(padding, str):
+            raise ValueError(
+                f"{caller}: padding: expected an integer >= 0, {dim} of them or {dim} pairs "
+                f"(before, after), got {padding!r}"
+            )
+        found = TypeBasis(
             in_part,
             out_part,
             as_tuple(kernel_size, dim, caller, "kernel_size", 1),
@@ -127,103 +109,68 @@ class ConvTranspose(AbstractModule):
             caller=caller,
             **options,
         )
-        self.stride = as_tuple(stride, dim, caller, "stride", 1)
-        self.dilation = as_tuple(dilation, dim, caller, "dilation", 1)
-        if isinstance(padding, str):
-            raise ValueError(
-                f"{caller}: padding: expected a non-negative integer, {dim} of them or {dim} "
-                f"pairs, got {padding!r}"
-            )
-        self.padding = checked_padding(caller, padding, "zeros", self.basis.kernel, self.dilation)
+        windows = make_windows(
+            caller, dim, found.kernel, stride=stride, padding=padding, dilation=dilation
+        )
         self.output_padding = as_tuple(output_padding, dim, caller, "output_padding", 0)
-        for extra, s, d in zip(self.output_padding, self.stride, self.dilation, strict=True):
+        for extra, s, d in zip(self.output_padding, windows.stride, windows.dilation, strict=True):
             if extra >= max(s, d):
                 raise ValueError(
                     f"{caller}: output_padding: expected less than the larger of stride and "
                     f"dilation, {max(s, d)}, got {extra}"
                 )
-        self.grid_check = as_grid_check(grid_check, caller)
-        if any(self.output_padding) and self.grid_check != "off" and in_type.space.moves_points:
-            message = (
-                f"{caller}: output_padding: {output_padding} adds cells on one side only, so the "
-                "layer does not commute with turns and flips of the grid; use 0, or "
-                "grid_check='off'"
-            )
-            if self.grid_check == "raise":
-                raise ValueError(message)
-            warnings.warn(message, GridWarning, stacklevel=2)
-        self.weights = initial_weights(caller, self.basis, init, groups, dtype, key)
-        self.bias_coeffs = initial_conv_bias(out_type, use_bias, dtype, key)
-        self.in_type = in_type
-        self.out_type = out_type
-        self.groups = groups
-        self.precision = precision
-
-    @property
-    def kernel(self) -> Float[Array, "out in *kernel"]:
-        """The dense kernel ``(c_out, c_in / groups, *kernel)``, expanded at every access."""
-        return expanded(self.basis, self.weights, self.groups)
-
-    @property
-    def bias(self) -> Float[Array, " out"] | None:
-        """The invariant bias, or None."""
-        if self.bias_coeffs is None:
-            return None
-        return invariant_bias(self.out_type.representation, self.bias_coeffs)
-
-    def with_kernel(self, kernel: Any) -> ConvTranspose:
-        """This layer with the orthogonal projection of a dense kernel as its kernel.
-
-        Args:
-            kernel: ``(c_out, c_in / groups, *kernel)``, steerable or not.
-
-        Raises:
-            ValueError: If the shape does not fit.
-        """
-        new = weights_of("ConvTranspose", self.basis, kernel, self.weights, self.groups)
-        return eqx.tree_at(lambda tree: tree.weights, self, new)
-
-    def with_bias(self, vector: Any) -> ConvTranspose:
-        """This layer with the projection of a dense vector on the invariants as its bias.
-
-        Raises:
-            ValueError: If the layer has no bias, or the shape does not fit.
-        """
-        return biased("ConvTranspose", self, vector)
-
-    def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
-        reach = [d * (k - 1) for k, d in zip(self.basis.kernel, self.dilation, strict=True)]
-        padding = [
-            (r - before, r - after + extra)
-            for r, (before, after), extra in zip(
-                reach, self.padding.pairs, self.output_padding, strict=True
-            )
-        ]
-        y = convolve(
-            x,
-            _reversed(self.kernel),
-            padding=padding,
-            stride=(1,) * len(reach),
-            dilation=self.dilation,
-            groups=self.groups,
-            precision=self.precision,
-            lhs_dilation=self.stride,
+        moves = as_grid_check(grid_check, caller) != "off" and in_type.space.moves_points
+        if moves and any(self.output_padding):
+            _one_sided(caller, output_padding, grid_check)
+        self._set_up(
+            in_type,
+            out_type,
+            found,
+            windows,
+            groups=groups,
+            use_bias=use_bias,
+            precision=precision,
+            init=init,
+            grid_check=grid_check,
+            dtype=dtype,
+            key=key,
         )
-        return plus_bias(y, self.bias, len(reach))
+
+    def _windows_on(self, lengths: tuple[int, ...], grid_check: str) -> Windows:
+        """The windows of the adjoint on the input with zeros between its cells."""
+        w = self.windows
+        reach = [d * (k - 1) for k, d in zip(w.kernel_size, w.dilation, strict=True)]
+        pairs = zip(reach, w.pairs, self.output_padding, strict=True)
+        adjoint = dataclasses.replace(
+            w,
+            stride=(1,) * len(reach),
+            padding=tuple((r - before, r - after + extra) for r, (before, after), extra in pairs),
+            input_dilation=w.stride,
+        )
+        return adjoint.on("ConvTranspose", lengths)
+
+    def _taps(self) -> Float[Array, "out in *kernel"]:
+        return jnp.flip(self.kernel, tuple(range(2, self.kernel.ndim)))
 
     def export(self) -> eqx.nn.ConvTranspose:
         """`equinox.nn.ConvTranspose1d`, ... with the kernel reversed, as Equinox correlates."""
+        w = self.windows
         return plain_conv_transpose(
-            _reversed(self.kernel),
+            self._taps(),
             self.bias,
-            stride=self.stride,
-            padding=self.padding.pairs,
+            stride=w.stride,
+            padding=w.pairs,
             output_padding=self.output_padding,
-            dilation=self.dilation,
+            dilation=w.dilation,
             groups=self.groups,
         )
 
 
-def _reversed(kernel: Float[Array, "out in *kernel"]) -> Float[Array, "out in *kernel"]:
-    """The kernel reversed along every spatial axis."""
-    return jnp.flip(kernel, tuple(range(2, kernel.ndim)))
+def _one_sided(caller: str, output_padding: Any, grid_check: str) -> None:
+    message = (
+        f"{caller}: output_padding: {output_padding} adds cells on one side only, so the layer "
+        "does not commute with turns and flips of the grid; use 0, or grid_check='off'"
+    )
+    if grid_check == "raise":
+        raise ValueError(message)
+    warnings.warn(message, GridWarning, stacklevel=3)

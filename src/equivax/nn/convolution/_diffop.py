@@ -8,6 +8,7 @@ from typing import Any, Unpack
 import jax
 from jaxtyping import PRNGKeyArray
 
+from ..._windows import make_windows
 from ...fields import FieldType
 from ...kernels import Differential, DifferentialOptions, TypeBasis, differential_options
 from ._shared import Weights, checked_types, types_of_one_group
@@ -39,7 +40,7 @@ class Diffop(AbstractCorrelation):
         padding: Any = 0,
         stride: int | tuple[int, ...] = 1,
         dilation: int | tuple[int, ...] = 1,
-        padding_mode: str = "zeros",
+        padding_mode: str | tuple[str, ...] = "zeros",
         groups: int = 1,
         use_bias: bool = True,
         basis: Differential | None = None,
@@ -102,14 +103,20 @@ class Diffop(AbstractCorrelation):
             warn_unused=warn_unused,
             caller="Diffop",
         )
-        self._set_up(
-            in_type,
-            out_type,
-            found,
+        windows = make_windows(
+            "Diffop",
+            in_type.space.dim,
+            found.kernel,
             stride=stride,
             padding=padding,
             dilation=dilation,
             padding_mode=padding_mode,
+        )
+        self._set_up(
+            in_type,
+            out_type,
+            found,
+            windows,
             groups=groups,
             use_bias=use_bias,
             precision=precision,

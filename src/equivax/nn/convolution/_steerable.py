@@ -1,39 +1,32 @@
-"""`AbstractCorrelation`: what `Conv` and `Diffop` share, that is everything but their bases."""
+"""`AbstractSteerable`: what convolutions of fields share, that is everything but their bases."""
 
 from __future__ import annotations
 
 import abc
+import operator
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..._windows import Windows, correlate
 from ...fields import FieldType
+from ...images import MultiImage
 from ...kernels import TypeBasis
+from .._core._grid_rule import as_grid_check, checked_windows
 from .._core._module import AbstractModule
-from .._core._plain import plain_conv
-from .._core._windows import as_grid_check, as_tuple, check_grid, output_lengths
-from ..linear._invariant_bias import invariant_bias
-from ._shared import (
-    Padding,
-    Weights,
-    biased,
-    checked_padding,
-    convolve,
-    expanded,
-    initial_conv_bias,
-    initial_weights,
-    plus_bias,
-    weights_of,
-)
+from ..linear._invariant_bias import bias_coefficients, initial_bias, invariant_bias
+from ._export import exported_convolution, plus_bias
+from ._shared import Weights, initial_weights
 
-Layer = TypeVar("Layer", bound="AbstractCorrelation")
+Layer = TypeVar("Layer", bound="AbstractSteerable")
 
 
-class AbstractCorrelation(AbstractModule):
-    """Cross-correlation with a learned combination of basis kernels, plus an invariant bias.
+class AbstractSteerable(AbstractModule):
+    """Convolution with a learned combination of basis kernels, plus an invariant bias.
 
     Subclasses choose the basis, in ``__init__``.
     """
@@ -43,9 +36,7 @@ class AbstractCorrelation(AbstractModule):
     in_type: FieldType = eqx.field(static=True)
     out_type: FieldType = eqx.field(static=True)
     basis: TypeBasis = eqx.field(static=True)
-    stride: tuple[int, ...] = eqx.field(static=True)
-    padding: Padding = eqx.field(static=True)
-    dilation: tuple[int, ...] = eqx.field(static=True)
+    windows: Windows = eqx.field(static=True)
     groups: int = eqx.field(static=True)
     precision: Any = eqx.field(static=True)
     grid_check: str = eqx.field(static=True)
@@ -59,11 +50,8 @@ class AbstractCorrelation(AbstractModule):
         in_type: FieldType,
         out_type: FieldType,
         basis: TypeBasis,
+        windows: Windows,
         *,
-        stride: Any,
-        padding: Any,
-        dilation: Any,
-        padding_mode: str,
         groups: int,
         use_bias: bool,
         precision: jax.lax.PrecisionLike,
@@ -73,23 +61,27 @@ class AbstractCorrelation(AbstractModule):
         key: PRNGKeyArray,
     ) -> None:
         """Sets every field; the types have been checked, and the basis is that of one group."""
-        caller, dim = type(self).__name__, in_type.space.dim
+        caller = type(self).__name__
+        rep = out_type.representation
         self.basis = basis
-        self.stride = as_tuple(stride, dim, caller, "stride", 1)
-        self.dilation = as_tuple(dilation, dim, caller, "dilation", 1)
-        self.padding = checked_padding(caller, padding, padding_mode, basis.kernel, self.dilation)
-        self.weights = initial_weights(caller, basis, init, groups, dtype, key)
-        self.bias_coeffs = initial_conv_bias(out_type, use_bias, dtype, key)
+        self.windows = windows
+        self.groups = operator.index(groups)
+        self.weights = initial_weights(caller, basis, init, self.groups, dtype, key)
+        self.bias_coeffs = initial_bias(rep, "zeros", 1, dtype, key) if use_bias else None
         self.in_type = in_type
         self.out_type = out_type
-        self.groups = groups
         self.precision = precision
         self.grid_check = as_grid_check(grid_check, caller)
+
+    # ---- kernel and bias ---------------------------------------------------------------------
 
     @property
     def kernel(self) -> Float[Array, "out in *kernel"]:
         """The dense kernel ``(c_out, c_in / groups, *kernel)``, expanded at every access."""
-        return expanded(self.basis, self.weights, self.groups)
+        if self.groups == 1:
+            return self.basis.expand(self.weights)
+        kernels = jax.vmap(self.basis.expand)(self.weights)
+        return kernels.reshape(-1, *kernels.shape[2:])
 
     @property
     def bias(self) -> Float[Array, " out"] | None:
@@ -102,12 +94,22 @@ class AbstractCorrelation(AbstractModule):
         """This layer with the orthogonal projection of a dense kernel as its kernel.
 
         Args:
-            kernel: ``(c_out, c_in / groups, *kernel)``, equivariant or not.
+            kernel: ``(c_out, c_in / groups, *kernel)``, steerable or not.
 
         Raises:
             ValueError: If the shape does not fit.
         """
-        new = weights_of(type(self).__name__, self.basis, kernel, self.weights, self.groups)
+        basis, groups, kernel = self.basis, self.groups, jnp.asarray(kernel)
+        size = (basis.out_rep.size, basis.in_rep.size, *basis.kernel)
+        expected = (groups * size[0], *size[1:])
+        if kernel.shape != expected:
+            name = type(self).__name__
+            raise ValueError(f"{name}: kernel: expected {expected}, got {kernel.shape}")
+        if groups == 1:
+            found = basis.coefficients(kernel)
+        else:
+            found = jax.vmap(basis.coefficients)(kernel.reshape(groups, *size))
+        new = {name: found[name].astype(old.dtype) for name, old in self.weights.items()}
         return eqx.tree_at(lambda tree: tree.weights, self, new)
 
     def with_bias(self: Layer, vector: Any) -> Layer:
@@ -116,34 +118,45 @@ class AbstractCorrelation(AbstractModule):
         Raises:
             ValueError: If the layer has no bias, or the shape does not fit.
         """
-        return biased(type(self).__name__, self, vector)
+        if self.bias_coeffs is None:
+            raise ValueError(
+                f"{type(self).__name__}: with_bias: the layer has no bias, because use_bias is "
+                "False or out_type has no trivial irrep"
+            )
+        new = bias_coefficients(self.out_type.representation, jnp.asarray(vector))
+        new = new.astype(self.bias_coeffs.dtype)
+        return eqx.tree_at(lambda tree: tree.bias_coeffs, self, new)
+
+    # ---- application -------------------------------------------------------------------------
+
+    def _windows_on(self, lengths: tuple[int, ...], grid_check: str) -> Windows:
+        """The windows on a grid; checked."""
+        name, space = type(self).__name__, self.in_type.space
+        return checked_windows(name, space, self.windows, lengths, grid_check)
+
+    def _taps(self) -> Float[Array, "out in *kernel"]:
+        """The kernel in the order in which windows meet the input."""
+        return self.kernel
 
     def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
-        caller = type(self).__name__
-        sides = x.shape[x.ndim - self.in_type.space.dim :]
-        windows = (sides, self.basis.kernel, self.stride, self.padding.pairs, self.dilation)
-        output_lengths(caller, *windows)
-        check_grid(caller, self.in_type.space, *windows, self.grid_check)
-        x, padding = self.padding.apply(x)
-        y = convolve(
-            x,
-            self.kernel,
-            padding=padding,
-            stride=self.stride,
-            dilation=self.dilation,
-            groups=self.groups,
-            precision=self.precision,
-        )
-        return plus_bias(y, self.bias, self.in_type.space.dim)
+        dim = self.in_type.space.dim
+        on = self._windows_on(x.shape[x.ndim - dim :], self.grid_check)
+        y = correlate(x, self._taps(), **on.settings, groups=self.groups, precision=self.precision)
+        return plus_bias(y, self.bias, dim)
 
-    def export(self) -> eqx.nn.Conv:
-        """`equinox.nn.Conv1d`, `Conv2d` or `Conv3d` with the expanded kernel; takes one example."""
-        return plain_conv(
-            self.kernel,
-            self.bias,
-            stride=self.stride,
-            padding=self.padding.pairs,
-            dilation=self.dilation,
-            groups=self.groups,
-            padding_mode=self.padding.mode.upper(),
+    def _metric_on_output(self, metric: Array, x: MultiImage) -> Array:
+        return self._windows_on(x.spatial, "off").metric(metric, x.spatial)
+
+
+class AbstractCorrelation(AbstractSteerable):
+    """A `AbstractSteerable` whose windows are those that the user asks for: `Conv` and `Diffop`."""
+
+    def export(self) -> Any:
+        """`equinox.nn.Conv1d`, `Conv2d` or `Conv3d` with the expanded kernel; takes one example.
+
+        A plain function where Equinox has no such layer: with a mode per axis, or ``"same"`` on a
+        circle whose padding depends on the size.
+        """
+        return exported_convolution(
+            self.kernel, self.bias, self.windows, groups=self.groups, precision=self.precision
         )

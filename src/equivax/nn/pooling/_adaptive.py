@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
 from jaxtyping import Array, Float
 
+from ..._windows import as_tuple, at_centres
 from ...fields import FieldType
+from ...images import MultiImage
+from .._core._grid_rule import as_grid_check, check_exchanged
 from .._core._module import AbstractModule
 from .._core._per_field import check_permuted
 from .._core._plain import plain_layer
-from .._core._windows import as_grid_check, as_tuple, check_exchanged
 from ._sliding import cell_max, cell_mean
 from ._windows import spatial_type
 
@@ -56,6 +59,9 @@ class PointwiseAdaptiveAvgPool(AbstractModule):
 
     def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
         return cell_mean(self.output_size, x)
+
+    def _metric_on_output(self, metric: Array, x: MultiImage) -> Array:
+        return _metric_of_cells(metric, x.spatial, self.output_size)
 
     def export(self) -> eqx.nn.AdaptivePool | eqx.nn.Lambda:
         """`equinox.nn.AdaptiveAvgPool2d` (1d, 3d) for one cell, else a plain function.
@@ -106,8 +112,20 @@ class PointwiseAdaptiveMaxPool(AbstractModule):
     def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
         return cell_max(self.output_size, x)
 
+    def _metric_on_output(self, metric: Array, x: MultiImage) -> Array:
+        return _metric_of_cells(metric, x.spatial, self.output_size)
+
     def export(self) -> eqx.nn.AdaptivePool | eqx.nn.Lambda:
         """`equinox.nn.AdaptiveMaxPool2d` (1d, 3d) for one cell, else a plain function."""
         if set(self.output_size) == {1}:
             return _PLAIN_MAXIMA[len(self.output_size) - 1](self.output_size)
         return plain_layer(cell_max, self.output_size)
+
+
+def _metric_of_cells(metric: Array, lengths: Sequence[int], output_size: Sequence[int]) -> Array:
+    """A metric ``(..., *spatial, D, D)`` at the middle of every cell."""
+    centres = tuple(
+        (tuple(i * n // o + -(-(i + 1) * n // o) - 1 for i in range(o)), 2)
+        for n, o in zip(lengths, output_size, strict=True)
+    )
+    return at_centres(metric, centres, (False,) * len(centres), 2)

@@ -11,19 +11,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ..._windows import make_windows
 from ...fields import FieldType
-from .._core._module import AbstractModule
 from .._core._per_field import check_permuted
-from .._core._plain import detached, plain_layer
-from .._core._windows import as_grid_check, as_tuple
+from .._core._plain import plain_layer
 from ._max import PLAIN_MAX_POOLS
-from ._sliding import slide_dense_max, slide_max, slide_sum
-from ._windows import Windows, make_windows, spatial_type
+from ._sliding import slide_dense_max, slide_sum
+from ._windows import AbstractWindowPool, pool_windows, spatial_type
 
 BLUR_PADDINGS = ("zero", "edge")
 
 
-class PointwiseMaxPoolAntialiased(AbstractModule):
+class PointwiseMaxPoolAntialiased(AbstractWindowPool):
     """A maximum at every cell, a Gaussian blur, then every ``stride``-th cell.
 
     The blur has side ``2 round(4 sigma) + 1``, weights ``exp(-|q|^2 / (2 sigma^2))`` of sum 1, and
@@ -31,9 +30,6 @@ class PointwiseMaxPoolAntialiased(AbstractModule):
     of the user goes to the maximum alone. Law and shapes: as `PointwiseMaxPool`.
     """
 
-    in_type: FieldType = eqx.field(static=True)
-    out_type: FieldType = eqx.field(static=True)
-    windows: Windows = eqx.field(static=True)
     sigma: float = eqx.field(static=True)
     blur_padding: str = eqx.field(static=True)
 
@@ -48,7 +44,7 @@ class PointwiseMaxPoolAntialiased(AbstractModule):
         sigma: float = 0.6,
         *,
         blur_padding: str = "zero",
-        grid_check: str = "warn",
+        grid_check: str | None = None,
     ) -> None:
         """Checks the type and the windows.
 
@@ -61,7 +57,7 @@ class PointwiseMaxPoolAntialiased(AbstractModule):
             ceil_mode: Whether a last window may reach over the end.
             sigma: Standard deviation of the blur, in cells.
             blur_padding: What the blur sees outside: "zero" or "edge" (the outermost cells).
-            grid_check: What to do on a grid where it cannot be exact: "raise", "warn" or "off".
+            grid_check: As in `PointwiseMaxPool`.
 
         Raises:
             ValueError: If a field is not a permutation, or an argument does not fit.
@@ -75,10 +71,8 @@ class PointwiseMaxPoolAntialiased(AbstractModule):
             "a maximum channel by channel is not equivariant",
             "PointwiseAvgPoolAntialiased or NormMaxPool",
         )
-        self.windows = make_windows(
-            name, type_, kernel_size, stride, padding, dilation, ceil_mode, grid_check
-        )
-        if any(d != 1 for d in self.windows.dilation):
+        windows = pool_windows(name, type_, kernel_size, stride, padding, dilation, ceil_mode)
+        if any(d != 1 for d in windows.dilation):
             raise ValueError(
                 f"{name}: dilation: expected 1, since the blur is over neighbours, got "
                 f"{dilation!r}; use PointwiseMaxPool"
@@ -90,13 +84,11 @@ class PointwiseMaxPoolAntialiased(AbstractModule):
             )
         self.sigma = _as_sigma(sigma, name)
         self.blur_padding = blur_padding
-        self.in_type = in_type
-        self.out_type = in_type
+        self._set_up(type_, windows, grid_check)
 
-    def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
+    def _pooled(self, x: Float[Array, "..."], image: bool) -> Float[Array, "..."]:
         w = self.windows
-        w.check("PointwiseMaxPoolAntialiased", self.in_type, x.shape)
-        dense = slide_dense_max(slide_max, w.kernel_size, w.stride, w.padding, w.ceil_mode, x)
+        dense = slide_dense_max(w.kernel_size, w.stride, w.pairs, w.ceil_mode, x)
         return slide_sum(*self._blur, self.blur_padding == "edge", dense)
 
     @property
@@ -114,15 +106,15 @@ class PointwiseMaxPoolAntialiased(AbstractModule):
         """
         w = self.windows
         if w.ceil_mode:
-            arguments = (w.kernel_size, w.stride, w.padding, w.ceil_mode)
-            maximum = plain_layer(slide_dense_max, detached(slide_max), *arguments)
+            arguments = (w.kernel_size, w.stride, w.pairs, w.ceil_mode)
+            maximum = plain_layer(slide_dense_max, *arguments)
         else:
             maximum = PLAIN_MAX_POOLS[len(w.stride) - 1](w.kernel_size, 1, w.pairs)
         edge = self.blur_padding == "edge"
         return eqx.nn.Sequential([maximum, _plain_blur(self.in_type, *self._blur, edge)])
 
 
-class PointwiseAvgPoolAntialiased(AbstractModule):
+class PointwiseAvgPoolAntialiased(AbstractWindowPool):
     """A Gaussian blur at every ``stride``-th cell.
 
     The blur has side ``k = 2 round(3 sigma) + 1`` and weights ``exp(-|q|^2 / (2 sigma^2))`` of sum
@@ -131,9 +123,6 @@ class PointwiseAvgPoolAntialiased(AbstractModule):
     Shapes: ``(..., C, *L) -> (..., C, *n)``, ``n = floor((L + 2p - k) / s) + 1``.
     """
 
-    in_type: FieldType = eqx.field(static=True)
-    out_type: FieldType = eqx.field(static=True)
-    windows: Windows = eqx.field(static=True)
     sigma: float = eqx.field(static=True)
 
     def __init__(
@@ -143,7 +132,7 @@ class PointwiseAvgPoolAntialiased(AbstractModule):
         stride: Any,
         padding: Any = None,
         *,
-        grid_check: str = "warn",
+        grid_check: str | None = None,
     ) -> None:
         """Checks the windows.
 
@@ -151,8 +140,8 @@ class PointwiseAvgPoolAntialiased(AbstractModule):
             in_type: Any `FieldType`.
             sigma: Standard deviation of the blur, in cells.
             stride: Cells from an output to the next; an integer, or one per axis.
-            padding: Zeros added on both sides, an integer or one per axis; half the blur if None.
-            grid_check: What to do on a grid where it cannot be exact: "raise", "warn" or "off".
+            padding: Zeros added on each side, as in `PointwiseMaxPool`; half the blur if None.
+            grid_check: As in `PointwiseMaxPool`.
 
         Raises:
             ValueError: If a number does not fit.
@@ -163,19 +152,16 @@ class PointwiseAvgPoolAntialiased(AbstractModule):
         self.sigma = _as_sigma(sigma, name)
         side = len(blur_weights(self.sigma, 3))
         dim = type_.space.dim
-        strides = as_tuple(stride, dim, name, "stride", 1)
-        padded = as_tuple(side // 2 if padding is None else padding, dim, name, "padding", 0)
-        if max(padded) >= side:
+        windows = make_windows(
+            name, dim, side, stride=stride, padding=side // 2 if padding is None else padding
+        )
+        if max(map(max, windows.pairs)) >= side:
             raise ValueError(
                 f"{name}: padding: expected less than the side {side} of the blur, got {padding!r}"
             )
-        mode = as_grid_check(grid_check, name)
-        self.windows = Windows((side,) * dim, strides, padded, (1,) * dim, False, mode)
-        self.in_type = in_type
-        self.out_type = in_type
+        self._set_up(type_, windows, grid_check)
 
-    def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
-        self.windows.check("PointwiseAvgPoolAntialiased", self.in_type, x.shape)
+    def _pooled(self, x: Float[Array, "..."], image: bool) -> Float[Array, "..."]:
         return slide_sum(*self._blur, False, x)
 
     @property

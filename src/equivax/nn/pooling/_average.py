@@ -8,16 +8,14 @@ import equinox as eqx
 from jaxtyping import Array, Float
 
 from ...fields import FieldType
-from ...images import MultiImage
-from .._core._module import AbstractModule
-from .._core._plain import detached, plain_layer
-from ._sliding import slide_mean, slide_sum
-from ._windows import Windows, make_windows, spatial_type
+from .._core._plain import plain_layer
+from ._sliding import slide_mean
+from ._windows import AbstractWindowPool, pool_windows, spatial_type
 
 PLAIN_AVG_POOLS = (eqx.nn.AvgPool1d, eqx.nn.AvgPool2d, eqx.nn.AvgPool3d)
 
 
-class PointwiseAvgPool(AbstractModule):
+class PointwiseAvgPool(AbstractWindowPool):
     """``y(p) = mean_q x(s p + q - padding)`` over a window, zeros of the padding counted.
 
     The divisor is the number of positions of the window inside the padded array, so a window that
@@ -26,10 +24,6 @@ class PointwiseAvgPool(AbstractModule):
 
     Shapes: as `PointwiseMaxPool`.
     """
-
-    in_type: FieldType = eqx.field(static=True)
-    out_type: FieldType = eqx.field(static=True)
-    windows: Windows = eqx.field(static=True)
 
     def __init__(
         self,
@@ -57,21 +51,12 @@ class PointwiseAvgPool(AbstractModule):
         """
         name = "PointwiseAvgPool"
         type_ = spatial_type(name, in_type, "InvariantPool")
-        self.windows = make_windows(
-            name, type_, kernel_size, stride, padding, 1, ceil_mode, grid_check
-        )
-        self.in_type = in_type
-        self.out_type = in_type
+        windows = pool_windows(name, type_, kernel_size, stride, padding, 1, ceil_mode)
+        self._set_up(type_, windows, grid_check)
 
-    def _image_options(self, x: MultiImage) -> dict[str, Any]:
-        return {"image": True}
-
-    def _forward(
-        self, x: Float[Array, "..."], key: Any = None, image: bool = False
-    ) -> Float[Array, "..."]:
+    def _pooled(self, x: Float[Array, "..."], image: bool) -> Float[Array, "..."]:
         w = self.windows
-        w.check("PointwiseAvgPool", self.in_type, x.shape, image)
-        return slide_mean(slide_sum, w.kernel_size, w.stride, w.padding, w.ceil_mode, x)
+        return slide_mean(w.kernel_size, w.stride, w.pairs, w.ceil_mode, x)
 
     def export(self) -> eqx.nn.Pool | eqx.nn.Lambda:
         """`equinox.nn.AvgPool2d` (1d, 3d); in ceil mode a plain function.
@@ -80,7 +65,5 @@ class PointwiseAvgPool(AbstractModule):
         """
         w = self.windows
         if w.ceil_mode:
-            return plain_layer(
-                slide_mean, detached(slide_sum), w.kernel_size, w.stride, w.padding, w.ceil_mode
-            )
+            return plain_layer(slide_mean, w.kernel_size, w.stride, w.pairs, w.ceil_mode)
         return PLAIN_AVG_POOLS[len(w.kernel_size) - 1](w.kernel_size, w.stride, w.pairs)

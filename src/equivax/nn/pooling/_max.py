@@ -8,17 +8,15 @@ import equinox as eqx
 from jaxtyping import Array, Float
 
 from ...fields import FieldType
-from ...images import MultiImage
-from .._core._module import AbstractModule
 from .._core._per_field import check_permuted
 from .._core._plain import plain_layer
-from ._sliding import slide_max
-from ._windows import Windows, make_windows, spatial_type
+from ._sliding import plain_windows, slide_max
+from ._windows import AbstractWindowPool, pool_windows, spatial_type
 
 PLAIN_MAX_POOLS = (eqx.nn.MaxPool1d, eqx.nn.MaxPool2d, eqx.nn.MaxPool3d)
 
 
-class PointwiseMaxPool(AbstractModule):
+class PointwiseMaxPool(AbstractWindowPool):
     """``y(p)_c = max_q x(s p + d q - padding)_c`` over a window, channel by channel; -inf outside.
 
     Law: commutes with the elements that map the grid to itself if and only if
@@ -35,10 +33,6 @@ class PointwiseMaxPool(AbstractModule):
         (4, 4, 4)
     """
 
-    in_type: FieldType = eqx.field(static=True)
-    out_type: FieldType = eqx.field(static=True)
-    windows: Windows = eqx.field(static=True)
-
     def __init__(
         self,
         in_type: FieldType,
@@ -54,13 +48,14 @@ class PointwiseMaxPool(AbstractModule):
 
         Args:
             in_type: A `FieldType` whose fields are permutation representations.
-            kernel_size: Taps of the window; an integer, or one per axis, like the next three.
+            kernel_size: Taps of the window; an integer, or one per axis.
             stride: Cells from a window to the next; ``kernel_size`` if None.
-            padding: Cells added on both sides, at most half the kernel; the maximum ignores them.
+            padding: Cells added on each side, at most half the kernel, which the maximum ignores:
+                an integer, one or a pair per axis, ``"same"`` or ``"valid"``.
             dilation: Cells from a tap to the next.
             ceil_mode: Whether a last window may reach over the end.
             grid_check: What to do on a grid where it cannot be exact: "raise", "warn" or "off";
-                None: the first on tensor images, the second on other fields.
+                None: the first if it is called on a `MultiImage`, else the second.
 
         Raises:
             ValueError: If a field is not a permutation, or a number does not fit.
@@ -70,21 +65,11 @@ class PointwiseMaxPool(AbstractModule):
         type_ = spatial_type(name, in_type, "GroupPooling")
         reason = "a maximum channel by channel is not equivariant"
         check_permuted(name, type_.representation, reason, "NormMaxPool or PointwiseAvgPool")
-        self.windows = make_windows(
-            name, type_, kernel_size, stride, padding, dilation, ceil_mode, grid_check
-        )
-        self.in_type = in_type
-        self.out_type = in_type
+        windows = pool_windows(name, type_, kernel_size, stride, padding, dilation, ceil_mode)
+        self._set_up(type_, windows, grid_check)
 
-    def _image_options(self, x: MultiImage) -> dict[str, Any]:
-        return {"image": True}
-
-    def _forward(
-        self, x: Float[Array, "..."], key: Any = None, image: bool = False
-    ) -> Float[Array, "..."]:
-        w = self.windows
-        w.check("PointwiseMaxPool", self.in_type, x.shape, image)
-        return slide_max(w.kernel_size, w.stride, w.pairs, w.dilation, w.ceil_mode, x)
+    def _pooled(self, x: Float[Array, "..."], image: bool) -> Float[Array, "..."]:
+        return slide_max(plain_windows(self.windows), x)
 
     def export(self) -> eqx.nn.Pool | eqx.nn.Lambda:
         """`equinox.nn.MaxPool2d` (1d, 3d) where it is the same function, else a plain one.
@@ -94,9 +79,9 @@ class PointwiseMaxPool(AbstractModule):
         w = self.windows
         dilated = any(d > 1 for d in w.dilation)
         same_ceil = all(
-            p + s <= k for k, s, p in zip(w.kernel_size, w.stride, w.padding, strict=True)
+            max(p) + s <= k for k, s, p in zip(w.kernel_size, w.stride, w.pairs, strict=True)
         )
         if dilated or (w.ceil_mode and not same_ceil):
-            return plain_layer(slide_max, w.kernel_size, w.stride, w.pairs, w.dilation, w.ceil_mode)
+            return plain_layer(slide_max, plain_windows(w))
         plain = PLAIN_MAX_POOLS[len(w.kernel_size) - 1]
         return plain(w.kernel_size, w.stride, w.pairs, use_ceil=w.ceil_mode)

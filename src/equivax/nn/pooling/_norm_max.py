@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from ...fields import FieldType
-from ...images import MultiImage
 from .._core._channels import field_index
-from .._core._module import AbstractModule
 from .._core._per_field import (
     field_blocks,
     plain_blocks,
@@ -21,15 +19,15 @@ from .._core._per_field import (
     squared_length,
     whole_fields,
 )
-from .._core._plain import detached, plain_function, plain_layer
-from ._sliding import longest_field, slide_longest, slide_max
-from ._windows import Windows, make_windows, of_images, spatial_type
+from .._core._plain import plain_layer
+from ._sliding import plain_windows, slide_longest, slide_max
+from ._windows import AbstractWindowPool, pool_windows, spatial_type
 
 TIES = ("mean", "first", "softmax")
 KEYS = ("norm", "value")
 
 
-class NormMaxPool(AbstractModule):
+class NormMaxPool(AbstractWindowPool):
     """Per field, the vector with the largest norm in the window.
 
     ``y(p) = v(q*)``, ``q* = argmax_q |v(q)|`` over the window of ``p``; the gradient goes to the
@@ -44,9 +42,6 @@ class NormMaxPool(AbstractModule):
     Shapes: as `PointwiseMaxPool`.
     """
 
-    in_type: FieldType = eqx.field(static=True)
-    out_type: FieldType = eqx.field(static=True)
-    windows: Windows = eqx.field(static=True)
     by: str = eqx.field(static=True)
     ties: str | None = eqx.field(static=True)
     beta: float = eqx.field(static=True)
@@ -76,8 +71,8 @@ class NormMaxPool(AbstractModule):
             ceil_mode: Whether a last window may reach over the end.
             by: ``"norm"``, by which a trivial field keeps its sign, or ``"value"``: the usual
                 maximum, of trivial fields.
-            ties: ``"mean"``, ``"first"`` or ``"softmax"``; None: the first of these on tensor
-                images, the second on other fields.
+            ties: ``"mean"``, ``"first"`` or ``"softmax"``; None: the first of these if it is called
+                on a `MultiImage`, else the second.
             beta: Of ``"softmax"``, positive.
             grid_check: On a grid where it cannot be exact.
 
@@ -88,9 +83,7 @@ class NormMaxPool(AbstractModule):
         """
         name = "NormMaxPool"
         type_ = spatial_type(name, in_type, "NormPool")
-        self.windows = make_windows(
-            name, type_, kernel_size, stride, padding, dilation, ceil_mode, grid_check
-        )
+        windows = pool_windows(name, type_, kernel_size, stride, padding, dilation, ceil_mode)
         if by not in KEYS:
             raise ValueError(f"{name}: by: expected one of {', '.join(KEYS)}, got {by!r}")
         if ties is not None and ties not in TIES:
@@ -102,72 +95,74 @@ class NormMaxPool(AbstractModule):
                 f'{name}: by: expected "norm" for {type_!r}, got "value", which compares numbers '
                 "that the group leaves alone"
             )
-        self.in_type = in_type
-        self.out_type = in_type
+        self._set_up(type_, windows, grid_check)
         self.by = by
-        self.ties = "mean" if ties is None and of_images(type_) else ties
+        self.ties = ties
         self.beta = float(beta)
 
-    def _image_options(self, x: MultiImage) -> dict[str, Any]:
-        return {"image": True}
-
-    def _forward(
-        self, x: Float[Array, "..."], key: Any = None, image: bool = False
-    ) -> Float[Array, "..."]:
-        w, rep = self.windows, self.in_type.representation
-        w.check("NormMaxPool", self.in_type, x.shape, image)
+    def _pooled(self, x: Float[Array, "..."], image: bool) -> Float[Array, "..."]:
         if self.by == "value":
-            return slide_max(*_plain(w), x)
-        plan = field_blocks(whole_fields(rep))
-        index = field_index(rep) if len(self.in_type) < rep.size else None
+            return slide_max(plain_windows(self.windows), x)
+        index = self._field_of_channel
         ties = self.ties or ("mean" if image else "first")
-        slide: Any = slide_longest
-        if ties != "first":
-            slide = functools.partial(slide_tied, slide_max, self._sharpness(ties))
-        axis = -1 - self.in_type.space.dim
-        return longest_field(slide, pool_fields, squared_length, *plan, index, axis, _plain(w), x)
+        plan = field_blocks(whole_fields(self.in_type.representation))
+        return longest_field(*self._rule(ties), *plan, index, plain_windows(self.windows), x)
 
-    def _sharpness(self, ties: str) -> float | None:
-        return self.beta if ties == "softmax" else None
+    def _rule(self, ties: str) -> tuple[bool, float | None]:
+        """Whether the first wins, and how sharp a smooth mean is."""
+        return ties == "first", self.beta if ties == "softmax" else None
+
+    @property
+    def _field_of_channel(self) -> np.ndarray | None:
+        """The field of every channel, or None if every channel is a field."""
+        rep = self.in_type.representation
+        return field_index(rep) if len(self.in_type) < rep.size else None
 
     def export(self) -> eqx.nn.Lambda:
         """A plain function; where ``ties`` is None, with the first at ties."""
-        w, rep = self.windows, self.in_type.representation
+        windows, index = plain_windows(self.windows), self._field_of_channel
         if self.by == "value":
-            return plain_layer(slide_max, *_plain(w))
-        plan = plain_blocks(whole_fields(rep))
-        index = jnp.asarray(field_index(rep)) if len(self.in_type) < rep.size else None
-        slide = detached(slide_longest)
-        if self.ties not in (None, "first"):
-            slide = plain_function(slide_tied, detached(slide_max), self._sharpness(self.ties))
-        functions = slide, detached(pool_fields), detached(squared_length)
-        axis = -1 - self.in_type.space.dim
-        return plain_layer(longest_field, *functions, *plan, index, axis, _plain(w))
+            return plain_layer(slide_max, windows)
+        plan = plain_blocks(whole_fields(self.in_type.representation))
+        index = None if index is None else jnp.asarray(index)
+        return plain_layer(longest_field, *self._rule(self.ties or "first"), *plan, index, windows)
 
 
-def _plain(windows: Windows) -> tuple[Any, Any, Any, Any, Any]:
-    w = windows
-    return w.kernel_size, w.stride, w.pairs, w.dilation, w.ceil_mode
+def longest_field(first, beta, blocks, order, index, windows, x):
+    """Per field, the vector with the largest norm in every window.
+
+    Args:
+        first: Whether the first of several equally long ones is taken, not their mean.
+        beta: As for `slide_tied`.
+        blocks: As for `pool_fields`.
+        order: As for `pool_fields`.
+        index: Field of every channel, or None if every channel is a field.
+        windows: As for `slide_max`.
+        x: ``(..., channels, *spatial)``.
+    """
+    axis = -1 - len(windows[0])
+    lengths = pool_fields(squared_length, blocks, order, axis, x)
+    if index is not None:
+        lengths = jnp.take(lengths, index, axis=axis, mode="clip")
+    if first:
+        return slide_longest(windows, x, lengths)
+    return slide_tied(beta, windows, x, lengths)
 
 
-def slide_tied(slide_max, beta, kernel, stride, padding, dilation, ceil_mode, x, lengths):
+def slide_tied(beta, windows, x, lengths):
     """The mean of the entries of ``x`` where ``lengths`` is largest in the window.
 
     Args:
-        slide_max: The function of this name.
         beta: None; or the mean of all entries has weights ``exp(beta sqrt(lengths))``.
-        kernel: Taps per axis.
-        stride: Cells from a window to the next, per axis.
-        padding: Pairs of cells before and after, per axis.
-        dilation: Cells from a tap to the next, per axis.
-        ceil_mode: Whether a last window may reach over the end.
+        windows: As for `slide_max`.
         x: Any array with these axes last.
         lengths: Non-negative numbers, of the shape of ``x``.
     """
+    kernel, stride, padding, dilation, _ = windows
     dtype, dim = x.dtype, len(kernel)
     x = x.astype(lengths.dtype)
     fixed = jax.lax.stop_gradient(lengths)
-    top = slide_max(kernel, stride, padding, dilation, ceil_mode, fixed)
+    top = slide_max(windows, fixed)
     lengths = fixed if beta is None else lengths
     spread = [(0, 0, 0)] * (x.ndim - dim)
     for axis in range(-dim, 0):

@@ -5,38 +5,50 @@ where ``reduce_window``, its gradient ``select_and_scatter`` and depthwise convo
 (``benchmarks/pooling.py``). A maximum over ``k`` taps is idempotent, so windows may overlap: it is
 built of maxima over 1, 2, 4, ... taps, and its gradient at ties is spread evenly and finite.
 
-Every function stands alone (`jax` and `jnp` only): layers call it, and `export` detaches it.
-Padding is a pair ``(before, after)`` per axis; ``ceil_mode`` is that of `nn._core._windows`.
+Every function stands alone (`jax`, `jnp` and each other only): layers call it, and `export` takes
+it along. Padding is a pair ``(before, after)`` per axis; ``ceil_mode`` is that of `window_count`.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
+from ..._windows import Windows, window_count
 
-def slide_max(kernel, stride, padding, dilation, ceil_mode, x):
-    """Largest entry of every window on the last ``len(kernel)`` axes; -inf outside.
+
+def plain_windows(windows: Windows) -> tuple[Any, ...]:
+    """Windows as plain numbers, for functions that stand alone.
+
+    Returns:
+        Kernel, stride, padding and dilation, each with an entry per axis, and ceil_mode.
+    """
+    w = windows
+    return w.kernel_size, w.stride, w.pairs, w.dilation, w.ceil_mode
+
+
+def _reached(x, axis, count, kernel, stride, padding, dilation):
+    """What `jax.lax.pad` adds to an axis so that the last window is inside."""
+    reach = (count - 1) * stride + dilation * (kernel - 1) + 1
+    pads = [(0, 0, 0)] * x.ndim
+    pads[axis] = (padding[0], max(reach - x.shape[axis] - padding[0], 0), 0)
+    return pads
+
+
+def slide_max(windows, x):
+    """Largest entry of every window on the last axes; -inf outside.
 
     Args:
-        kernel: Taps per axis.
-        stride: Cells from a window to the next, per axis.
-        padding: Pairs of cells before and after, per axis.
-        dilation: Cells from a tap to the next, per axis.
-        ceil_mode: Whether a last window may reach over the end.
+        windows: From `plain_windows`.
         x: Any array with these axes last.
     """
+    kernel, stride, padding, dilation, ceil_mode = windows
     for axis in range(-len(kernel), 0):
         k, s, d = kernel[axis], stride[axis], dilation[axis]
-        before, after = padding[axis]
-        length = x.shape[axis]
-        room = length + before + after - d * (k - 1) - 1
-        count = (-(-room // s) if ceil_mode else room // s) + 1
-        if ceil_mode and (count - 1) * s >= length + before:
-            count -= 1
-        reach = (count - 1) * s + d * (k - 1) + 1
-        pads = [(0, 0, 0)] * x.ndim
-        pads[axis] = (before, max(reach - length - before, 0), 0)
+        count = window_count(x.shape[axis], k, s, padding[axis], d, 1, ceil_mode)
+        pads = _reached(x, axis, count, k, s, padding[axis], d)
         x = jax.lax.pad(x, jnp.array(-jnp.inf, x.dtype), pads)
         taps = 1
         while 2 * taps < k:
@@ -52,30 +64,20 @@ def slide_max(kernel, stride, padding, dilation, ceil_mode, x):
     return x
 
 
-def slide_longest(kernel, stride, padding, dilation, ceil_mode, x, lengths):
+def slide_longest(windows, x, lengths):
     """The entry of ``x`` where ``lengths`` is largest in the window, first in row-major order.
 
     Args:
-        kernel: Taps per axis.
-        stride: Cells from a window to the next, per axis.
-        padding: Pairs of cells before and after, per axis.
-        dilation: Cells from a tap to the next, per axis.
-        ceil_mode: Whether a last window may reach over the end.
+        windows: From `plain_windows`.
         x: Any array with these axes last.
         lengths: Non-negative numbers, of the shape of ``x``; no gradient flows through them.
     """
+    kernel, stride, padding, dilation, ceil_mode = windows
     lengths = jax.lax.stop_gradient(lengths)
     for axis in range(-1, -len(kernel) - 1, -1):  # columns first: ties go to the first row
         k, s, d = kernel[axis], stride[axis], dilation[axis]
-        before, after = padding[axis]
-        length = x.shape[axis]
-        room = length + before + after - d * (k - 1) - 1
-        count = (-(-room // s) if ceil_mode else room // s) + 1
-        if ceil_mode and (count - 1) * s >= length + before:
-            count -= 1
-        reach = (count - 1) * s + d * (k - 1) + 1
-        pads = [(0, 0, 0)] * x.ndim
-        pads[axis] = (before, max(reach - length - before, 0), 0)
+        count = window_count(x.shape[axis], k, s, padding[axis], d, 1, ceil_mode)
+        pads = _reached(x, axis, count, k, s, padding[axis], d)
         x = jax.lax.pad(x, jnp.array(0, x.dtype), pads)
         lengths = jax.lax.pad(lengths, jnp.array(-1, lengths.dtype), pads)
         taps = 1
@@ -123,14 +125,13 @@ def slide_sum(weights, stride, padding, edge, x):
     return x.astype(dtype)
 
 
-def slide_mean(slide_sum, kernel, stride, padding, ceil_mode, x):
+def slide_mean(kernel, stride, padding, ceil_mode, x):
     """Mean over every window; zeros of the padding count, what lies beyond it does not.
 
     Args:
-        slide_sum: The function of this name.
         kernel: Taps per axis.
         stride: Cells from a window to the next, per axis.
-        padding: Cells added on both sides, per axis.
+        padding: Pairs of cells before and after, per axis.
         ceil_mode: Whether a last window may reach over the end; it has fewer cells then.
         x: Any array with these axes last.
     """
@@ -138,12 +139,10 @@ def slide_mean(slide_sum, kernel, stride, padding, ceil_mode, x):
     x = x.astype(jnp.float32) if x.dtype.itemsize < 4 else x
     pads, cells = [], []
     for axis in range(-len(kernel), 0):
-        k, s, p = kernel[axis], stride[axis], padding[axis]
-        end = x.shape[axis] + 2 * p
-        count = (-((k - end) // s) if ceil_mode else (end - k) // s) + 1
-        if ceil_mode and (count - 1) * s >= end - p:
-            count -= 1
-        pads.append((p, p + max((count - 1) * s + k - end, 0)))
+        k, s, (before, after) = kernel[axis], stride[axis], padding[axis]
+        end = x.shape[axis] + before + after
+        count = window_count(x.shape[axis], k, s, padding[axis], 1, 1, ceil_mode)
+        pads.append((before, after + max((count - 1) * s + k - end, 0)))
         shape = [1] * len(kernel)
         shape[axis] = count
         cells.append(jnp.array([min(k, end - i * s) for i in range(count)], x.dtype).reshape(shape))
@@ -153,47 +152,24 @@ def slide_mean(slide_sum, kernel, stride, padding, ceil_mode, x):
     return total.astype(dtype)
 
 
-def slide_dense_max(slide_max, kernel, stride, padding, ceil_mode, x):
+def slide_dense_max(kernel, stride, padding, ceil_mode, x):
     """Maxima at every cell, such that windows with ``stride`` start at the first of them.
 
     Args:
-        slide_max: The function of this name.
         kernel: Taps per axis.
         stride: Of what follows, per axis; matters in ``ceil_mode`` only.
-        padding: Cells added on both sides, per axis.
+        padding: Pairs of cells before and after, per axis.
         ceil_mode: Whether to go on to the start of a last window that reaches over the end.
         x: Any array with these axes last.
     """
     pads = []
     for axis in range(-len(kernel), 0):
-        s, p = stride[axis], padding[axis]
-        length = x.shape[axis]
-        room = length + 2 * p - kernel[axis]
-        last = -(-room // s) * s
-        if last >= length + p:
-            last -= s
-        pads.append((p, p + (max(last - room, 0) if ceil_mode else 0)))
-    return slide_max(kernel, [1] * len(kernel), pads, [1] * len(kernel), False, x)
-
-
-def longest_field(slide_longest, pool_fields, square, blocks, order, index, axis, windows, x):
-    """Per field, the vector with the largest norm in every window.
-
-    Args:
-        slide_longest: The function of this name.
-        pool_fields: The function of this name.
-        square: ``squared_length``.
-        blocks: As for ``pool_fields``.
-        order: As for ``pool_fields``.
-        index: Field of every channel, or None if every channel is a field.
-        axis: Of the channels.
-        windows: Kernel, stride, padding (pairs), dilation and ceil_mode.
-        x: The array.
-    """
-    lengths = pool_fields(square, blocks, order, axis, x)
-    if index is not None:
-        lengths = jnp.take(lengths, index, axis=axis, mode="clip")
-    return slide_longest(*windows, x, lengths)
+        k, s, (before, after) = kernel[axis], stride[axis], padding[axis]
+        count = window_count(x.shape[axis], k, s, padding[axis], 1, 1, ceil_mode)
+        more = (count - 1) * s + k - x.shape[axis] - before - after
+        pads.append((before, after + (max(more, 0) if ceil_mode else 0)))
+    ones = [1] * len(kernel)
+    return slide_max((kernel, ones, pads, ones, False), x)
 
 
 def cell_max(output_size, x):

@@ -1,87 +1,120 @@
-"""`Windows`: the arguments that pools with sliding windows share, checked once."""
+"""`AbstractWindowPool`: what pools with sliding windows share: all but what they compute."""
 
 from __future__ import annotations
 
-import dataclasses
+import abc
 from collections.abc import Sequence
 from typing import Any
 
+import equinox as eqx
 import numpy as np
+from jaxtyping import Array, Float
 
+from ..._windows import Windows, as_tuple, make_windows
 from ...fields import FieldType, Type
-from ...spaces import hyperoctahedral_on, rotations_on
-from .._core._windows import as_grid_check, as_tuple, check_grid, output_lengths
+from ...images import MultiImage
+from .._core._grid_rule import as_grid_check, checked_windows
+from .._core._module import AbstractModule
 
 
-@dataclasses.dataclass(frozen=True)
-class Windows:
-    """Sliding windows on a grid, one integer per spatial axis.
+class AbstractWindowPool(AbstractModule):
+    """A pool over sliding windows, of fields of one type into fields of the same.
 
     Attributes:
-        kernel_size: Taps.
-        stride: Cells from a window to the next.
-        padding: Cells added on both sides.
-        dilation: Cells from a tap to the next.
-        ceil_mode: Whether a last window may reach over the end.
-        grid_check: ``"raise"``, ``"warn"``, ``"off"``, or None: the first on tensor images, the
-            second on other fields.
+        windows: The windows.
+        grid_check: ``"raise"``, ``"warn"``, ``"off"``, or None: the first if the layer is called on
+            a `MultiImage`, else the second.
     """
 
-    kernel_size: tuple[int, ...]
-    stride: tuple[int, ...]
-    padding: tuple[int, ...]
-    dilation: tuple[int, ...]
-    ceil_mode: bool
-    grid_check: str | None
+    in_type: FieldType = eqx.field(static=True)
+    out_type: FieldType = eqx.field(static=True)
+    windows: Windows = eqx.field(static=True)
+    grid_check: str | None = eqx.field(static=True)
 
-    @property
-    def pairs(self) -> tuple[tuple[int, int], ...]:
-        """Padding before and after."""
-        return tuple((p, p) for p in self.padding)
+    @abc.abstractmethod
+    def __init__(self, in_type: FieldType) -> None:
+        """Checks the options and hands them to `_set_up`."""
 
-    def check(
-        self, caller: str, in_type: FieldType, shape: Sequence[int], image: bool = False
-    ) -> None:
-        """Looks at the shape of an input, when it is traced.
+    def _set_up(self, in_type: FieldType, windows: Windows, grid_check: Any) -> None:
+        self.in_type = in_type
+        self.out_type = in_type
+        self.windows = windows
+        name = type(self).__name__
+        self.grid_check = None if grid_check is None else as_grid_check(grid_check, name)
 
-        Args:
-            caller: The layer, for messages.
-            in_type: Type of the input.
-            shape: Its shape.
-            image: Whether it is a `MultiImage`.
+    @abc.abstractmethod
+    def _pooled(self, x: Float[Array, "..."], image: bool) -> Float[Array, "..."]:
+        """The formula on a checked array; ``image`` says whether it is that of a `MultiImage`."""
 
-        Raises:
-            ValueError: If no window fits, if one would see nothing but padding, or if the windows
-                cannot commute with the group and ``grid_check`` is ``"raise"``.
-        """
-        lengths = tuple(shape[len(shape) - len(self.kernel_size) :])
-        settings = (self.kernel_size, self.stride, self.pairs, self.dilation)
-        output_lengths(caller, lengths, *settings, self.ceil_mode)
-        for axis, length in enumerate(lengths):
-            taps = self.dilation[axis] * np.arange(self.kernel_size[axis])
-            starts = np.arange(-self.padding[axis], 0, self.stride[axis])[:, None]
-            seen = (starts + taps >= 0) & (starts + taps < length)
-            if not seen.any(axis=1).all():
-                raise ValueError(
-                    f"{caller}: x: expected windows that meet the array, got spatial axis {axis} "
-                    f"of length {length}, which every tap of one window steps over; use a smaller "
-                    "dilation or padding"
-                )
-        check_grid(
-            caller,
-            in_type.space,
-            lengths,
-            *settings,
-            self.grid_check or ("raise" if image or of_images(in_type) else "warn"),
-            ceil_mode=self.ceil_mode,
-            largest_padding=[k // 2 for k in self.kernel_size],
-        )
+    def _image_options(self, x: MultiImage) -> dict[str, Any]:
+        return {"image": True}
+
+    def _forward(
+        self, x: Float[Array, "..."], key: Any = None, image: bool = False
+    ) -> Float[Array, "..."]:
+        space, windows = self.in_type.space, self.windows
+        name, sides = type(self).__name__, x.shape[x.ndim - space.dim :]
+        checked_windows(
+            name, space, windows, sides, self.grid_check or ("raise" if image else "warn"),
+            largest_padding=[k // 2 for k in windows.kernel_size],
+        )  # fmt: skip
+        _check_every_window_meets(name, windows, sides)
+        return self._pooled(x, image)
+
+    def _metric_on_output(self, metric: Array, x: MultiImage) -> Array:
+        return self.windows.metric(metric, x.spatial)
 
 
-def of_images(in_type: FieldType) -> bool:
-    """Whether a type is on one of the two spaces that tensor images live on by default."""
+def pool_windows(
+    caller: str,
+    in_type: FieldType,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any = 1,
+    ceil_mode: Any = False,
+) -> Windows:
+    """Windows from a user's arguments; the stride is the kernel if None.
+
+    Raises:
+        TypeError: If something is no integer, or ``ceil_mode`` no bool.
+        ValueError: If a number is too small, or the padding above half the kernel.
+    """
     dim = in_type.space.dim
-    return in_type.space in (hyperoctahedral_on(dim), rotations_on(dim))
+    kernel = as_tuple(kernel_size, dim, caller, "kernel_size", 1)
+    found = make_windows(
+        caller,
+        dim,
+        kernel,
+        stride=kernel if stride is None else stride,
+        padding=padding,
+        dilation=dilation,
+        ceil_mode=ceil_mode,
+    )
+    if any(2 * max(pair) > k for pair, k in zip(found.pairs, kernel, strict=True)):
+        raise ValueError(
+            f"{caller}: padding: expected at most half of kernel_size {kernel}, got {padding!r}"
+        )
+    return found
+
+
+def _check_every_window_meets(caller: str, windows: Windows, lengths: Sequence[int]) -> None:
+    """Refuses windows that see nothing but padding, since all their taps step over the array.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    for axis, length in enumerate(lengths):
+        taps = windows.dilation[axis] * np.arange(windows.kernel_size[axis])
+        before = windows.pairs[axis][0]
+        starts = np.arange(-before, 0, windows.stride[axis])[:, None]
+        seen = (starts + taps >= 0) & (starts + taps < length)
+        if not seen.any(axis=1).all():
+            raise ValueError(
+                f"{caller}: x: expected windows that meet the array, got spatial axis {axis} "
+                f"of length {length}, which every tap of one window steps over; use a smaller "
+                "dilation or padding"
+            )
 
 
 def spatial_type(caller: str, in_type: Type, instead: str) -> FieldType:
@@ -106,34 +139,3 @@ def spatial_type(caller: str, in_type: Type, instead: str) -> FieldType:
             f"use {instead}"
         )
     return in_type
-
-
-def make_windows(
-    caller: str,
-    in_type: FieldType,
-    kernel_size: Any,
-    stride: Any,
-    padding: Any,
-    dilation: Any,
-    ceil_mode: Any,
-    grid_check: Any,
-) -> Windows:
-    """Windows from a user's arguments.
-
-    Raises:
-        TypeError: If something is no integer, or ``ceil_mode`` no bool.
-        ValueError: If a number is too small, or the padding above half the kernel.
-    """
-    dim = in_type.space.dim
-    kernel = as_tuple(kernel_size, dim, caller, "kernel_size", 1)
-    stride = as_tuple(kernel if stride is None else stride, dim, caller, "stride", 1)
-    padded = as_tuple(padding, dim, caller, "padding", 0)
-    dilated = as_tuple(dilation, dim, caller, "dilation", 1)
-    if any(2 * p > k for p, k in zip(padded, kernel, strict=True)):
-        raise ValueError(
-            f"{caller}: padding: expected at most half of kernel_size {kernel}, got {padding!r}"
-        )
-    if not isinstance(ceil_mode, (bool, np.bool_)):
-        raise TypeError(f"{caller}: ceil_mode: expected True or False, got {ceil_mode!r}")
-    mode = None if grid_check is None else as_grid_check(grid_check, caller)
-    return Windows(kernel, stride, padded, dilated, bool(ceil_mode), mode)

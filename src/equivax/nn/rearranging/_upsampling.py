@@ -21,10 +21,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ..._windows import as_tuple, is_several
 from ...fields import FieldType, Type
+from ...images import MultiImage
+from .._core._grid_rule import as_grid_check, moved_axes, report
 from .._core._module import AbstractModule, channel_axis, representation_of
 from .._core._plain import plain_layer
-from .._core._windows import as_grid_check, as_tuple, moved_axes, report
 
 MODES = ("bilinear", "nearest")
 
@@ -110,6 +112,10 @@ class Upsampling(AbstractModule):
         targets = self._targets(lengths)
         self._check(lengths, targets)
         return _resize(x, **self._rule())
+
+    def _metric_on_output(self, metric: Array, x: MultiImage) -> Array:
+        finer = _resize(jnp.moveaxis(metric, (-2, -1), (0, 1)), **self._rule())
+        return jnp.moveaxis(finer, (0, 1), (-2, -1))
 
     def _rule(self) -> dict[str, Any]:
         """The options as plain numbers; factors as exact fractions."""
@@ -202,8 +208,7 @@ def _resize(x, *, ratios, size, nearest, align_corners):
 
 def _factors(value: Any, dim: int) -> tuple[float, ...]:
     takes = f"Upsampling: scale_factor: expected a positive number, or {dim} of them"
-    several = isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, (str, bytes))
-    entries: list[Any] = list(value) if several else [value] * dim
+    entries: list[Any] = list(value) if is_several(value) else [value] * dim
     if len(entries) != dim:
         raise ValueError(f"{takes}, got {value!r}")
     for entry in entries:

@@ -1,0 +1,176 @@
+"""What users write for windows: integers, pairs, names and modes, checked once."""
+
+from __future__ import annotations
+
+import dataclasses
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ._arrays import PADDING_MODES
+from ._windows import TORUS, Ints, Pairs, Windows
+
+IMAGE_PADDINGS = {
+    "TORUS": ("same", TORUS),
+    "SAME": ("same", "zeros"),
+    "VALID": ("valid", "zeros"),
+}
+"""What JAX and ginjax call padding, which says the mode too."""
+
+
+def is_several(value: Any) -> bool:
+    """Whether a value is a sequence of numbers or the like, not one number or a word."""
+    return isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, (str, bytes))
+
+
+def as_tuple(value: Any, dim: int, caller: str, argument: str, minimum: int) -> Ints:
+    """One integer per axis from an integer, or a sequence with one per axis.
+
+    Args:
+        value: What the user gave.
+        dim: Number of spatial axes.
+        caller: The layer, for messages.
+        argument: Its argument, for messages.
+        minimum: The smallest integer that makes sense.
+
+    Raises:
+        TypeError: If something is no integer; a boolean is none.
+        ValueError: If the number of integers is not ``dim``, or one is too small.
+    """
+    takes = f"expected an integer >= {minimum}, or {dim} of them"
+    entries: list[Any] = list(value) if is_several(value) else [value] * dim
+    if len(entries) != dim:
+        raise ValueError(f"{caller}: {argument}: {takes}, got {value!r}")
+    for entry in entries:
+        if isinstance(entry, (bool, np.bool_)) or not hasattr(entry, "__index__"):
+            raise TypeError(f"{caller}: {argument}: {takes}, got {value!r}")
+    numbers = tuple(operator.index(entry) for entry in entries)
+    if any(number < minimum for number in numbers):
+        raise ValueError(f"{caller}: {argument}: {takes}, got {value!r}")
+    return numbers
+
+
+def make_windows(
+    caller: str,
+    dim: int,
+    kernel_size: Any,
+    *,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    input_dilation: Any = 1,
+    padding_mode: Any = "zeros",
+    ceil_mode: Any = False,
+    images: bool = False,
+) -> Windows:
+    """Windows from a user's arguments.
+
+    Args:
+        caller: The layer, for messages.
+        dim: Number of spatial axes.
+        kernel_size: Taps; an integer or one per axis, like the next.
+        stride: Cells from a window to the next.
+        padding: Cells added on both sides: an integer, one or a pair (before, after) per axis,
+            ``"same"``, ``"valid"``, or ``"causal"`` on a line.
+        dilation: Cells from a tap to the next.
+        input_dilation: Cells from a cell of the input to the next.
+        padding_mode: A key of `PADDING_MODES`, or one per axis.
+        ceil_mode: Whether a last window may reach over the end.
+        images: Whether the layer takes tensor images, which know what is periodic: then there is
+            the mode ``"torus"``, None is the default, and the names of `IMAGE_PADDINGS` are known.
+
+    Raises:
+        TypeError: If something is no integer, or ``ceil_mode`` no bool.
+        ValueError: If a number is too small, or a mode or name unknown.
+    """
+    if images and isinstance(padding, str) and padding in IMAGE_PADDINGS:
+        if padding_mode not in (None, TORUS):
+            raise ValueError(
+                f"{caller}: padding_mode: expected none with padding={padding!r}, which says it; "
+                f"write padding={IMAGE_PADDINGS[padding][0]!r}, padding_mode={padding_mode!r}"
+            )
+        padding, padding_mode = IMAGE_PADDINGS[padding]
+    if images:
+        padding = "same" if padding is None else padding
+        padding_mode = TORUS if padding_mode is None else padding_mode
+        input_dilation = 1 if input_dilation is None else input_dilation
+    if not isinstance(ceil_mode, (bool, np.bool_)):
+        raise TypeError(f"{caller}: ceil_mode: expected True or False, got {ceil_mode!r}")
+    modes = _as_modes(padding_mode, dim, caller, images)
+    found = Windows(
+        as_tuple(kernel_size, dim, caller, "kernel_size", 1),
+        as_tuple(stride, dim, caller, "stride", 1),
+        "same",
+        as_tuple(dilation, dim, caller, "dilation", 1),
+        as_tuple(input_dilation, dim, caller, "input_dilation", 1),
+        modes,
+        bool(ceil_mode),
+    )
+    if not (isinstance(padding, str) and padding == "same"):
+        return dataclasses.replace(found, padding=_as_pairs(padding, found, caller))
+    if {"circular", TORUS} & set(modes):
+        return found  # depends on the grid
+    if max(found.input_dilation) == 1 and None in found.same((1,) * dim):
+        raise ValueError(
+            f"{caller}: padding: 'same' needs a symmetric kernel, an odd dilation * (kernel_size - "
+            f"1) + 1, else the output grid would sit half a cell off; got kernel_size "
+            f"{found.kernel_size} and dilation {found.dilation}"
+        )
+    return found.on(caller, found.kernel_size)  # the same on every grid
+
+
+def _as_modes(value: Any, dim: int, caller: str, images: bool) -> tuple[str, ...]:
+    known = (TORUS, *PADDING_MODES) if images else tuple(PADDING_MODES)
+    modes = tuple(value) if is_several(value) else (value,) * dim
+    if len(modes) != dim or not all(isinstance(m, str) and m in known for m in modes):
+        raise ValueError(
+            f"{caller}: padding_mode: expected one of {', '.join(known)}, or {dim} of them, got "
+            f"{value!r}"
+        )
+    return modes
+
+
+def _as_pairs(value: Any, windows: Windows, caller: str) -> Pairs:
+    dim = len(windows.stride)
+    if isinstance(value, str) and value == "valid":
+        return ((0, 0),) * dim
+    if isinstance(value, str) and value == "causal":
+        if dim != 1:
+            raise ValueError(
+                f"{caller}: padding: 'causal' looks at the past of a line, got fields on R{dim}"
+            )
+        return ((windows.dilation[0] * (windows.kernel_size[0] - 1), 0),)
+    takes = (
+        f"{caller}: padding: expected an integer >= 0, {dim} of them, {dim} pairs (before, after), "
+        f"'same', 'valid' or 'causal', got {value!r}"
+    )
+    if isinstance(value, (str, bytes)):
+        raise ValueError(takes)
+    entries: list[Any] = list(value) if is_several(value) else [value] * dim
+    pairs = [list(entry) if is_several(entry) else [entry, entry] for entry in entries]
+    if len(pairs) != dim or any(len(pair) != 2 for pair in pairs):
+        raise ValueError(takes)
+    for number in (number for pair in pairs for number in pair):
+        if isinstance(number, (bool, np.bool_)) or not hasattr(number, "__index__"):
+            raise TypeError(takes)
+        if operator.index(number) < 0:
+            raise ValueError(takes)
+    return tuple((operator.index(before), operator.index(after)) for before, after in pairs)
+
+
+def one_of(caller: str, **given: Any) -> Any:
+    """The value of an argument that goes by two names, the first of which is ours; 1 if none.
+
+    Raises:
+        ValueError: If both are given.
+    """
+    found = {name: value for name, value in given.items() if value is not None}
+    if len(found) > 1:
+        name, other = found
+        raise ValueError(
+            f"{caller}: {other}: another name of {name}; expected one of them, got both, "
+            f"{found[name]!r} and {found[other]!r}"
+        )
+    return next(iter(found.values()), 1)
