@@ -23,7 +23,7 @@ from batch_norm_cases import (
 )
 from equivax import FieldType, groups, nn, spaces
 from field_orbits import fibers, points
-from laws import normal
+from laws import normal, relative
 
 KEY = jax.random.key(20)
 EXACT = 1e-11
@@ -234,8 +234,47 @@ def test_degenerate_batches_are_finite(name, options):
 def test_a_single_vector_has_no_bessel_factor(name):
     layer, state = made(name, "vectors", momentum=1.0)
     x = normal(layer.in_type.size)
-    _, state = called(layer, x, state)
-    assert np.isfinite(statistics(layer, state)[1]).all()
+    _, after = alone(name, layer, x, state)
+    assert np.isfinite(statistics(layer, after)[1]).all()
+
+
+def alone(name, layer, x, state):
+    """A call on one vector, of which a norm that takes means warns."""
+    if "norm" in name and not name.startswith("gnorm"):
+        return called(layer, x, state)
+    with pytest.warns(UserWarning, match=r"statistics of one vector.*axis_name='batch'"):
+        return called(layer, x, state)
+
+
+def test_a_forgotten_name_of_the_axis_is_told():
+    layer, state = made("gnorm", "vectors")
+    x = normal(3, layer.in_type.size)
+    with pytest.warns(UserWarning, match="GNormBatchNorm: x: statistics of one vector"):
+        jax.vmap(layer, in_axes=(0, None), out_axes=(0, 0))(x, state)
+    named, state = made("gnorm", "vectors", axis_name="batch")
+    over = jax.vmap(named, in_axes=(0, None), out_axes=(0, None), axis_name="batch")
+    expected, _ = called(made("gnorm", "vectors")[0], x, made("gnorm", "vectors")[1])
+    np.testing.assert_allclose(over(x, state)[0], expected, rtol=1e-4, atol=1e-6)
+
+
+#: Every batch norm as a user has it, at sizes and means far from one.
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+@by_layer
+def test_large_means_and_any_size_in_single_precision(name, dtype, size):
+    layer, state = made(name, "plane")
+    n = layer.in_type.size
+    mean = 0.0 if "norm" in name and not name.startswith("gnorm") else 1e4
+    invariant = sum(layer.in_type.representation.matrices) @ np.ones(n)
+    invariant = invariant / max(np.abs(invariant).max(), 1.0)
+    x = size * (normal(4, n, 6, 6) + mean * invariant[:, None, None])
+    x = jnp.asarray(x, dtype)
+    y, after = called(layer, x, state)
+    expected, means, _ = reference(name, layer, x)
+    # Output of 16 bits is rounded once, at the end.
+    assert relative(y, expected) < (1e-5 if dtype == jnp.float32 else 2e-2)
+    if means.size:
+        assert relative(statistics(layer, after)[0], 0.1 * means) < 1e-6
 
 
 # ---- options -----------------------------------------------------------------------------------

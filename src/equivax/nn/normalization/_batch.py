@@ -1,28 +1,32 @@
 """What all batch norms share: running statistics, options, the map at inference, its export.
 
-A batch norm says what it measures (`_statistics`) and how it divides by it (`_normalised`). When
-statistics are taken, from which axes, how they run and which of them are used is written here.
+A batch norm says what it measures, as a value (`Statistics`). When statistics are taken, from which
+axes, how they run and which of them are used is written here.
 """
 
 from __future__ import annotations
 
 import abc
 import math
-from collections.abc import Hashable, Sequence
+import warnings
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, TypedDict, cast
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from ...fields import Type
 from ...hom import at_least_float32
 from ...representations import Representation
+from .._core._channels import along
 from .._core._module import AbstractStatefulModule, channel_axis
 from ._checks import checked_eps
 from ._pointwise_map import plain_map
+from ._statistics import Statistics
 
 MODES = ("batch", "ema")
 
@@ -59,7 +63,7 @@ class BatchNormOptions(TypedDict, total=False):
     mode: str
     track_running_stats: bool
     inference: bool
-    dtype: Any
+    dtype: DTypeLike | None
 
 
 class AbstractBatchNorm(AbstractStatefulModule):
@@ -100,46 +104,21 @@ class AbstractBatchNorm(AbstractStatefulModule):
     correction: int = eqx.field(static=True)
     inference: bool
 
-    # ---- what a batch norm is ----------------------------------------------------------------
-
-    @abc.abstractmethod
-    def _coordinates(self, x: Array) -> Any:
-        """What the statistics are taken of, from an array ``(..., C, *spatial)``."""
-
-    @abc.abstractmethod
-    def _statistics(self, values: Any) -> tuple[Array, Array]:
-        """Means and biased variances of `_coordinates`, over batch, points and named axes."""
-
-    @abc.abstractmethod
-    def _normalised(self, values: Any, mean: Array, variance: Array, x: Array) -> Array:
-        """The output from `_coordinates`, with the shape of ``x``."""
-
-    @abc.abstractmethod
-    def _applied(self, x: Array, mean: Array, variance: Array) -> Array:
-        """The affine map with given statistics, in the fewest steps."""
-
-    @abc.abstractmethod
-    def _affine_map(self, mean: Array, variance: Array) -> tuple[Array, Array]:
-        """Scale ``(C,)`` or matrix ``(C, C)``, and shift ``(C,)``, with given statistics."""
-
     @property
-    def _multiplicity(self) -> Any:
-        """How many vectors of one point of one example a variance is the average of."""
-        return 1.0
+    @abc.abstractmethod
+    def _statistics(self) -> Statistics:
+        """What is measured: all that tells one batch norm from another."""
 
     # ---- construction ------------------------------------------------------------------------
 
     def _start(
         self,
         in_type: Type,
-        *,
-        means: int,
-        variances: int,
-        biases: int,
-        correction: int,
         options: BatchNormOptions,
+        *,
+        correction: int = 1,
     ) -> None:
-        """Checks the options and sets all fields; called by ``__init__``."""
+        """Checks the options and sets all fields; called last by ``__init__``."""
         name = type(self).__name__
         known = tuple(BatchNormOptions.__annotations__)
         for option in options:
@@ -175,8 +154,9 @@ class AbstractBatchNorm(AbstractStatefulModule):
         affine = _flag(name, "affine", options.get("affine", True))
         self.in_type = in_type
         self.out_type = in_type
+        means, variances = self._statistics.mean_count, self._statistics.variances.count
         self.weight = jnp.ones((variances,), dtype) if affine else None
-        self.bias = jnp.zeros((biases,), dtype) if affine and biases else None
+        self.bias = jnp.zeros((means,), dtype) if affine and means else None
         kind = at_least_float32(dtype)
         start = (jnp.zeros((means,), kind), jnp.ones((variances,), kind), jnp.zeros((), jnp.int32))
         self.running = eqx.nn.StateIndex(start) if tracked else None
@@ -190,26 +170,43 @@ class AbstractBatchNorm(AbstractStatefulModule):
     # ---- the call ----------------------------------------------------------------------------
 
     def _forward(
-        self, x: Float[Array, "..."], state: eqx.nn.State, key: Any = None
+        self, x: Float[Array, "..."], state: eqx.nn.State, key: PRNGKeyArray | None = None
     ) -> tuple[Float[Array, "..."], eqx.nn.State]:
         wide = x.astype(at_least_float32(x.dtype))
+        axis = channel_axis(self.in_type)
         if self.inference and self.running is not None:
-            mean, variance, _ = self._stored(state)
-            y = self._applied(wide, mean.astype(wide.dtype), variance.astype(wide.dtype))
-            return y.astype(x.dtype), state
+            mean, variance, _ = (value.astype(wide.dtype) for value in self._stored(state))
+            return self._normalised(self._without(wide, mean), variance).astype(x.dtype), state
         bessel = self._bessel(x)
-        values = self._coordinates(wide)
-        mean, variance = self._statistics(values)
+        centred, mean, variance = self._statistics.taken(wide, axis, self._average)
         unbiased = variance * jnp.asarray(bessel, variance.dtype)
         if self.correction:
             variance = unbiased
         if self.running is not None and not self.inference:
-            old_mean, old_variance, count = self._stored(state)
-            new = self._updated(old_mean, old_variance, count, mean, unbiased)
+            new = self._updated(*self._stored(state), mean, unbiased)
             state = state.set(self.running, jax.lax.stop_gradient(new))
             if self.mode == "ema":
-                mean, variance = (v.astype(wide.dtype) for v in new[:2])
-        return self._normalised(values, mean, variance, wide).astype(x.dtype), state
+                mean, variance = (value.astype(wide.dtype) for value in new[:2])
+                centred = self._without(wide, mean)
+        return self._normalised(centred, variance).astype(x.dtype), state
+
+    def _without(self, x: Array, mean: Array) -> Array:
+        """``x - mean``."""
+        means = self._statistics.means
+        return x if means is None else x - along(means.spread(mean), channel_axis(self.in_type))
+
+    def _normalised(self, centred: Array, variance: Array) -> Array:
+        """The output from ``x - mean``."""
+        axis = channel_axis(self.in_type)
+        y = self._statistics.scaled(centred, self._factors(variance), axis)
+        return y if self.bias is None else y + along(self._shift(y.dtype), axis)
+
+    def _shift(self, dtype: DTypeLike) -> Array:
+        """The invariant vector of the biases, ``(C,)``."""
+        means = self._statistics.means
+        if self.bias is None or means is None:
+            return jnp.zeros((self._rep.size,), dtype)
+        return means.spread(self.bias.astype(dtype))
 
     def _updated(
         self, mean: Array, variance: Array, count: Array, new_mean: Array, new_variance: Array
@@ -224,7 +221,7 @@ class AbstractBatchNorm(AbstractStatefulModule):
             count,
         )
 
-    def _bessel(self, x: Array) -> Any:
+    def _bessel(self, x: Array) -> np.ndarray:
         """``N / (N - 1)`` for each variance, 1 where ``N = 1``.
 
         Raises:
@@ -237,16 +234,19 @@ class AbstractBatchNorm(AbstractStatefulModule):
                 f"{type(self).__name__}: x: expected at least one example and one point to take "
                 f"statistics of, got shape {x.shape}"
             )
-        if self.axis_name is not None:
+        if self.axis_name is None:
+            if samples == 1 and axis == 0 and self._statistics.means is not None:
+                _warn_single(type(self).__name__)
+        else:
             samples *= jax.lax.psum(1, cast(Any, self.axis_name))
-        count = samples * np.asarray(self._multiplicity, np.float64)
-        return count / np.maximum(count - 1, 1) if np.ndim(count) else count / max(count - 1, 1.0)
+        count = samples * np.asarray(self._statistics.vectors, np.float64)
+        return count / np.maximum(count - 1, 1)
 
     def _average(self, values: Array, axes: tuple[int, ...]) -> Array:
         """The mean over some axes and the named ones."""
         return mean_over(self.axis_name, jnp.mean(values, axis=axes))
 
-    def _stored(self, state: Any) -> tuple[Array, Array, Array]:
+    def _stored(self, state: object) -> tuple[Array, Array, Array]:
         name = type(self).__name__
         if self.running is None:
             raise ValueError(
@@ -276,7 +276,17 @@ class AbstractBatchNorm(AbstractStatefulModule):
             ValueError: If there are no running statistics.
         """
         mean, variance, _ = self._stored(state)
-        return self._affine_map(mean, variance)
+        scale, shift = self._statistics.matrix(self._factors(variance)), self._shift(mean.dtype)
+        if self._statistics.means is not None:
+            # A matrix acts on invariant vectors as it does on any.
+            centre = self._statistics.means.spread(mean)
+            moved = (
+                scale * centre
+                if scale.ndim == 1
+                else jnp.matmul(scale, centre, precision="highest")
+            )
+            shift = shift - moved
+        return scale, shift
 
     def export(self, state: eqx.nn.State) -> eqx.nn.Linear | eqx.nn.Conv:
         """The layer at inference: `equinox.nn.Linear` for vectors, else a 1 x 1 convolution.
@@ -293,14 +303,18 @@ class AbstractBatchNorm(AbstractStatefulModule):
         scale, shift = self.inference_map(state)
         return plain_map(scale, shift, -1 - channel_axis(self.in_type), self._rep)
 
-    def _factor(self, variance: Array) -> Array:
+    def _factors(self, variance: Array) -> Array:
         """``w / sqrt(v + eps)``, one number per variance."""
         factor = 1 / jnp.sqrt(variance + self.eps)
         return factor if self.weight is None else factor * self.weight.astype(variance.dtype)
 
 
 def check_fields(
-    caller: str, rep: Representation, admits: Any, complaint: str, instead: str
+    caller: str,
+    rep: Representation,
+    admits: Callable[[Representation], bool],
+    complaint: str,
+    instead: str,
 ) -> None:
     """Refuses a type with a field that the layer does not take.
 
@@ -323,7 +337,17 @@ def check_fields(
         index += count
 
 
-def _flag(caller: str, argument: str, value: Any) -> bool:
+def _warn_single(name: str) -> None:
+    warnings.warn(
+        f"{name}: x: statistics of one vector, its own mean, so that nothing of invariant fields "
+        f"is left; give x a batch axis, or under jax.vmap name that axis: nn.{name}(..., "
+        "axis_name='batch') with jax.vmap(..., axis_name='batch')",
+        UserWarning,
+        stacklevel=4,
+    )
+
+
+def _flag(caller: str, argument: str, value: object) -> bool:
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{caller}: {argument}: expected True or False, got {value!r}")
     return bool(value)

@@ -9,24 +9,17 @@ from typing import Any
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from ...fields import Type
 from ...hom import hom_basis
-from ...representations import Representation, Summand
-from .._core._fibres import FibrePlan, by_kind, constants, fibre_plan, kind_names
+from ...representations import Representation
+from .._core._fibres import Fibre, FibrePlan, by_kind, constants, fibre_plan, kind_names
 from .._core._module import AbstractModule, channel_axis, representation_of
-from .._core._plain import detached, plain_function, plain_layer
+from .._core._plain import plain_function, plain_layer
 from ._checks import checked_eps
-from ._whitening import (
-    applied,
-    damped,
-    damped_root,
-    eigen,
-    inverse_root,
-    slope,
-    whitened,
-)
+from ._whitening import whitened
 
 WHITENS = ("full", "isotypic", "rms")
 BIASES = ("auto", "mean", "scalar")
@@ -46,8 +39,9 @@ class GroupNorm(AbstractModule):
     orthonormal: a metric of an image is passed on, not used.
 
     Law: ``f(rho(g) x) = rho(g) f(x)``, and the same when the points move: the symmetric root turns
-    with S. Gradients are finite everywhere, also second ones. Directions in which x varies
-    by nothing but rounding (of its size, or of ``sqrt(u eps)``: 1e-6 in float32) are damped.
+    with S. Gradients are finite everywhere, also second ones. In single precision the formula holds
+    for directions of very different strength, and beside large means. What varies by less than the
+    rounding of x itself is taken for zero.
 
     Shapes: ``(..., C, *spatial)``, unchanged. Statistics are taken in at least float32.
 
@@ -77,7 +71,7 @@ class GroupNorm(AbstractModule):
         whiten: str = "full",
         bias: bool | str = "auto",
         affine: bool = True,
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         """Starts with scales 1 and biases 0.
 
@@ -130,44 +124,45 @@ class GroupNorm(AbstractModule):
     def _kinds(self, plan: FibrePlan) -> list[tuple[Any, ...]]:
         rep, kinds = self._rep, []
         for label, fibre in zip(kind_names(rep), plan.fibres, strict=True):
-            projector = None if self.whiten == "rms" else _projector(fibre.summand, self.whiten)
-            added = fibre.is_trivial and self.bias_mode != "mean"
+            commuting = _commuting(fibre) if self.whiten == "isotypic" else (None, None)
             parameters = self.scale.get(label), self.bias.get(label)
-            kinds.append((len(fibre.fields), fibre.summand.size, projector, *parameters, added))
+            added = fibre.is_trivial and self.bias_mode != "mean"
+            kinds.append((len(fibre.fields), fibre.summand.size, *commuting, *parameters, added))
         return kinds
 
-    def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
+    def _forward(
+        self, x: Float[Array, "..."], key: PRNGKeyArray | None = None
+    ) -> Float[Array, "..."]:
         plan = fibre_plan(self._rep)
-        root = functools.partial(inverse_root, eigen, slope)
-        value = functools.partial(damped_root, damped)
-        functions = root, value, damped, applied
-        function = functools.partial(whitened, *functions, self.groups, self.eps)
+        function = functools.partial(whitened, self.groups, self.eps, self.whiten)
         axis = channel_axis(self.in_type)
         return by_kind(function, self._kinds(plan), plan.gather, plan.scatter, axis, x)
 
     def export(self) -> eqx.nn.Lambda:
         """A plain function."""
         plan = fibre_plan(self._rep)
-        root = plain_function(inverse_root, detached(eigen), detached(slope))
-        value = plain_function(damped_root, detached(damped))
-        functions = root, value, detached(damped), detached(applied)
-        function = plain_function(whitened, *functions, self.groups, self.eps)
+        function = plain_function(whitened, self.groups, self.eps, self.whiten)
         axis = channel_axis(self.in_type)
         return plain_layer(by_kind, function, *constants(plan, self._kinds(plan)), axis)
 
 
 @functools.lru_cache(maxsize=512)
-def _projector(summand: Summand, whiten: str) -> Float[np.ndarray, "rank squares"]:
-    """Orthonormal basis of the matrices that commute with a field, as rows; none for "full"."""
-    size = summand.size
-    if whiten == "full":
-        rows = np.zeros((0, size * size), np.float32)
-    else:
-        rep = Representation(summand.group, [(summand, 1)])
-        rows = hom_basis(rep, rep).elements().reshape(-1, size * size)
-        rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+def _commuting(fibre: Fibre) -> tuple[np.ndarray | None, np.ndarray]:
+    """The basis of irreps, if there are several, and the matrices that commute with a field.
+
+    The latter are orthonormal rows ``(rank, squares)``, in coordinates of that basis.
+    """
+    size, summand = fibre.summand.size, fibre.summand
+    rep = Representation(summand.group, [(summand, 1)])
+    matrices = hom_basis(rep, rep).elements().reshape(-1, size, size)
+    basis = summand.change_of_basis if len(summand.irreps) > 1 else None
+    if basis is not None:
+        matrices = basis.T @ matrices @ basis
+        matrices[np.abs(matrices) < 1e-10] = 0.0  # exactly, between irreps of different kinds
+    rows = matrices.reshape(-1, size * size)
+    rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     rows.setflags(write=False)
-    return rows
+    return basis, rows
 
 
 def _checked_groups(groups: Any, rep: Representation) -> int:

@@ -1,18 +1,19 @@
-"""Whitening: fields divided by the square root of their covariance, and the root's derivative.
+"""Whitening: fields divided by the square root of their covariance, accurately.
 
 A symmetric root turns along with the covariance, ``W(rho S rho^T) = rho W(S) rho^T``, so it
-commutes with every orthogonal representation; a Cholesky factor does not. With ``A = S + eps I`` of
-eigenvalues ``a_i`` the derivative of ``W = A^(-1/2)`` in a direction E is, in the eigenbasis,
-``-E_ij / (sqrt(a_i) sqrt(a_j) (sqrt(a_i) + sqrt(a_j)))``: finite where eigenvalues are equal, which
-the derivative of eigenvectors is not. It solves ``W dW + dW W = -W^2 E W^2``, and written as that
-solve it can be differentiated again.
+commutes with every orthogonal representation; a Cholesky factor does not.
 
-In directions without variance, such as those across a constant velocity, ``x - mean`` is what
-rounding left, and W magnifies it by ``1 / sqrt(eps)``; some norms in a row make noise of it. So the
-value is ``W D (x - mean)`` with ``D = S^2 (S^2 + floor^2 I)^(-1)`` and a floor at rounding level,
-while derivatives are those of ``W (x - mean)``. D is a function of S, so the law holds.
+Where one direction is r times as strong as another, second moments lose ``u r^2`` of the weak one,
+u the rounding of a number. So x is turned to the principal axes of a first covariance, and second
+moments are taken again: of numbers that are small where x is, they lose ``u r`` as x itself does. A
+turn that is held constant changes neither the formula nor its derivatives.
 
-The functions use ``jax`` and ``jnp`` only: the layers call them and their exports hold copies.
+With ``A = S + eps I`` of eigenvalues ``a_i`` the derivative of ``W = A^(-1/2)`` in a direction E
+is, in the eigenbasis, ``-E_ij / (sqrt(a_i) sqrt(a_j) (sqrt(a_i) + sqrt(a_j)))``: finite where
+eigenvalues are equal, which the derivative of eigenvectors is not. It solves
+``W dW + dW W = -W^2 E W^2``, and written as that solve it can be differentiated again.
+
+The functions take arrays and plain values: layers call them, and exports hold copies.
 """
 
 from __future__ import annotations
@@ -20,55 +21,170 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+#: Directions whose deviation is less than so many roundings of the data are taken for zero.
+ROUNDINGS = 8.0
 
-def inverse_root(eigen, slope, covariance, eps):
-    """``(S + eps I)^(-1/2)`` for symmetric positive semidefinite S ``(..., n, n)``.
 
-    Closed forms for n = 1 and 2 (exact under signed permutations), eigenvectors from n = 3 on.
-    Finite with all its derivatives, also at zero and at equal eigenvalues.
+def whitened(groups, eps, whiten, basis, rows, scale, bias, added, z):
+    """``scale y + bias`` or ``scale y + bias mean`` for the whitened fields y of one kind.
 
     Args:
-        eigen: The function of this name.
-        slope: The function of this name.
-        covariance: S.
-        eps: Positive.
+        groups: Number of groups, neighbouring fields each.
+        eps: Added to the covariance.
+        whiten: ``"full"``, ``"isotypic"`` or ``"rms"``.
+        basis: For ``"isotypic"``, as in `whitened_by_rows`.
+        rows: Likewise.
+        scale: One number per field, or None.
+        bias: Likewise.
+        added: Whether the bias is added as it is, and not times the mean of the field.
+        z: ``(batch, fields, n, points)``.
     """
-    n = covariance.shape[-1]
+    batch, fields, n, points = z.shape
+    x = z.reshape(batch, groups, fields // groups, n, points)
+    # From one point on: the difference of numbers that are nearly equal is exact.
+    reference = jax.lax.stop_gradient(x[:, :, :1, :, :1])
+    x = x - reference
+    own = jnp.mean(x, axis=4, keepdims=True)
+    centre = jnp.mean(own, axis=2, keepdims=True)
+    x = x - centre
+    mean = reference + centre
+    if n == 1 or whiten == "rms":
+        y = divided(eps, mean, x)
+    elif whiten == "full":
+        y = whitened_fully(eps, mean, x)
+    else:
+        y = whitened_by_rows(eps, basis, rows, mean, x)
+    y = y.reshape(batch, fields, n, points)
+    if scale is not None:
+        y = y * scale.astype(y.dtype).reshape(-1, 1, 1)
+    if bias is not None:
+        column = bias.astype(y.dtype).reshape(-1, 1, 1)
+        own = (own + reference).reshape(batch, fields, n, 1)
+        y = y + (column if added else column * own)
+    return y
+
+
+def divided(eps, mean, x):
+    """``x / sqrt(tr S / n + eps)`` for centred x ``(batch, groups, fields, n, points)``."""
+    variance = jnp.mean(x * x, axis=(2, 3, 4), keepdims=True)
+    level = variance + jnp.mean(mean * mean, axis=3, keepdims=True)
+    alive = above_rounding(variance, level)
+    return denoised(x, alive) / jnp.sqrt(denoised(variance, alive) + eps)
+
+
+def whitened_by_rows(eps, basis, rows, mean, x):
+    """``(S + eps I)^(-1/2) x`` with S projected on what commutes with a field.
+
+    Args:
+        eps: Positive.
+        basis: Columns of coordinates, of the irreps, in which matrices that commute are exactly
+            zero between irreps of different kinds; None for the identity.
+        rows: Orthonormal rows ``(rank, n^2)`` that span those matrices, in these coordinates.
+        mean: What was subtracted from x.
+        x: Centred, ``(batch, groups, fields, n, points)``.
+    """
+    lead = (*x.shape[:2], x.shape[3], x.shape[3])
+    axes = jnp.broadcast_to(jnp.eye(x.shape[3]) if basis is None else basis, lead).astype(x.dtype)
+    y = x if basis is None else product(transposed(axes), x)
+    rows = rows.astype(x.dtype)
+    flat = jnp.matmul(second_moments(y).reshape(*lead[:2], -1), rows.T, precision="highest")
+    moments = jnp.matmul(flat, rows, precision="highest").reshape(lead)
+    y, moments = without_rounding(mean, y, moments)
+    return product(jnp.matmul(axes, inverse_root(moments, eps), precision="highest"), y)
+
+
+def whitened_fully(eps, mean, x):
+    """``(S + eps I)^(-1/2) x`` for centred x ``(batch, groups, fields, n, points)``."""
+    _, axes = principal_axes(second_moments(jax.lax.stop_gradient(x)), 6)
+    y = product(transposed(axes), x)
+    moments = second_moments(y)
+    y, moments = without_rounding(mean, y, moments)
+    return product(jnp.matmul(axes, inverse_root(moments, eps), precision="highest"), y)
+
+
+def without_rounding(mean, y, moments):
+    """Y and its second moments, with zeros in coordinates that are nothing but rounding."""
+    variances = jnp.diagonal(moments, axis1=-2, axis2=-1)
+    level = jnp.sum(variances, axis=-1) + jnp.sum(mean * mean, axis=(2, 3, 4))
+    alive = above_rounding(variances, level[..., None])
+    pairs = alive[..., None, :] & alive[..., :, None]
+    return denoised(y, alive[:, :, None, :, None]), denoised(moments, pairs)
+
+
+def above_rounding(variance, level):
+    """Whether numbers vary by more than the rounding of data of mean square ``level``."""
+    rounding = ROUNDINGS * jnp.finfo(variance.dtype).eps
+    return jax.lax.stop_gradient(variance > rounding * rounding * level)
+
+
+def denoised(value, alive):
+    """Zero for what is not alive; derivatives are those at that point."""
+    return value - jax.lax.stop_gradient(jnp.where(alive, 0.0, value))
+
+
+def second_moments(x):
+    """``mean x x^T`` over fields and points: ``(batch, groups, n, n)``."""
+    lead = ((0, 1, 2), (0, 1, 2))
+    # One small product per field, averaged afterwards: no activation is moved.
+    gram = jax.lax.dot_general(x, x, (((4,), (4,)), lead), precision="highest")
+    return jnp.mean(gram, axis=2) / x.shape[4]
+
+
+def product(matrix, x):
+    """A matrix ``(batch, groups, n, n)`` times all fields at all points."""
+    repeated = jnp.broadcast_to(matrix[:, :, None], (*x.shape[:4], x.shape[3]))
+    lead = ((0, 1, 2), (0, 1, 2))
+    return jax.lax.dot_general(repeated, x, (((4,), (3,)), lead), precision="highest")
+
+
+def transposed(matrix):
+    """Rows for columns."""
+    return jnp.swapaxes(matrix, -1, -2)
+
+
+def inverse_root(S, eps):
+    """``(S + eps I)^(-1/2)`` for symmetric positive semidefinite S ``(..., n, n)``.
+
+    Closed forms for n = 1 and 2, principal axes from n = 3 on. Finite with all its derivatives,
+    also at zero and at equal eigenvalues. However small entries are, they are as accurate as those
+    of S, if its rows and columns can be scaled to a well-conditioned matrix.
+    """
+    n = S.shape[-1]
     if n == 1:
-        return 1.0 / jnp.sqrt(covariance + eps)
+        return 1.0 / jnp.sqrt(S + eps)
     if n == 2:
         # Of A / size, whose entries are of order one: no product over- or underflows.
-        size = 0.5 * (covariance[..., 0, 0] + covariance[..., 1, 1]) + eps
-        small = covariance / size[..., None, None]
+        size = 0.5 * (S[..., 0, 0] + S[..., 1, 1]) + eps
+        small = S / size[..., None, None]
         a, b, d = small[..., 0, 0], small[..., 0, 1], small[..., 1, 1]
         shift = eps / size
         det = a * d - b * b  # below 0 by rounding if S has rank one
         det = det + jax.lax.stop_gradient(jnp.maximum(-det, 0.0))
         s = jnp.sqrt(det + shift * (a + d) + shift * shift)
         t = jnp.sqrt(a + d + 2.0 * shift + 2.0 * s)
-        off = jnp.stack([jnp.stack([d, -b], axis=-1), jnp.stack([-b, a], axis=-1)], axis=-2)
-        diagonal = (s + shift)[..., None, None] * jnp.eye(2, dtype=small.dtype)
-        return (off + diagonal) / (s * t * jnp.sqrt(size))[..., None, None]
+        diagonal = s + shift
+        rows = [[d + diagonal, -b], [-b, a + diagonal]]
+        root = jnp.stack([jnp.stack(row, axis=-1) for row in rows], axis=-2)
+        return root / (s * t * jnp.sqrt(size))[..., None, None]
     root = jax.custom_jvp(lambda S: eigen(S, eps)[0])
-    root.defjvp(lambda primals, tangents: slope(root, eigen, eps, *primals, *tangents))
-    return root(covariance)
+    root.defjvp(lambda primals, tangents: slope(root, eps, *primals, *tangents))
+    return root(S)
 
 
 def eigen(S, eps):
     """``(S + eps I)^(-1/2)``, its eigenvalues ``(..., n)`` and eigenvectors, by columns."""
-    values, vectors = jnp.linalg.eigh(S)
+    values, vectors = principal_axes(S, 6)
     values = 1.0 / jnp.sqrt(jnp.maximum(values, 0.0) + eps)
-    scaled = vectors * values[..., None, :]
-    root = jnp.matmul(scaled, jnp.swapaxes(vectors, -1, -2), precision="highest")
+    root = jnp.matmul(vectors * values[..., None, :], transposed(vectors), precision="highest")
     return root, values, vectors
 
 
-def slope(root, eigen, eps, S, E):
+def slope(root, eps, S, E):
     """The root at S and its derivative in the direction E."""
     W = root(S)
     # As constants: the solution depends on S through the equation.
     _, d, vectors = eigen(jax.lax.stop_gradient(S), eps)
-    back = jnp.swapaxes(vectors, -1, -2)
+    back = transposed(vectors)
     sums = d[..., :, None] + d[..., None, :]
     with jax.default_matmul_precision("highest"):
         squared = W @ W
@@ -81,113 +197,41 @@ def slope(root, eigen, eps, S, E):
     return W, tangent
 
 
-def damped_root(damped, covariance, eps, floor):
-    """``(S + eps I)^(-1/2) S^2 (S^2 + floor^2 I)^(-1)``, a value without derivatives.
+def principal_axes(S, sweeps):
+    """Eigenvalues ``(..., n)`` and eigenvectors, by columns, of S ``(..., n, n)``; constants.
 
-    Not as a product of two matrices: in dead directions the root is large and its rounding stays.
-
-    Args:
-        damped: The function of this name.
-        covariance: S, ``(..., n, n)`` with ``n > 1``.
-        eps: Positive.
-        floor: ``(...)``, the size of eigenvalues that are but rounding.
-    """
-    S, floor = jax.lax.stop_gradient((covariance, floor[..., None]))
-    if S.shape[-1] > 2:
-        values, vectors = jnp.linalg.eigh(S)
-        scaled = vectors * damped(values, eps, floor)[..., None, :]
-        return jnp.matmul(scaled, jnp.swapaxes(vectors, -1, -2), precision="highest")
-    # S = mean I + radius T with T^2 = I.
-    mean, half = 0.5 * (S[..., 0, 0] + S[..., 1, 1]), 0.5 * (S[..., 0, 0] - S[..., 1, 1])
-    off = S[..., 0, 1]
-    radius = jnp.hypot(half, off)
-    pair = damped(jnp.stack([mean + radius, mean - radius], axis=-1), eps, floor)
-    level, tilt = 0.5 * (pair[..., 0] + pair[..., 1]), 0.5 * (pair[..., 0] - pair[..., 1])
-    tilt = tilt / jnp.maximum(radius, jnp.finfo(S.dtype).tiny)
-    half, off = tilt * half, tilt * off
-    rows = [[level + half, off], [off, level - half]]
-    return jnp.stack([jnp.stack(row, axis=-1) for row in rows], axis=-2)
-
-
-def damped(values, eps, floor):
-    """``v^2 / (v^2 + floor^2)`` times ``1 / sqrt(v + eps)``, without derivatives."""
-    values, floor = jax.lax.stop_gradient((values, floor))
-    values = jnp.maximum(values, 0.0)
-    ratio = floor / jnp.maximum(values, jnp.finfo(values.dtype).tiny)
-    return 1.0 / (jnp.sqrt(values + eps) * (1.0 + ratio * ratio))
-
-
-def applied(product, damped, root, x):
-    """``product(damped, x)`` with the derivatives of ``product(root, x)``, of any order."""
-    value = jax.custom_jvp(lambda damped, root, x: product(damped, x))
-    value.defjvp(
-        lambda primals, tangents: (
-            value(*primals),
-            product(tangents[1], primals[2]) + product(primals[1], tangents[2]),
-        )
-    )
-    return value(damped, root, x)
-
-
-def whitened(
-    inverse_root, damped_root, damped, applied, groups, eps, projector, scale, bias, added, z
-):
-    """``scale y + bias`` or ``scale y + bias mean`` for the whitened fields y of one kind.
+    By Jacobi's rotations, n / 2 disjoint ones at a time, the rows moved on like players of a
+    tournament until all pairs have met. Other ways lose eigenvalues below the rounding of the
+    largest one; these keep the accuracy of the entries (Demmel and Veselic 1992).
 
     Args:
-        inverse_root: The function of this name, without its first two arguments.
-        damped_root: The function of this name, without its first argument.
-        damped: The function of this name.
-        applied: The function of this name.
-        groups: Number of groups, neighbouring fields each.
-        eps: Added to the covariance.
-        projector: None for one number per group; else orthonormal rows ``(rank, n^2)`` on whose
-            span the covariance is projected, none of them for no projection.
-        scale: One number per field, or None.
-        bias: Likewise.
-        added: Whether the bias is added as it is, and not times the mean of the field.
-        z: ``(batch, fields, n, points)``.
+        S: Symmetric.
+        sweeps: How often all pairs meet.
     """
-    batch, fields, n, points = z.shape
-    x = z.reshape(batch, groups, fields // groups, n, points)
-    own = jnp.mean(x, axis=4, keepdims=True)
-    centre = jnp.mean(own, axis=2, keepdims=True)
-    x = x - centre
-    level = jnp.sum(centre * centre, axis=3, keepdims=True)
-    u = jnp.finfo(x.dtype).eps
-    # Floors: rounding of S, whose trace is total, of S + eps, and of x: mean |x|^2 = total + level.
-    if n == 1 or projector is None:
-        variance = jnp.mean(x * x, axis=(2, 3, 4), keepdims=True)
-        total = n * variance
-        floor = u * (16.0 * total + eps) + (64.0 * u) ** 2 * (total + level)
-        factors = damped(variance, eps, floor), 1.0 / jnp.sqrt(variance + eps)
-        y = applied(jnp.multiply, *factors, x)
-    else:
-        # One small product per field, averaged afterwards: no activation is moved.
-        lead = ((0, 1, 2), (0, 1, 2))
-        gram = jax.lax.dot_general(x, x, (((4,), (4,)), lead), precision="highest")
-        covariance = jnp.mean(gram, axis=2) / points
-        if projector.shape[0]:
-            rows = projector.astype(x.dtype)
-            flat = covariance.reshape(batch, groups, n * n)
-            flat = jnp.matmul(flat, rows.T, precision="highest")
-            flat = jnp.matmul(flat, rows, precision="highest")
-            covariance = flat.reshape(batch, groups, n, n)
-        total = jnp.trace(covariance, axis1=2, axis2=3)
-        floor = u * (16.0 * total + eps) + (64.0 * u) ** 2 * (total + level.reshape(batch, groups))
-        roots = damped_root(covariance, eps, floor), inverse_root(covariance, eps)
-        shape = (batch, groups, fields // groups, n, n)
-        y = applied(
-            lambda matrix, x: jax.lax.dot_general(
-                matrix, x, (((4,), (3,)), lead), precision="highest"
-            ),
-            *(jnp.broadcast_to(matrix[:, :, None], shape) for matrix in roots),
-            x,
-        )
-    y = y.reshape(batch, fields, n, points)
-    if scale is not None:
-        y = y * scale.astype(y.dtype).reshape(-1, 1, 1)
-    if bias is not None:
-        column = bias.astype(y.dtype).reshape(-1, 1, 1)
-        y = y + (column if added else column * own.reshape(batch, fields, n, 1))
-    return y
+    S = jax.lax.stop_gradient(S)
+    n = S.shape[-1]
+    size = n + n % 2
+    half = size // 2
+    S = jnp.pad(S, [(0, 0)] * (S.ndim - 2) + [(0, size - n)] * 2)
+    axes = jnp.broadcast_to(jnp.eye(size, dtype=S.dtype), S.shape)
+    seats = [0, half, *range(1, half - 1), *range(half + 1, size), half - 1][:size]
+
+    def turned(A, c, s):
+        left, right = A[..., :half], A[..., half:]
+        A = jnp.concatenate([c * left - s * right, s * left + c * right], axis=-1)
+        return A if size == 2 else jnp.stack([A[..., i] for i in seats], axis=-1)
+
+    def meet(_, pair):
+        S, axes = pair
+        diagonal = jnp.diagonal(S, axis1=-2, axis2=-1)
+        gap = 0.5 * (diagonal[..., half:] - diagonal[..., :half])
+        b = jnp.diagonal(S[..., :half, half:], axis1=-2, axis2=-1)
+        t = b / jnp.where(b == 0, 1.0, gap + jnp.where(gap < 0, -1.0, 1.0) * jnp.hypot(gap, b))
+        c = 1.0 / jnp.sqrt(1.0 + t * t)
+        c, s = c[..., None, :], (t * c)[..., None, :]
+        S = turned(jnp.swapaxes(turned(S, c, s), -1, -2), c, s)
+        return S, turned(axes, c, s)
+
+    rounds = 1 if n == 2 else sweeps * (size - 1)
+    S, axes = jax.lax.fori_loop(0, rounds, meet, (S, axes))
+    return jnp.diagonal(S, axis1=-2, axis2=-1)[..., :n], axes[..., :n, :n]
