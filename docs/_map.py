@@ -18,7 +18,17 @@ WIDTH = 100
 
 #: From the ground up; `tests/habits/test_layering.py` holds the order of imports against its own.
 ROOMS = (
-    *("_numerics", "groups", "representations", "hom", "spaces", "kernels", "fields", "linalg"),
+    *(
+        "_numerics",
+        "_windows",
+        "groups",
+        "representations",
+        "hom",
+        "spaces",
+        "kernels",
+        "fields",
+        "linalg",
+    ),
     *("images", "stats", "nn", "models", "testing", "tools", "viz"),
 )
 
