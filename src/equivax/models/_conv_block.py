@@ -13,12 +13,12 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, PRNGKeyArray
 
-from .._windows import Windows, correlate, make_windows, one_of
+from .._windows import Windows, make_windows, one_of
 from ..images import MultiImage, Signature, as_dimension, as_flags, axis_space
 from ..nn import AbstractModule, ConvContract, LayerNorm, PointwiseNonlinearity, VectorNeuron
 from ..nn._core._stateful import split_keys
 from ..nn.containers._folding import exported_chain
-from ..nn.convolution._export import exported_convolution, plus_bias
+from ..nn.convolution._formula import convolved, exported_convolution
 from ..spaces import GSpace, hyperoctahedral_on
 from ._on_images import AbstractImageModel
 
@@ -204,7 +204,7 @@ class _PlainConv(AbstractImageModel):
 
     def _image(self, x: MultiImage, key: PRNGKeyArray | None) -> MultiImage:
         windows = self.windows.on("ConvBlock", x.spatial, x.is_torus)
-        y = plus_bias(correlate(x.array, self.conv.weight, **windows.settings), self._bias, x.D)
+        y = convolved(self.conv.weight, self._bias, x.array, **windows.settings)
         return MultiImage.from_array(y, self.out_signature, x.D, x.is_torus)
 
     def export(self, is_torus: Any = True) -> Any:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import abc
 import contextlib
 import copy
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any, TypeAlias, TypeVar
@@ -375,6 +376,11 @@ def abstract_shape(function: Callable[..., Any], *shapes: Sequence[int]) -> tupl
     return jax.eval_shape(function, *like).shape
 
 
+@functools.lru_cache(maxsize=512)
+def _channels_type(signature: Signature, space: GSpace) -> FieldType:
+    return signature.field_type(space.dim, space)
+
+
 class AbstractImageLayer(AbstractLayer):
     """Interface of layers whose types are signatures of tensor images, in an order of their own.
 
@@ -391,12 +397,12 @@ class AbstractImageLayer(AbstractLayer):
     @property
     def in_type(self) -> FieldType:
         """Type of the input's dense channels."""
-        return self.in_signature.field_type(self.space.dim, self.space)
+        return _channels_type(self.in_signature, self.space)
 
     @property
     def out_type(self) -> FieldType:
         """Type of the output's dense channels."""
-        return self.out_signature.field_type(self.space.dim, self.space)
+        return _channels_type(self.out_signature, self.space)
 
     def _in_order(self, x: MultiImage) -> MultiImage:
         """The image with its types in the order of ``in_signature``."""
@@ -404,7 +410,7 @@ class AbstractImageLayer(AbstractLayer):
         if self.space.dim != x.D:
             raise ValueError(f"{name}: x: expected images of dimension {self.space.dim}, got {x.D}")
         try:
-            x = x.reorder(self.in_signature)
+            x = x if x.signature == self.in_signature else x.reorder(self.in_signature)
         except ValueError as error:
             raise ValueError(f"{name}: x: {error}") from None
         self._array(x.array)

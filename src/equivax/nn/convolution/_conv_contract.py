@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..._windows import Windows, correlate, make_windows, one_of
+from ..._windows import Windows, make_windows, one_of
 from ...images import (
     FilterBasis,
     MultiImage,
@@ -27,7 +27,7 @@ from ...images import (
 from ...spaces import GSpace
 from .._core._grid_rule import as_grid_check, checked_windows, moved_axes, report, unequal_axes
 from .._core._module import AbstractImageLayer, AbstractModule
-from ._export import exported_convolution, plus_bias
+from ._formula import convolved, exported_convolution, plus_bias
 
 BIAS_MODES = ("auto", "mean", "scalar")
 SCALAR = ((), 0)
@@ -211,21 +211,23 @@ class ConvContract(AbstractModule, AbstractImageLayer):
             "ConvContract", self.space, self.windows, sides, self.grid_check,
             is_torus=flags, kernels=True,
         )  # fmt: skip
-        if metric is not None:
-            x = flat_metric_axes(x, self.in_signature, metric, D, lower=True)
-        y = correlate(x, self.kernel, **windows.settings, precision=self.precision)
-        if metric is not None:
-            there = windows.metric(metric, sides)
-            y = flat_metric_axes(y, self.out_signature, there, D, lower=False)
-        return plus_bias(y, *self._channel_bias())
+        bias, scaled = self._channel_bias()
+        settings = {**windows.settings, "precision": self.precision}
+        if metric is None:
+            return convolved(self.kernel, bias, x, scaled=scaled, **settings)
+        x = flat_metric_axes(x, self.in_signature, metric, D, lower=True)
+        y = convolved(self.kernel, None, x, **settings)
+        there = windows.metric(metric, sides)
+        y = flat_metric_axes(y, self.out_signature, there, D, lower=False)
+        return plus_bias(y, bias, D, scaled)
 
     def _metric_on_output(self, metric: Array, x: MultiImage) -> Array:
         return self.windows.on("ConvContract", x.spatial, x.is_torus).metric(metric, x.spatial)
 
-    def _channel_bias(self) -> tuple[Array | None, int, tuple[bool, ...]]:
-        """One number per dense channel, the dimension, and which multiply the mean."""
+    def _channel_bias(self) -> tuple[Array | None, tuple[bool, ...]]:
+        """One number per dense channel, and which of them multiply the mean."""
         if not self.bias:
-            return None, self.space.dim, ()
+            return None, ()
         dtype = next(iter(self.bias.values())).dtype
         parts, scaled = [], []
         for (type_, channels), name in zip(
@@ -237,7 +239,7 @@ class ConvContract(AbstractModule, AbstractImageLayer):
             parts.append(jnp.broadcast_to(values[:, None], (channels, size)).reshape(-1))
             plain = type_ == SCALAR and self.bias_mode != "mean"
             scaled += [not plain and name in self.bias] * (channels * size)
-        return jnp.concatenate(parts), self.space.dim, tuple(scaled)
+        return jnp.concatenate(parts), tuple(scaled)
 
     def export(self, is_torus: Any = True) -> Any:
         """`equinox.nn.Conv` where that is the same function, else a plain function of an example.
@@ -248,8 +250,8 @@ class ConvContract(AbstractModule, AbstractImageLayer):
         Returns:
             A layer on arrays ``(C_in, *sides)``.
         """
-        bias, dim, scaled = self._channel_bias()
-        flags = as_flags(is_torus, dim, "ConvContract", "is_torus")
+        bias, scaled = self._channel_bias()
+        flags = as_flags(is_torus, self.space.dim, "ConvContract", "is_torus")
         return exported_convolution(
             self.kernel,
             bias,

@@ -12,14 +12,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..._windows import Windows, correlate
+from ..._windows import Windows
 from ...fields import FieldType
 from ...images import MultiImage
 from ...kernels import TypeBasis
 from .._core._grid_rule import as_grid_check, checked_windows
 from .._core._module import AbstractModule
 from ..linear._invariant_bias import bias_coefficients, initial_bias, invariant_bias
-from ._export import exported_convolution, plus_bias
+from ._formula import convolved, exported_convolution
 from ._shared import Weights, initial_weights
 
 Layer = TypeVar("Layer", bound="AbstractSteerable")
@@ -141,8 +141,14 @@ class AbstractSteerable(AbstractModule):
     def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
         dim = self.in_type.space.dim
         on = self._windows_on(x.shape[x.ndim - dim :], self.grid_check)
-        y = correlate(x, self._taps(), **on.settings, groups=self.groups, precision=self.precision)
-        return plus_bias(y, self.bias, dim)
+        return convolved(
+            self._taps(),
+            self.bias,
+            x,
+            **on.settings,
+            groups=self.groups,
+            precision=self.precision,
+        )
 
     def _metric_on_output(self, metric: Array, x: MultiImage) -> Array:
         return self._windows_on(x.spatial, "off").metric(metric, x.spatial)

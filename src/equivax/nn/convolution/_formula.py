@@ -1,4 +1,4 @@
-"""What convolutions export: a layer of Equinox, or their own formula without equivax."""
+"""The formula of all convolutions, and what they export: a layer of Equinox or that formula."""
 
 from __future__ import annotations
 
@@ -34,7 +34,17 @@ def plus_bias(y, bias, dim, scaled=()):
     return y + (column.astype(wide.dtype) * factor).astype(y.dtype)
 
 
-def _convolved(kernel, bias, x, *, scaled, key=None, **settings):
+def convolved(kernel, bias, x, *, scaled=(), key=None, **settings):
+    """A correlation plus a bias.
+
+    Args:
+        kernel: ``(out, in / groups, *kernel)``.
+        bias: As for `plus_bias`.
+        x: ``(..., in, *spatial)``.
+        scaled: As for `plus_bias`.
+        key: Ignored; layers of Equinox take one.
+        **settings: Those of `correlate`.
+    """
     return plus_bias(correlate(x, kernel, **settings), bias, kernel.ndim - 2, scaled)
 
 
@@ -69,7 +79,7 @@ def exported_convolution(
             padding_mode=modes.pop().upper(),
         )
     settings = {**windows.settings, "groups": groups, "precision": precision, "scaled": scaled}
-    return jax.tree_util.Partial(functools.partial(detached(_convolved), **settings), kernel, bias)
+    return jax.tree_util.Partial(functools.partial(detached(convolved), **settings), kernel, bias)
 
 
 def _fixed_padding(windows: Windows) -> Any:
