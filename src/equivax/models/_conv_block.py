@@ -17,9 +17,8 @@ from jaxtyping import Array, PRNGKeyArray
 from ..images import MultiImage, Signature, as_dimension, as_flags, axis_space
 from ..images._windows import as_padding, make_windows
 from ..nn import AbstractModule, ConvContract, LayerNorm, PointwiseNonlinearity, VectorNeuron
-from ..nn._core._stateful import split_keys
 from ..nn._core._windows import as_tuple
-from ..nn.containers._folding import exported_chain
+from ..nn.authoring import exported_chain, split_keys
 from ..nn.convolution._conv_contract_export import exported_convolution
 from ..nn.convolution._shared import convolve, plus_bias
 from ..spaces import GSpace, hyperoctahedral_on

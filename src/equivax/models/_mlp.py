@@ -26,7 +26,7 @@ from ..nn import (
     QuadraticPool,
     Sequential,
 )
-from ..nn._core._module import representation_of
+from ..nn.authoring import representation_of
 from ..representations import Representation, as_representation, regular, trivial
 
 Activation = Callable[[Array], Array] | Layer | type[Layer]

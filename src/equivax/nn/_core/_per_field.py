@@ -124,25 +124,3 @@ def invariant_type(in_type: Type, count: int) -> Any:
     if isinstance(in_type, FieldType):
         return FieldType(in_type.space, count * in_type.space.trivial)
     return count * trivial(representation_of(in_type, "invariant_type", "in_type").group)
-
-
-def check_permuted(caller: str, rep: Representation, reason: str, instead: str) -> None:
-    """Refuses a type with a field whose channels the group does not permute.
-
-    Args:
-        caller: The layer, for the message.
-        rep: The fields.
-        reason: Why it matters.
-        instead: Modules that take such fields.
-
-    Raises:
-        ValueError: Naming the first such field.
-    """
-    index = 0
-    for field, count in rep.runs:
-        if not field.is_permutation:
-            raise ValueError(
-                f"{caller}: in_type: field {index}, {field.name}, is not permuted by "
-                f"{rep.group.name}, so {reason}; use {instead}"
-            )
-        index += count

@@ -8,8 +8,8 @@ import equinox as eqx
 from jaxtyping import Array, Float
 
 from ...fields import FieldType
+from .._core._admission import check_permuted
 from .._core._module import AbstractModule
-from .._core._per_field import check_permuted
 from .._core._plain import plain_layer
 from .._core._windows import as_grid_check, as_tuple, check_exchanged
 from ._sliding import cell_max, cell_mean

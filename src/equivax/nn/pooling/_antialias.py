@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ...fields import FieldType
+from .._core._admission import check_permuted
 from .._core._module import AbstractModule
-from .._core._per_field import check_permuted
 from .._core._plain import detached, plain_layer
 from .._core._windows import as_grid_check, as_tuple
 from ._max import PLAIN_MAX_POOLS

@@ -9,8 +9,8 @@ from jaxtyping import Array, Float
 
 from ...fields import FieldType
 from ...images import MultiImage
+from .._core._admission import check_permuted
 from .._core._module import AbstractModule
-from .._core._per_field import check_permuted
 from .._core._plain import plain_layer
 from ._sliding import slide_max
 from ._windows import Windows, make_windows, spatial_type

@@ -109,7 +109,7 @@ class Upsampling(AbstractModule):
         lengths = x.shape[x.ndim - dim :]
         targets = self._targets(lengths)
         self._check(lengths, targets)
-        return _resize(x, **self._rule())
+        return resize(x, **self._rule())
 
     def _rule(self) -> dict[str, Any]:
         """The options as plain numbers; factors as exact fractions."""
@@ -165,10 +165,10 @@ class Upsampling(AbstractModule):
 
     def export(self) -> eqx.nn.Lambda:
         """`equinox.nn.Lambda` of the interpolation, for inputs of any length."""
-        return plain_layer(_resize, **self._rule())
+        return plain_layer(resize, **self._rule())
 
 
-def _resize(x, *, ratios, size, nearest, align_corners):
+def resize(x, *, ratios, size, nearest, align_corners):
     # Runs where equivax is not installed: builtins and jnp only. One axis after the other.
     dim = len(size) if ratios is None else len(ratios)
     for i in range(dim):
