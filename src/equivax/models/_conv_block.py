@@ -52,12 +52,12 @@ class ConvBlock(AbstractImageModel):
 
     def __init__(
         self,
-        in_signature: Any,
-        out_signature: Any,
+        in_signature: object,
+        out_signature: object,
         kernel_size: int | tuple[int, ...] = 3,
         *,
         D: int = 2,
-        group: Any = None,
+        group: object = None,
         norm: str | None = None,
         activation: Activation | None = jax.nn.gelu,
         preactivation: bool = False,
@@ -112,7 +112,7 @@ class ConvBlock(AbstractImageModel):
             x = layer(x, key=own)
         return x if self.equivariant else x.from_scalar(self.out_signature)
 
-    def export(self, is_torus: Any = True) -> eqx.nn.Sequential:
+    def export(self, is_torus: object = True) -> eqx.nn.Sequential:
         """`equinox.nn.Sequential` of plain layers; it takes one example.
 
         Args:
@@ -121,14 +121,14 @@ class ConvBlock(AbstractImageModel):
         return eqx.nn.Sequential([_exported(layer, is_torus) for layer in self.layers])
 
 
-def _exported(layer: AbstractModule, is_torus: Any) -> Any:
+def _exported(layer: AbstractModule, is_torus: object) -> Any:
     if isinstance(layer, (ConvContract, _PlainConv)):
         plain = layer.export(is_torus)
         return plain if isinstance(plain, eqx.Module) else eqx.nn.Lambda(plain)
     return exported_chain([layer], None)[0]
 
 
-def space_of(D: int, group: Any, equivariant: bool, caller: str) -> GSpace:
+def space_of(D: int, group: object, equivariant: bool, caller: str) -> GSpace:
     """The space of a network: that of the group, or of the identity alone.
 
     Raises:
@@ -219,7 +219,7 @@ class _PlainConv(AbstractImageModel):
             y = plus_bias(y, conv.bias.ravel(), D)
         return MultiImage.from_array(y, self.out_signature, D, x.is_torus)
 
-    def export(self, is_torus: Any = True) -> Any:
+    def export(self, is_torus: object = True) -> Any:
         """The convolution inside, with its padding."""
         conv = self.conv
         return exported_convolution(

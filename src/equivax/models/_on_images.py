@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import math
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -51,7 +52,7 @@ class AbstractImageModel(AbstractModule, AbstractImageLayer):
         self,
         x: Float[Array, "..."],
         key: PRNGKeyArray | None = None,
-        is_torus: Any = True,
+        is_torus: object = True,
         image: MultiImage | None = None,
     ) -> Float[Array, "..."] | MultiImage:
         if image is not None:
@@ -80,7 +81,9 @@ class ModelWrapper(AbstractImageModel):
     out_signature: Signature = eqx.field(static=True)
     space: GSpace = eqx.field(static=True)
 
-    def __init__(self, model: Any, in_signature: Any, out_signature: Any, *, D: int = 2) -> None:
+    def __init__(
+        self, model: Callable[..., Any], in_signature: object, out_signature: object, *, D: int = 2
+    ) -> None:
         """Names the channels.
 
         Args:
@@ -126,12 +129,12 @@ class LastStep(AbstractImageModel):
 
     def __init__(
         self,
-        in_signature: Any,
-        out_signature: Any,
+        in_signature: object,
+        out_signature: object,
         *,
-        constants: Any = None,
+        constants: object = None,
         D: int = 2,
-        group: Any = None,
+        group: object = None,
     ) -> None:
         """Finds the number of steps.
 
@@ -193,7 +196,9 @@ class GroupAverage(AbstractImageModel):
     space: GSpace = eqx.field(static=True)
     always: bool = eqx.field(static=True)
 
-    def __init__(self, model: Any, group: Any = None, *, always: bool = False) -> None:
+    def __init__(
+        self, model: Callable[..., Any], group: object = None, *, always: bool = False
+    ) -> None:
         """Takes the group.
 
         Args:

@@ -35,7 +35,7 @@ class AbstractResidualImages(AbstractImageModel):
     equivariant: eqx.AbstractVar[bool]
 
     @abc.abstractmethod
-    def __init__(self, in_signature: Any, out_signature: Any, **options: Any) -> None:
+    def __init__(self, in_signature: object, out_signature: object, **options: Any) -> None:
         """Builds the blocks."""
 
     def _image(self, x: MultiImage, key: PRNGKeyArray | None) -> MultiImage:
@@ -43,7 +43,7 @@ class AbstractResidualImages(AbstractImageModel):
         x = chained(self.encoder, self.chains, self.decoder, x)
         return x if self.equivariant else x.from_scalar(self.out_signature)
 
-    def export(self, is_torus: Any = True) -> eqx.nn.Lambda:
+    def export(self, is_torus: object = True) -> eqx.nn.Lambda:
         """A layer that holds the exported blocks; it takes one example.
 
         Args:
@@ -85,14 +85,14 @@ class Series(AbstractResidualImages):
 
     def __init__(
         self,
-        in_signature: Any,
-        out_signature: Any,
+        in_signature: object,
+        out_signature: object,
         *,
         D: int = 2,
-        group: Any = None,
+        group: object = None,
         depth: int = 4,
         width: int = 16,
-        mid_signature: Any = None,
+        mid_signature: object = None,
         kernel_size: int = 3,
         norm: str | None = None,
         activation: Activation = jax.nn.gelu,
@@ -165,13 +165,13 @@ class TensorResNet(AbstractResidualImages):
 
     def __init__(
         self,
-        in_signature: Any,
-        out_signature: Any,
+        in_signature: object,
+        out_signature: object,
         *,
         D: int = 2,
-        group: Any = None,
+        group: object = None,
         width: int = 16,
-        mid_signature: Any = None,
+        mid_signature: object = None,
         kernel_size: int = 3,
         num_blocks: int = 8,
         num_conv: int = 2,
@@ -245,13 +245,13 @@ class DilResNet(AbstractResidualImages):
 
     def __init__(
         self,
-        in_signature: Any,
-        out_signature: Any,
+        in_signature: object,
+        out_signature: object,
         *,
         D: int = 2,
-        group: Any = None,
+        group: object = None,
         width: int = 16,
-        mid_signature: Any = None,
+        mid_signature: object = None,
         kernel_size: int = 3,
         num_blocks: int = 4,
         dilations: Sequence[int] = (1, 2, 4, 8, 4, 2, 1),

@@ -56,13 +56,13 @@ class TensorUNet(AbstractImageModel):
 
     def __init__(
         self,
-        in_signature: Any,
-        out_signature: Any,
+        in_signature: object,
+        out_signature: object,
         *,
         D: int = 2,
-        group: Any = None,
+        group: object = None,
         width: int = 16,
-        mid_signature: Any = None,
+        mid_signature: object = None,
         kernel_size: int = 3,
         num_conv: int = 2,
         num_downsamples: int = 4,
@@ -153,7 +153,7 @@ class TensorUNet(AbstractImageModel):
         x, _ = u_shaped(*parts, x, None, None)
         return x if self.equivariant else x.from_scalar(self.out_signature)
 
-    def export(self, is_torus: Any = True) -> eqx.nn.Lambda:
+    def export(self, is_torus: object = True) -> eqx.nn.Lambda:
         """A layer that holds the exported parts; it takes one example.
 
         Args:
@@ -187,7 +187,7 @@ def type_by_type(order: np.ndarray | Array, x: Array, skip: Array) -> Array:
 
 
 def middle(
-    first: Signature, last: Signature, width: Any, mid_signature: Any, caller: str
+    first: Signature, last: Signature, width: int, mid_signature: object, caller: str
 ) -> Signature:
     """Types and channels inside a network.
 

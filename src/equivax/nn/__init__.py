@@ -1,5 +1,6 @@
 """Equinox modules that commute with a group."""
 
+from . import authoring as authoring
 from . import init as init
 from ._core._module import AbstractContainer as AbstractContainer
 from ._core._module import AbstractImageLayer as AbstractImageLayer

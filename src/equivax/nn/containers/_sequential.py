@@ -40,7 +40,7 @@ class Sequential(AbstractContainer):
     in_type: Type = eqx.field(static=True)
     out_type: Type = eqx.field(static=True)
 
-    def __init__(self, *layers: Any) -> None:
+    def __init__(self, *layers: object) -> None:
         """Checks that the layers fit.
 
         Args:
@@ -123,7 +123,7 @@ class Sequential(AbstractContainer):
             return Sequential(*chosen)
         return self.layers[operator.index(index)]
 
-    def append(self, layer: Any, name: str | None = None) -> Sequential:
+    def append(self, layer: object, name: str | None = None) -> Sequential:
         """A new sequence with one layer more.
 
         Args:

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ...fields import Type
-from ...groups import Subgroup
+from ...groups import Group, Subgroup
 from ...representations import Representation
 from .._core._admission import check_function, numbered_runs
 from .._core._channels import type_like
@@ -64,9 +64,9 @@ class FourierNonlinearity(AbstractModule):
         function: Callable[[Array], Array] = jax.nn.relu,
         *,
         grid: FourierGrid | None = None,
-        oversampling: float | int | None = None,
+        oversampling: float | None = None,
         out_irreps: int | Iterable[Any] | None = None,
-        subgroup: Any = None,
+        subgroup: object = None,
     ) -> None:
         """Chooses the samples.
 
@@ -156,7 +156,7 @@ def through_samples(
     return turned(coefficients, function(turned(samples, z)))
 
 
-def _inner(group: Any, subgroup: Any) -> Subgroup | None:
+def _inner(group: Group, subgroup: object) -> Subgroup | None:
     if subgroup is None:
         return None
     try:
@@ -165,14 +165,14 @@ def _inner(group: Any, subgroup: Any) -> Subgroup | None:
         raise type(error)(f"{_NAME}: {error}") from None
 
 
-def _band(group: Any, irreps: Any, subgroup: Subgroup | None) -> Representation:
+def _band(group: Group, irreps: object, subgroup: Subgroup | None) -> Representation:
     try:
         return band(group, irreps, subgroup)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{_NAME}: out_irreps: {error}") from None
 
 
-def _grid(group: Any, frequency: int, grid: Any, oversampling: Any) -> FourierGrid:
+def _grid(group: Group, frequency: int, grid: object, oversampling: object) -> FourierGrid:
     if grid is not None:
         if oversampling is not None:
             raise ValueError(
