@@ -531,7 +531,8 @@ CASES: dict[str, Case] = {
         "not permuted by C3.*use NormNonlinearity or GatedNonlinearity",
     ),
     "exponential unit on signs": (
-        lambda: nn.ELU(PLANE), ValueError, r"ELU: in_type D4: irrep\(1,1\).*not permuted by D4",
+        lambda: nn.ELU(PLANE), ValueError,
+        r"ELU: in_type: field 0 \(irrep\(1,1\)\) is not permuted by D4",
     ),
     "nonlinearity by class": (
         lambda: nn.PointwiseNonlinearity(R4, eqx.nn.PReLU), TypeError, "callable.*PReLU",

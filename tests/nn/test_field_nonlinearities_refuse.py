@@ -26,7 +26,7 @@ def fields(*reps, space=D4):
 WRONG = {
     "relu on a plane": (
         lambda: nn.ReLU(fields(D4.regular, D4.irrep(1, 1))), ValueError,
-        r"ReLU: in_type .*field 1 \(irrep\(1,1\)\).*use .*NormNonlinearity or GatedNonlinearity",
+        r"ReLU: in_type: field 1 \(irrep\(1,1\)\).*use .*NormNonlinearity or GatedNonlinearity",
     ),
     "relu on a claimed permutation": (
         lambda: nn.ReLU(fields(CLAIMED)), ValueError, r"field 0 \(claimed\) is not permuted by D4",
@@ -149,11 +149,11 @@ WRONG = {
     ),
     "gates within a field that has none": (
         lambda: nn.GatedNonlinearity.within_fields(fields(D4.trivial + D4.regular)), ValueError,
-        r"within_fields: field 0 \(trivial\) is not a sum of k trivial irreps",
+        r"within_fields: in_type: field 0 \(trivial\) is not a sum of k trivial irreps",
     ),
     "gates within a turned field": (
         lambda: nn.GatedNonlinearity.within_fields(fields((D4.trivial + CLAIMED).fused("sum"))),
-        ValueError, r"within_fields: field 0 \(sum\).*gates as fields of their own",
+        ValueError, r"within_fields: in_type: field 0 \(sum\).*gates as fields of their own",
     ),
     "induced gates of equal index": (
         lambda: nn.InducedGatedNonlinearity(

@@ -52,7 +52,7 @@ def test_golden_samples(name):
     assert entry.in_type == FieldType(entry.space, 2 * rep)
     grid = nn.FourierGrid.uniform(group, 12)
     layer = nn.FourierNonlinearity(rep, lambda values: values, grid=grid)
-    ((_, matrices),) = layer._kinds()
+    ((_, matrices),) = layer._transforms()
     np.testing.assert_allclose(matrices.samples, entry.array("A"), atol=1e-6)
     inverse = np.linalg.pinv(entry.array("A").astype(np.float64))
     np.testing.assert_allclose(matrices.coefficients, inverse, atol=1e-6)
@@ -164,7 +164,7 @@ def test_functions_on_cosets_with_finitely_many_points_are_exact(key):
     """O(2) / SO(2) has two points."""
     rep = 3 * band_limited(O2, 0, subgroup="so2")
     layer = nn.FourierNonlinearity(rep, jax.nn.relu, subgroup="so2")
-    ((_, matrices),) = layer._kinds()
+    ((_, matrices),) = layer._transforms()
     assert matrices.samples.shape == (2, 2)
     assert error(layer, key) < 1e-12
 
@@ -203,7 +203,7 @@ def test_the_error_falls_on_the_sphere(key):
     assert errors[0] < 0.1
     assert errors[1] < 0.02
     assert errors[2] < 0.006
-    points = [len(layer._kinds()[0][1].samples) for layer in made]
+    points = [len(layer._transforms()[0][1].samples) for layer in made]
     assert points == [32, 72, 128]  # of a grid on the whole group, merged by cosets
 
 

@@ -12,7 +12,7 @@ import pytest
 
 import golden_fields
 from equivax import FieldType, groups, nn, spaces
-from equivax.nn._core._per_field import field_blocks
+from equivax.nn._core._channels import block_sums
 from equivax.nn.pooling._antialias import blur_weights
 from laws import applied, exported
 
@@ -324,14 +324,17 @@ def test_the_mean_is_for_every_field_with_an_invariant():
     np.testing.assert_allclose(exported, expected, atol=1e-12)
 
 
-def test_the_plan_of_fields_is_as_small_as_can_be():
-    assert field_blocks(((8, 1, 5), (8, 1, 3))) == (((None, 8, 1),), None)
-    blocks, order = field_blocks(((1, 2, 1), (1, 1, 1), (1, 2, 1)))
-    assert [b[0].tolist() for b in blocks] == [[0, 1, 3, 4], [2]]
-    assert order is not None
-    assert order.tolist() == [0, 2, 1]
-    blocks, order = field_blocks(((1, 2, 2), (1, 1, 3)))
-    assert order is None
+def test_many_runs_of_fields_are_brought_together():
+    x = jnp.asarray(normal(3, 40, 2))
+    runs = tuple((2 - i % 2, 1) for i in range(26))
+    sums = block_sums(runs, x[:, :39], -2)
+    expected, start = [], 0
+    for size, _ in runs:
+        expected.append(x[:, start : start + size].sum(axis=1))
+        start += size
+    np.testing.assert_allclose(sums, jnp.stack(expected, axis=1), atol=1e-6)
+    sizes = tuple((i, 1) for i in range(1, 20))  # more kinds of fields than slices
+    assert block_sums(sizes, jnp.ones(190))[-1] == 19
 
 
 # ---- laws of all grid pools ----------------------------------------------------------------------

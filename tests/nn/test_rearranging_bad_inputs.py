@@ -215,7 +215,7 @@ CASES = {
     "no type to split": (lambda: nn.Disentangle(3), TypeError, "Disentangle: in_type: .*got int"),
     "dropout of turned channels": (
         lambda: nn.PointwiseDropout(TURNED), ValueError,
-        r"PointwiseDropout: field 1 \(.*the group does not permute its channels.*FieldDropout",
+        r"PointwiseDropout: in_type: field 1 \(.*the group does not permute.*FieldDropout",
     ),
     "a rate above one": (
         lambda: nn.PointwiseDropout(TYPE, 1.5), ValueError, r"p: .*\[0, 1\], got 1.5",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -28,7 +27,7 @@ def checked_plane(caller: str, argument: str, type_: Type) -> GSpace:
     return type_.space
 
 
-def checked_counts(caller: str, **counts: Any) -> None:
+def checked_counts(caller: str, **counts: object) -> None:
     """Refuses what is no positive integer, or no sequence of them where one was given.
 
     Raises:
@@ -36,8 +35,9 @@ def checked_counts(caller: str, **counts: Any) -> None:
         ValueError: If one is not positive, or there is none.
     """
     for name, value in counts.items():
-        several = isinstance(value, Sequence) and not isinstance(value, (str, bytes))
-        entries = list(value) if several else [value]
+        entries: list[object] = [value]
+        if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
+            entries = list(value)
         if not entries:
             raise ValueError(f"{caller}: {name}: expected at least one number, got none")
         for entry in entries:

@@ -6,13 +6,11 @@ from collections.abc import Sequence
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..fields import FieldType
 from ..nn import AbstractContainer, Sequential
-from ..nn._core._plain import plain_layer
-from ..nn._core._stateful import step
-from ..nn.containers._folding import exported_chain
+from ..nn.authoring import exported_chain, plain_layer, step
 
 
 class AbstractClassifier(AbstractContainer):
@@ -36,7 +34,7 @@ class AbstractClassifier(AbstractContainer):
         self, x: Array, state: eqx.nn.State | None, key: PRNGKeyArray | None
     ) -> tuple[Array, eqx.nn.State | None]:
         y, state = step(self.features, (x,), state, key)
-        y = y.mean(axis=tuple(range(-self.in_type.space.dim, 0)))
+        y = mean_over_grid(self.in_type.space.dim, y)
         weight, bias = self.readout.weight, self.readout.bias
         return jnp.matmul(y, weight.T.astype(y.dtype)) + bias.astype(y.dtype), state  # pyright: ignore
 
@@ -48,8 +46,10 @@ class AbstractClassifier(AbstractContainer):
     def export(self, state: eqx.nn.State | None = None) -> eqx.nn.Sequential:
         """`equinox.nn.Sequential` of plain layers at inference; it takes one example."""
         layers = exported_chain(self.features.layers, state)
-        return eqx.nn.Sequential([*layers, plain_layer(_mean_over_grid), self.readout])
+        mean = plain_layer(mean_over_grid, self.in_type.space.dim)
+        return eqx.nn.Sequential([*layers, mean, self.readout])
 
 
-def _mean_over_grid(x):
-    return x.mean(axis=tuple(range(1, x.ndim)))
+def mean_over_grid(dim: int, x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """The mean over the last ``dim`` axes."""
+    return x.mean(axis=tuple(range(-dim, 0)))

@@ -16,8 +16,7 @@ from jaxtyping import Array, PRNGKeyArray
 from .._windows import Windows, make_windows, one_of
 from ..images import MultiImage, Signature, as_dimension, as_flags, axis_space
 from ..nn import AbstractModule, ConvContract, LayerNorm, PointwiseNonlinearity, VectorNeuron
-from ..nn._core._stateful import split_keys
-from ..nn.containers._folding import exported_chain
+from ..nn.authoring import exported_chain, split_keys
 from ..nn.convolution._formula import convolved, exported_convolution
 from ..spaces import GSpace, hyperoctahedral_on
 from ._on_images import AbstractImageModel
@@ -50,12 +49,12 @@ class ConvBlock(AbstractImageModel):
 
     def __init__(
         self,
-        in_signature: Any,
-        out_signature: Any,
+        in_signature: object,
+        out_signature: object,
         kernel_size: int | tuple[int, ...] = 3,
         *,
         D: int = 2,
-        group: Any = None,
+        group: object = None,
         norm: str | None = None,
         activation: Activation | None = jax.nn.gelu,
         preactivation: bool = False,
@@ -111,7 +110,7 @@ class ConvBlock(AbstractImageModel):
             x = layer(x, key=own)
         return x if self.equivariant else x.from_scalar(self.out_signature)
 
-    def export(self, is_torus: Any = True) -> eqx.nn.Sequential:
+    def export(self, is_torus: object = True) -> eqx.nn.Sequential:
         """`equinox.nn.Sequential` of plain layers; it takes one example.
 
         Args:
@@ -120,14 +119,14 @@ class ConvBlock(AbstractImageModel):
         return eqx.nn.Sequential([_exported(layer, is_torus) for layer in self.layers])
 
 
-def _exported(layer: AbstractModule, is_torus: Any) -> Any:
+def _exported(layer: AbstractModule, is_torus: object) -> Any:
     if isinstance(layer, (ConvContract, _PlainConv)):
         plain = layer.export(is_torus)
         return plain if isinstance(plain, eqx.Module) else eqx.nn.Lambda(plain)
     return exported_chain([layer], None)[0]
 
 
-def space_of(D: int, group: Any, equivariant: bool, caller: str) -> GSpace:
+def space_of(D: int, group: object, equivariant: bool, caller: str) -> GSpace:
     """The space of a network: that of the group, or of the identity alone.
 
     Raises:
@@ -207,7 +206,7 @@ class _PlainConv(AbstractImageModel):
         y = convolved(self.conv.weight, self._bias, x.array, **windows.settings)
         return MultiImage.from_array(y, self.out_signature, x.D, x.is_torus)
 
-    def export(self, is_torus: Any = True) -> Any:
+    def export(self, is_torus: object = True) -> Any:
         """The convolution inside, with its padding."""
         flags = as_flags(is_torus, self.space.dim, "ConvBlock", "is_torus")
         return exported_convolution(self.conv.weight, self._bias, self.windows.filled(flags))

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..fields import Type
+from ..fields import FieldType, Type
+from ..hom import Scheme
 from ..nn import (
     AbstractContainer,
     AbstractModule,
@@ -26,7 +28,7 @@ from ..nn import (
     QuadraticPool,
     Sequential,
 )
-from ..nn._core._module import representation_of
+from ..nn.authoring import representation_of
 from ..representations import Representation, as_representation, regular, trivial
 
 Activation = Callable[[Array], Array] | Layer | type[Layer]
@@ -62,10 +64,10 @@ class MLP(AbstractModule):
         activation: Activation = jax.nn.relu,
         dropout: float = 0.0,
         use_bias: bool = True,
-        hidden_rep: Any = None,
-        init: Any = "he_normal",
+        hidden_rep: Representation | None = None,
+        init: Scheme = "he_normal",
         mode: str = "auto",
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
         key: PRNGKeyArray,
     ) -> None:
         """Draws the parameters.
@@ -135,10 +137,10 @@ class InvariantMLP(AbstractModule):
         activation: Activation = jax.nn.relu,
         dropout: float = 0.0,
         use_bias: bool = True,
-        hidden_rep: Any = None,
-        init: Any = "he_normal",
+        hidden_rep: Representation | None = None,
+        init: Scheme = "he_normal",
         mode: str = "auto",
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
         key: PRNGKeyArray,
     ) -> None:
         """Draws the parameters.
@@ -194,10 +196,10 @@ class InvariantMLP(AbstractModule):
         return eqx.nn.Sequential([self.backbone.export(), self.pool.export(), self.head])
 
 
-def _check_hidden(caller: str, hidden: Any) -> None:
+def _check_hidden(caller: str, hidden: object) -> None:
     if (
         isinstance(hidden, (str, Representation))
-        or not hasattr(hidden, "__len__")
+        or not isinstance(hidden, Sized)
         or not len(hidden)
     ):
         raise ValueError(
@@ -211,7 +213,7 @@ def _hidden_layers(
     hidden: Sequence[Any],
     activation: Activation,
     dropout: float,
-    hidden_rep: Any,
+    hidden_rep: Representation | None,
     options: dict[str, Any],
     keys: list[PRNGKeyArray],
 ) -> list[Layer]:
@@ -236,11 +238,15 @@ def _quiet_linear(
     return Linear(in_type, out_type, warn_unused=False, key=key, **options)
 
 
-def _hidden_type(caller: str, source: Representation, width: Any, hidden_rep: Any) -> Any:
+def _hidden_type(
+    caller: str, source: Representation, width: object, hidden_rep: Representation | None
+) -> Type:
     if isinstance(width, (bool, float)):
         raise TypeError(f"{caller}: hidden: expected whole widths or types, got {width!r}")
-    if not isinstance(width, (int, np.integer)):
+    if isinstance(width, (Representation, FieldType)):
         return width
+    if not isinstance(width, (int, np.integer)):
+        raise TypeError(f"{caller}: hidden: expected whole widths or types, got {width!r}")
     if width < 1:
         raise ValueError(f"{caller}: hidden: expected positive widths, got {width}")
     if hidden_rep is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import math
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -23,7 +24,7 @@ from ..images import (
     past_steps,
 )
 from ..nn import AbstractImageLayer, AbstractModule
-from ..nn._core._plain import plain_function, plain_layer
+from ..nn.authoring import plain_layer, take_channels
 from ..spaces import GSpace, axis_matrices, hyperoctahedral_on
 
 
@@ -51,7 +52,7 @@ class AbstractImageModel(AbstractModule, AbstractImageLayer):
         self,
         x: Float[Array, "..."],
         key: PRNGKeyArray | None = None,
-        is_torus: Any = True,
+        is_torus: object = True,
         image: MultiImage | None = None,
     ) -> Float[Array, "..."] | MultiImage:
         if image is not None:
@@ -80,7 +81,9 @@ class ModelWrapper(AbstractImageModel):
     out_signature: Signature = eqx.field(static=True)
     space: GSpace = eqx.field(static=True)
 
-    def __init__(self, model: Any, in_signature: Any, out_signature: Any, *, D: int = 2) -> None:
+    def __init__(
+        self, model: Callable[..., Any], in_signature: object, out_signature: object, *, D: int = 2
+    ) -> None:
         """Names the channels.
 
         Args:
@@ -126,12 +129,12 @@ class LastStep(AbstractImageModel):
 
     def __init__(
         self,
-        in_signature: Any,
-        out_signature: Any,
+        in_signature: object,
+        out_signature: object,
         *,
-        constants: Any = None,
+        constants: object = None,
         D: int = 2,
-        group: Any = None,
+        group: object = None,
     ) -> None:
         """Finds the number of steps.
 
@@ -151,7 +154,7 @@ class LastStep(AbstractImageModel):
         past_steps(self.in_signature, self.out_signature, self.constants, 1)
 
     def _image(self, x: MultiImage, key: PRNGKeyArray | None) -> MultiImage:
-        found = jnp.take(x.array, self._channels(), axis=len(x.batch))
+        found = chosen(self._channels(), -1 - x.D, x.array)
         return MultiImage.from_array(found, self.out_signature, x.D, x.is_torus, x.metric)
 
     def _channels(self) -> np.ndarray:
@@ -167,11 +170,12 @@ class LastStep(AbstractImageModel):
 
     def export(self) -> eqx.nn.Lambda:
         """A plain selection of channels."""
-        return plain_layer(_taken, jnp.asarray(self._channels()))
+        return plain_layer(chosen, self._channels(), -1 - self.space.dim)
 
 
-def _taken(channels, x):
-    return jnp.take(x, channels, axis=0)
+def chosen(channels: np.ndarray | Array, axis: int, x: Array) -> Array:
+    """`take_channels` with the array last."""
+    return take_channels(x, channels, axis)
 
 
 class GroupAverage(AbstractImageModel):
@@ -192,7 +196,9 @@ class GroupAverage(AbstractImageModel):
     space: GSpace = eqx.field(static=True)
     always: bool = eqx.field(static=True)
 
-    def __init__(self, model: Any, group: Any = None, *, always: bool = False) -> None:
+    def __init__(
+        self, model: Callable[..., Any], group: object = None, *, always: bool = False
+    ) -> None:
         """Takes the group.
 
         Args:
@@ -232,16 +238,15 @@ class GroupAverage(AbstractImageModel):
         D, tables = self.space.dim, []
         for signature, inverse in ((self.in_signature, False), (self.out_signature, True)):
             _, sources, signs = orbit_tables(signature, (1,) * D, self.space, inverse)
-            tables += [jnp.asarray(sources, jnp.int32), jnp.asarray(signs, jnp.int32)]
-        matrices = jnp.asarray(axis_matrices(self.space), jnp.int32)
-        function = plain_function(_moved)
-        return plain_layer(_averaged, function, self.model.export(), matrices, *tables)
+            tables += [sources.astype(np.int32), signs.astype(np.int32)]
+        matrices = axis_matrices(self.space).astype(np.int32)
+        return plain_layer(_averaged, self.model.export(), matrices, *tables)
 
 
-def _averaged(moved, model, matrices, source, sign, back_source, back_sign, x):
-    images = jax.vmap(moved, (None, 0, 0, 0))(x, matrices, source, sign)
+def _averaged(model, matrices, source, sign, back_source, back_sign, x):
+    images = jax.vmap(_moved, (None, 0, 0, 0))(x, matrices, source, sign)
     inverses = jnp.swapaxes(matrices, 1, 2)
-    return jax.vmap(moved)(jax.vmap(model)(images), inverses, back_source, back_sign).mean(0)
+    return jax.vmap(_moved)(jax.vmap(model)(images), inverses, back_source, back_sign).mean(0)
 
 
 def _moved(x, matrix, source, sign):

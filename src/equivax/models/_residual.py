@@ -26,8 +26,7 @@ from ..nn import (
     ReLU,
     Sequential,
 )
-from ..nn._core._plain import plain_layer
-from ..nn._core._stateful import split_keys, step
+from ..nn.authoring import plain_steps, split_keys, step
 from ..representations import Representation
 from ..spaces import no_base_space
 from ._classifier import AbstractClassifier
@@ -137,10 +136,7 @@ class ResidualBlock(AbstractContainer):
     def _forward(
         self, x: Array, state: eqx.nn.State | None, key: PRNGKeyArray | None
     ) -> tuple[Array, eqx.nn.State | None]:
-        keys = split_keys(key, 2)
-        active, state = step(self.before, (x,), state, keys[0])
-        y, state = step(self.body, (active,), state, keys[1])
-        return y + (x if self.shortcut is None else self.shortcut(active)), state
+        return pre_activation(self.before, self.body, self.shortcut, x, state, key)
 
     def evaluate_output_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
         """Shape of the output: that of the two convolutions."""
@@ -149,12 +145,23 @@ class ResidualBlock(AbstractContainer):
     def export(self, state: eqx.nn.State | None = None) -> eqx.nn.Lambda:
         """A layer without state that holds the exported parts; it takes one example."""
         shortcut = None if self.shortcut is None else self.shortcut.export()
-        return plain_layer(_residual, self.before.export(state), self.body.export(state), shortcut)
+        parts = self.before.export(state), self.body.export(state), shortcut
+        return eqx.nn.Lambda(plain_steps(pre_activation, *parts))
 
 
-def _residual(before, body, shortcut, x):
-    active = before(x)
-    return body(active) + (x if shortcut is None else shortcut(active))
+def pre_activation(
+    before: Callable[..., Any],
+    body: Callable[..., Any],
+    shortcut: Callable[..., Any] | None,
+    x: Array,
+    state: eqx.nn.State | None,
+    key: PRNGKeyArray | None,
+) -> tuple[Array, eqx.nn.State | None]:
+    """``s(a(x)) + f(a(x))``, where ``s(a(x))`` is ``x`` without a shortcut."""
+    keys = split_keys(key, 2)
+    active, state = step(before, (x,), state, keys[0])
+    y, state = step(body, (active,), state, keys[1])
+    return y + (x if shortcut is None else shortcut(active)), state
 
 
 class WideResNet(AbstractClassifier):

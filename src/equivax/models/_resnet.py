@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -17,8 +17,7 @@ from ..nn import (
     PointwiseAvgPoolAntialiased,
     Sequential,
 )
-from ..nn._core._plain import plain_layer
-from ..nn._core._stateful import exported, split_keys, step
+from ..nn.authoring import exported, plain_steps, split_keys, step
 from ..representations import Representation
 from ..spaces import no_base_space
 from ._choices import checked_counts, checked_plane, checked_unit
@@ -107,11 +106,7 @@ class BasicBlock(AbstractContainer):
     def _forward(
         self, x: Array, state: eqx.nn.State | None, key: PRNGKeyArray | None
     ) -> tuple[Array, eqx.nn.State | None]:
-        keys = split_keys(key, 3)
-        y, state = step(self.body, (x,), state, keys[0])
-        if self.shortcut is not None:
-            x, state = step(self.shortcut, (x,), state, keys[1])
-        return step(self.after, (x + y,), state, keys[2])
+        return post_activation(self.body, self.shortcut, self.after, x, state, key)
 
     def evaluate_output_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
         """Shape of the output: that of the two convolutions."""
@@ -121,11 +116,24 @@ class BasicBlock(AbstractContainer):
         """A layer without state that holds the exported parts; it takes one example."""
         shortcut = None if self.shortcut is None else self.shortcut.export(state)
         after = exported(self.after, state, "the activation")
-        return plain_layer(_block, self.body.export(state), shortcut, after)
+        parts = self.body.export(state), shortcut, after
+        return eqx.nn.Lambda(plain_steps(post_activation, *parts))
 
 
-def _block(body, shortcut, after, x):
-    return after(body(x) + (x if shortcut is None else shortcut(x)))
+def post_activation(
+    body: Callable[..., Any],
+    shortcut: Callable[..., Any] | None,
+    after: Callable[..., Any],
+    x: Array,
+    state: eqx.nn.State | None,
+    key: PRNGKeyArray | None,
+) -> tuple[Array, eqx.nn.State | None]:
+    """``a(s(x) + f(x))``, where ``s(x)`` is ``x`` without a shortcut."""
+    keys = split_keys(key, 3)
+    y, state = step(body, (x,), state, keys[0])
+    if shortcut is not None:
+        x, state = step(shortcut, (x,), state, keys[1])
+    return step(after, (x + y,), state, keys[2])
 
 
 class FieldResNet(AbstractClassifier):

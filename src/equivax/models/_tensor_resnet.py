@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -11,7 +11,7 @@ import jax
 from jaxtyping import PRNGKeyArray
 
 from ..images import MultiImage, Signature
-from ..nn._core._plain import plain_layer
+from ..nn.authoring import plain_layer
 from ..spaces import GSpace
 from ._choices import checked_counts, checked_odd
 from ._conv_block import Activation, ConvBlock, space_of
@@ -35,23 +35,15 @@ class AbstractResidualImages(AbstractImageModel):
     equivariant: eqx.AbstractVar[bool]
 
     @abc.abstractmethod
-    def __init__(self, in_signature: Any, out_signature: Any, **options: Any) -> None:
+    def __init__(self, in_signature: object, out_signature: object, **options: Any) -> None:
         """Builds the blocks."""
 
     def _image(self, x: MultiImage, key: PRNGKeyArray | None) -> MultiImage:
         x = x if self.equivariant else x.to_scalar()
-        for block in self.encoder:
-            x = block(x)
-        for chain in self.chains:
-            y = x
-            for block in chain:
-                y = block(y)
-            x = x + y
-        for block in self.decoder:
-            x = block(x)
+        x = chained(self.encoder, self.chains, self.decoder, x)
         return x if self.equivariant else x.from_scalar(self.out_signature)
 
-    def export(self, is_torus: Any = True) -> eqx.nn.Lambda:
+    def export(self, is_torus: object = True) -> eqx.nn.Lambda:
         """A layer that holds the exported blocks; it takes one example.
 
         Args:
@@ -62,7 +54,7 @@ class AbstractResidualImages(AbstractImageModel):
             return tuple(block.export(is_torus) for block in blocks)
 
         chains = tuple(plain(chain) for chain in self.chains)
-        return plain_layer(_residual, plain(self.encoder), chains, plain(self.decoder))
+        return plain_layer(chained, plain(self.encoder), chains, plain(self.decoder))
 
 
 class Series(AbstractResidualImages):
@@ -93,14 +85,14 @@ class Series(AbstractResidualImages):
 
     def __init__(
         self,
-        in_signature: Any,
-        out_signature: Any,
+        in_signature: object,
+        out_signature: object,
         *,
         D: int = 2,
-        group: Any = None,
+        group: object = None,
         depth: int = 4,
         width: int = 16,
-        mid_signature: Any = None,
+        mid_signature: object = None,
         kernel_size: int = 3,
         norm: str | None = None,
         activation: Activation = jax.nn.gelu,
@@ -173,13 +165,13 @@ class TensorResNet(AbstractResidualImages):
 
     def __init__(
         self,
-        in_signature: Any,
-        out_signature: Any,
+        in_signature: object,
+        out_signature: object,
         *,
         D: int = 2,
-        group: Any = None,
+        group: object = None,
         width: int = 16,
-        mid_signature: Any = None,
+        mid_signature: object = None,
         kernel_size: int = 3,
         num_blocks: int = 8,
         num_conv: int = 2,
@@ -253,13 +245,13 @@ class DilResNet(AbstractResidualImages):
 
     def __init__(
         self,
-        in_signature: Any,
-        out_signature: Any,
+        in_signature: object,
+        out_signature: object,
         *,
         D: int = 2,
-        group: Any = None,
+        group: object = None,
         width: int = 16,
-        mid_signature: Any = None,
+        mid_signature: object = None,
         kernel_size: int = 3,
         num_blocks: int = 4,
         dilations: Sequence[int] = (1, 2, 4, 8, 4, 2, 1),
@@ -341,7 +333,13 @@ def _ends(
     return encoder, mid, decoder
 
 
-def _residual(encoder, chains, decoder, x):
+def chained(
+    encoder: Sequence[Callable[..., Any]],
+    chains: Sequence[Sequence[Callable[..., Any]]],
+    decoder: Sequence[Callable[..., Any]],
+    x: Any,
+) -> Any:
+    """The network on images, or on the arrays of one example."""
     for block in encoder:
         x = block(x)
     for chain in chains:

@@ -1,23 +1,26 @@
-"""The U-Net (Ronneberger, Fischer and Brox 2015) on tensor images."""
+"""The U-Net on tensor images."""
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray
 
 from ..images import MultiImage, Signature
 from ..nn import AbstractModule, NormMaxPool, PointwiseMaxPool
-from ..nn._core._plain import plain_layer
+from ..nn.authoring import plain_steps
 from ..spaces import GSpace
 from ._choices import checked_counts, checked_odd
 from ._conv_block import Activation, ConvBlock, space_of
 from ._on_images import AbstractImageModel
+from ._u_shape import in_turn, u_shaped
 
 
 class TensorUNet(AbstractImageModel):
@@ -53,13 +56,13 @@ class TensorUNet(AbstractImageModel):
 
     def __init__(
         self,
-        in_signature: Any,
-        out_signature: Any,
+        in_signature: object,
+        out_signature: object,
         *,
         D: int = 2,
-        group: Any = None,
+        group: object = None,
         width: int = 16,
-        mid_signature: Any = None,
+        mid_signature: object = None,
         kernel_size: int = 3,
         num_conv: int = 2,
         num_downsamples: int = 4,
@@ -145,42 +148,55 @@ class TensorUNet(AbstractImageModel):
                 f"TensorUNet: x: expected sides that {size} divides, for {len(self.pools)} "
                 f"downsamplings, got {x.spatial}"
             )
-        x, skips = x if self.equivariant else x.to_scalar(), []
-        for level, blocks in enumerate(self.down):
-            x = _chain(blocks, x)
-            if level < len(self.pools):
-                skips.append(x)
-                x = self.pools[level](x)
-        for level in reversed(range(len(self.ups))):
-            # On the grid of the skip, whose metric is known, not made from a coarser one.
-            up, skip = self.ups[level](x), skips[level]
-            x = _chain(self.merges[level], skip.with_array(up.array, up.signature).concat(skip))
-        x = self.head(x)
+        x = x if self.equivariant else x.to_scalar()
+        down, merges = (
+            [partial(in_turn, blocks) for blocks in b] for b in (self.down, self.merges)
+        )
+        join = [_joined] * len(self.ups)
+        parts = down, self.pools, unchanged, self.ups, join, merges, self.head
+        x, _ = u_shaped(*parts, x, None, None)
         return x if self.equivariant else x.from_scalar(self.out_signature)
 
-    def export(self, is_torus: Any = True) -> eqx.nn.Lambda:
+    def export(self, is_torus: object = True) -> eqx.nn.Lambda:
         """A layer that holds the exported parts; it takes one example.
 
         Args:
             is_torus: Which axes are periodic: what images know and arrays do not.
         """
 
-        def plain(blocks: tuple[ConvBlock, ...]) -> tuple[Any, ...]:
-            return tuple(block.export(is_torus) for block in blocks)
+        def plain(blocks: tuple[ConvBlock, ...]) -> list[Callable[..., Any]]:
+            return [block.export(is_torus) for block in blocks]
 
-        return plain_layer(
-            _unet,
-            tuple(plain(blocks) for blocks in self.down),
-            tuple(pool.export() for pool in self.pools),
+        orders = [_beside(up.out_signature, self.space.dim) for up in self.ups]
+        parts = (
+            [partial(in_turn, plain(blocks)) for blocks in self.down],
+            [pool.export() for pool in self.pools],
+            unchanged,
             plain(self.ups),
-            tuple(jnp.asarray(_beside(up.out_signature, self.space.dim)) for up in self.ups),
-            tuple(plain(blocks) for blocks in self.merges),
+            [partial(type_by_type, order) for order in orders],
+            [partial(in_turn, plain(blocks)) for blocks in self.merges],
             self.head.export(is_torus),
         )
+        return eqx.nn.Lambda(plain_steps(u_shaped, *parts))
+
+
+def unchanged(x: Any, skip: Any) -> Any:
+    """The blocks on the way up enlarge by themselves."""
+    return x
+
+
+def _joined(x: MultiImage, skip: MultiImage) -> MultiImage:
+    """On the grid of the skip, whose metric is known, not made from a coarser one."""
+    return skip.with_array(x.array, x.signature).concat(skip)
+
+
+def type_by_type(order: np.ndarray | Array, x: Array, skip: Array) -> Array:
+    """`MultiImage.concat` of the arrays of one example."""
+    return jnp.concatenate([x, skip])[order]
 
 
 def middle(
-    first: Signature, last: Signature, width: Any, mid_signature: Any, caller: str
+    first: Signature, last: Signature, width: int, mid_signature: object, caller: str
 ) -> Signature:
     """Types and channels inside a network.
 
@@ -194,29 +210,8 @@ def middle(
     return first.union(last, width)
 
 
-def _chain(blocks: tuple[ConvBlock, ...], x: MultiImage) -> MultiImage:
-    for block in blocks:
-        x = block(x)
-    return x
-
-
 def _beside(signature: Signature, D: int) -> np.ndarray:
     """Where the channels of two images, one after the other, go when types are joined."""
     size = signature.size(D)
     places = (np.arange(p.start, p.stop) for p in signature.slices(D).values())
     return np.concatenate([np.concatenate([p, size + p]) for p in places]).astype(np.int32)
-
-
-def _unet(down, pools, ups, orders, merges, head, x):
-    skips = []
-    for level, blocks in enumerate(down):
-        for block in blocks:
-            x = block(x)
-        if level < len(pools):
-            skips.append(x)
-            x = pools[level](x)
-    for level in range(len(ups) - 1, -1, -1):
-        x = jnp.concatenate([ups[level](x), skips[level]])[orders[level]]
-        for block in merges[level]:
-            x = block(x)
-    return head(x)

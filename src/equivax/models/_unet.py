@@ -1,4 +1,4 @@
-"""The U-Net (Ronneberger, Fischer and Brox 2015), steerable: from fields to fields."""
+"""The steerable U-Net: from fields to fields."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
-from ..fields import FieldType, Type
+from ..fields import FieldType
 from ..nn import (
     AbstractContainer,
     AbstractModule,
@@ -17,14 +17,12 @@ from ..nn import (
     Layer,
     PointwiseAvgPoolAntialiased,
     Sequential,
-    Upsampling,
 )
-from ..nn._core._plain import plain_function, plain_layer
-from ..nn._core._stateful import split_keys, step
-from ..nn.rearranging._upsampling import _resize
+from ..nn.authoring import plain_steps, resize
 from ..representations import Representation
 from ._choices import checked_counts, checked_odd, checked_plane, checked_unit
 from ._residual import Activation, batch_norm, default_activation
+from ._u_shape import u_shaped
 
 
 class FieldUNet(AbstractContainer):
@@ -136,19 +134,9 @@ class FieldUNet(AbstractContainer):
     def _forward(
         self, x: Array, state: eqx.nn.State | None, key: PRNGKeyArray | None
     ) -> tuple[Array, eqx.nn.State | None]:
-        keys = iter(split_keys(key, 3 * len(self.down)))
-        skips = []
-        for level, block in enumerate(self.down):
-            x, state = step(block, (x,), state, next(keys))
-            if level < len(self.pools):
-                skips.append(x)
-                x = self.pools[level](x)
-        for level in reversed(range(len(self.ups))):
-            x = _enlarging(self.ups[level].in_type, skips[level].shape)(x)
-            x, state = step(self.ups[level], (x,), state, next(keys))
-            x = jnp.concatenate([skips[level], x], axis=-3)
-            x, state = step(self.merges[level], (x,), state, next(keys))
-        return self.head(x), state
+        join = [beside] * len(self.ups)
+        parts = self.down, self.pools, onto, self.ups, join, self.merges, self.head
+        return u_shaped(*parts, x, state, key)
 
     def evaluate_output_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
         """Shape of the output: the grid stays."""
@@ -157,31 +145,23 @@ class FieldUNet(AbstractContainer):
 
     def export(self, state: eqx.nn.State | None = None) -> eqx.nn.Lambda:
         """A layer without state that holds the exported parts; it takes one example."""
-        return plain_layer(
-            _unet,
-            tuple(block.export(state) for block in self.down),
-            tuple(pool.export() for pool in self.pools),
-            plain_function(_resize),
-            tuple(block.export(state) for block in self.ups),
-            tuple(block.export(state) for block in self.merges),
+        parts = (
+            [block.export(state) for block in self.down],
+            [pool.export() for pool in self.pools],
+            onto,
+            [block.export(state) for block in self.ups],
+            [beside] * len(self.ups),
+            [block.export(state) for block in self.merges],
             self.head.export(),
         )
+        return eqx.nn.Lambda(plain_steps(u_shaped, *parts))
 
 
-def _enlarging(type_: Type, shape: Sequence[int]) -> Upsampling:
-    """To the grid of a skip; cell ``i`` of the coarse grid falls on cell ``2 i`` of it."""
-    return Upsampling(type_, size=tuple(shape[-2:]), align_corners=True, grid_check="off")
+def onto(x: Array, skip: Array) -> Array:
+    """On the grid of a skip; cell ``i`` of the coarse grid falls on cell ``2 i`` of it."""
+    return resize(x, ratios=None, size=skip.shape[-2:], nearest=False, align_corners=True)
 
 
-def _unet(down, pools, resize, ups, merges, head, x):
-    skips = []
-    for level, block in enumerate(down):
-        x = block(x)
-        if level < len(pools):
-            skips.append(x)
-            x = pools[level](x)
-    for level in range(len(ups) - 1, -1, -1):
-        size = skips[level].shape[1:]
-        x = resize(x, ratios=None, size=size, nearest=False, align_corners=True)
-        x = merges[level](jnp.concatenate([skips[level], ups[level](x)]))
-    return head(x)
+def beside(x: Array, skip: Array) -> Array:
+    """The channels of both, those of the skip first."""
+    return jnp.concatenate([skip, x], axis=-3)

@@ -1,5 +1,6 @@
 """Equinox modules that commute with a group."""
 
+from . import authoring as authoring
 from . import init as init
 from ._core._grid_rule import GridWarning as GridWarning
 from ._core._module import AbstractContainer as AbstractContainer

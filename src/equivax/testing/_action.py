@@ -15,7 +15,7 @@ import numpy as np
 from ..fields import FieldType, Type
 from ..groups import GroupElement
 from ..nn import Sequential
-from ..nn._core._module import channel_axis
+from ..nn.authoring import channel_axis
 from ..representations import as_representation
 
 Embedding = Callable[[GroupElement], GroupElement]

@@ -20,7 +20,7 @@ from jaxtyping import PRNGKeyArray
 from ..fields import Type
 from ..groups import GroupElement
 from ..nn import Layer
-from ..nn._core._module import channel_axis
+from ..nn.authoring import channel_axis
 from ..representations import Representation, as_representation
 from ._action import act, default_elements, embedding_of
 

@@ -1,13 +1,13 @@
-"""What the nonlinearities ask of a type and of a function, and the sentences that refuse."""
+"""Which fields and functions a layer takes, and the sentences that refuse the others."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from ...fields import Type
 from ...representations import InducedStructure, Representation, induced_structure
@@ -25,16 +25,46 @@ def numbered_runs(rep: Representation) -> Iterator[tuple[int, Representation, in
         index += count
 
 
-def check_function(caller: str, function: Any, example: str = "jax.nn.relu") -> None:
-    """Refuses what is no elementwise callable.
+def check_fields(
+    caller: str,
+    rep: Representation,
+    admits: Callable[[Representation], bool],
+    complaint: str,
+    instead: str,
+) -> None:
+    """Refuses a type with a field that the layer does not take.
+
+    Args:
+        caller: Name of the layer.
+        rep: Its type.
+        admits: Whether a field is taken.
+        complaint: What is wrong with a field that is not.
+        instead: What would do.
 
     Raises:
-        TypeError: If ``function`` is not callable, or is a class.
+        ValueError: Naming the first such field.
     """
-    if not callable(function) or isinstance(function, type):
-        raise TypeError(
-            f"{caller}: function: expected a callable such as {example}, got {function!r}"
-        )
+    for index, field, _ in numbered_runs(rep):
+        if not admits(field):
+            raise ValueError(
+                f"{caller}: in_type: field {index} ({field.name}) {complaint}; {instead}"
+            )
+
+
+def check_permuted(caller: str, rep: Representation, reason: str, instead: str) -> None:
+    """Refuses a type with a field whose channels the group does not permute.
+
+    Args:
+        caller: Name of the layer.
+        rep: Its type.
+        reason: Why it matters.
+        instead: Layers that take such fields.
+
+    Raises:
+        ValueError: Naming the first such field.
+    """
+    complaint = f"is not permuted by {rep.group.name}, so {reason}"
+    check_fields(caller, rep, lambda field: field.is_permutation, complaint, f"use {instead}")
 
 
 def check_pointwise(caller: str, in_type: Type, *, odd: bool) -> None:
@@ -44,23 +74,37 @@ def check_pointwise(caller: str, in_type: Type, *, odd: bool) -> None:
         ValueError: Naming the first such field.
     """
     rep = representation_of(in_type, caller, "in_type")
-    for index, field, _ in numbered_runs(rep):
-        if field.is_permutation or (odd and field.is_signed_permutation):
-            continue
-        hint = (
-            "odd=True with an odd function such as jnp.tanh, ConcatenatedNonlinearity, "
-            "NormNonlinearity"
-            if field.is_signed_permutation
-            else "NormNonlinearity"
-        )
-        raise ValueError(
-            f"{caller}: in_type {rep!r}: field {index} ({field.name}) is not permuted by "
-            f"{rep.group.name}, so a pointwise function is not equivariant; use {hint} or "
-            "GatedNonlinearity"
+
+    def admits(field: Representation) -> bool:
+        return field.is_permutation or (odd and field.is_signed_permutation)
+
+    refused = [field for _, field, _ in numbered_runs(rep) if not admits(field)]
+    signed = bool(refused) and refused[0].is_signed_permutation
+    hint = "odd=True with an odd function such as jnp.tanh, ConcatenatedNonlinearity, "
+    check_fields(
+        caller,
+        rep,
+        admits,
+        f"is not permuted by {rep.group.name}, so a pointwise function is not equivariant",
+        f"use {hint if signed else ''}NormNonlinearity or GatedNonlinearity",
+    )
+
+
+def check_function(
+    caller: str, function: object, example: str = "jax.nn.relu", argument: str = "function"
+) -> None:
+    """Refuses what is no elementwise callable.
+
+    Raises:
+        TypeError: If ``function`` is not callable, or is a class.
+    """
+    if not callable(function) or isinstance(function, type):
+        raise TypeError(
+            f"{caller}: {argument}: expected a callable such as {example}, got {function!r}"
         )
 
 
-def check_odd(function: Callable[..., Any]) -> None:
+def check_odd(function: Callable[[Array], Array]) -> None:
     """Refuses a function with ``f(-x) != -f(x)`` at sampled points.
 
     Raises:

@@ -1,13 +1,17 @@
-"""One number per block of channels: sums over fields (or subfields), and the way back.
+"""Channels: choosing them, and one number per field (or subfield) and back.
 
-Everything acts on the channel axis where it stands, ``-1 - d``: images are not transposed.
+Everything acts on the channel axis where it stands, ``-1 - d``: images are not transposed. All
+functions of arrays run without equivax too, as parts of exported formulas; runs of equal fields,
+``(*shape, count)``, are their plans.
 """
 
 from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -17,14 +21,20 @@ from jaxtyping import Array, Float, Shaped
 from ...fields import FieldType, Type
 from ...representations import Representation
 
-#: More runs of equal sizes than this are brought together by one gather instead of slices.
+#: More runs than this are brought together by one gather instead of slices.
 MOST_SLICES = 16
+
+Runs: TypeAlias = tuple[tuple[int, ...], ...]
+"""Blocks of channels in order: ``(size, count)``, or ``(subfields, size, count)`` for fields."""
+
+
+# ---- fields of a type ----------------------------------------------------------------------------
 
 
 @functools.lru_cache(maxsize=1024)
 def field_index(rep: Representation) -> np.ndarray:
     """For every channel, the number of its field (summand)."""
-    return block_index(tuple(field_sizes(rep)))
+    return block_index(whole_fields(rep))
 
 
 def field_sizes(rep: Representation) -> list[int]:
@@ -32,125 +42,46 @@ def field_sizes(rep: Representation) -> list[int]:
     return [summand.size for summand, count in rep.data for _ in range(count)]
 
 
+@functools.lru_cache(maxsize=1024)
+def whole_fields(rep: Representation) -> Runs:
+    """Every field is one block."""
+    return runs_of((summand.size, count) for summand, count in rep.data)
+
+
+def runs_of(blocks: Iterable[Sequence[int]]) -> Runs:
+    """Blocks ``(*shape, count)`` with neighbours of equal shape together."""
+    alike = itertools.groupby(blocks, key=lambda block: tuple(block[:-1]))
+    return tuple((*shape, sum(block[-1] for block in run)) for shape, run in alike)
+
+
 def type_like(type_: Type, rep: Representation) -> Type:
     """A type with other fields: on the same space if there is one, else the representation."""
     return FieldType(type_.space, rep) if isinstance(type_, FieldType) else rep
 
 
-# ---- blocks of channels --------------------------------------------------------------------------
+# ---- choosing channels ---------------------------------------------------------------------------
 
 
-@functools.lru_cache(maxsize=1024)
-def block_index(sizes: tuple[int, ...]) -> np.ndarray:
-    """For every channel, the number of its block."""
-    index = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
-    index.setflags(write=False)
-    return index
-
-
-@functools.lru_cache(maxsize=1024)
-def _runs(sizes: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
-    """Runs of equal sizes, ``(size, count)``."""
-    return tuple((size, len(list(run))) for size, run in itertools.groupby(sizes))
-
-
-def block_sums(
-    sizes: tuple[int, ...], x: Float[Array, "..."], axis: int = -1
-) -> Float[Array, "..."]:
-    """Sum over the channels of each block.
+def take_channels(x: Array, channels: Sequence[int] | np.ndarray | Array, axis: int = -1) -> Array:
+    """Chosen channels in a given order: nothing, a slice or a gather.
 
     Args:
-        sizes: Of the blocks, in order.
         x: ``(..., channels, *spatial)``.
+        channels: Their numbers; what they are is looked at where they are no JAX array.
         axis: The channel axis, negative.
-
-    Returns:
-        ``(..., blocks, *spatial)``.
     """
-    if max(sizes) == 1:
-        return x
-    runs = _runs(sizes)
-    if len(runs) > MOST_SLICES:
-        by_size = np.argsort(sizes, kind="stable")
-        channels = np.argsort(np.asarray(sizes)[block_index(sizes)], kind="stable")
-        grouped = block_sums(
-            tuple(sorted(sizes)), take_channels(x, channels, axis), axis
-        )  # one run per size
-        return take_channels(grouped, np.argsort(by_size), axis)
-    pieces = []
-    for (size, count), start in zip(runs, _starts(runs), strict=True):
-        piece = x if len(runs) == 1 else _slice(x, start, size * count, axis)
-        if size > 1:
-            piece = _sum_of_short(split_axis(piece, count, size, axis), axis)
-        pieces.append(piece)
-    return pieces[0] if len(pieces) == 1 else jnp.concatenate(pieces, axis=axis)
-
-
-def _sum_of_short(x: Array, axis: int) -> Array:
-    """The sum over one axis; on CPU slices of images add up faster than `sum` reduces them."""
-    if axis == -1 or x.shape[axis] > MOST_SLICES:
-        return x.sum(axis=axis)
-    slices = (jax.lax.index_in_dim(x, i, axis, keepdims=False) for i in range(x.shape[axis]))
-    return functools.reduce(jnp.add, slices)
-
-
-def scale_blocks(
-    sizes: tuple[int, ...], x: Float[Array, "..."], factors: Float[Array, "..."], axis: int = -1
-) -> Float[Array, "..."]:
-    """Multiplies every channel by the number of its block.
-
-    Args:
-        sizes: Of the blocks, in order.
-        x: ``(..., channels, *spatial)``.
-        factors: ``(..., blocks, *spatial)``.
-        axis: The channel axis, negative.
-
-    Returns:
-        ``(..., channels, *spatial)``.
-    """
-    return x * spread_blocks(sizes, factors, axis)
-
-
-def spread_blocks(
-    sizes: tuple[int, ...], values: Float[Array, "..."], axis: int = -1
-) -> Float[Array, "..."]:
-    """The number of its block at every channel.
-
-    Args:
-        sizes: Of the blocks, in order.
-        values: ``(..., blocks, *spatial)``.
-        axis: The channel axis, negative.
-
-    Returns:
-        ``(..., channels, *spatial)``.
-    """
-    runs = _runs(sizes)
-    if max(sizes) == 1:
-        return values
-    if axis == -1 or len(runs) > MOST_SLICES:
-        # One gather that fuses with a product; broadcasting over a short last axis is slower.
-        return take_channels(values, block_index(sizes), axis)
-    # In front of spatial axes broadcasting is fast, and its gradient a sum, not a scatter.
-    pieces, start = [], 0
-    for size, count in runs:
-        piece = values if len(runs) == 1 else _slice(values, start, count, axis)
-        at = values.ndim + axis + 1
-        if size <= MOST_SLICES:
-            piece = jnp.stack(size * [piece], axis=at)
-        else:
-            wide = (*piece.shape[:at], size, *piece.shape[at:])
-            piece = jnp.broadcast_to(jnp.expand_dims(piece, at), wide)
-        pieces.append(merge_axis(piece, axis))
-        start += count
-    return pieces[0] if len(pieces) == 1 else jnp.concatenate(pieces, axis=axis)
-
-
-def _starts(runs: tuple[tuple[int, int], ...]) -> list[int]:
-    lengths = [size * count for size, count in runs]
-    return [0, *itertools.accumulate(lengths)][:-1]
+    if isinstance(channels, jax.Array):
+        return jnp.take(x, channels, axis=axis, mode="clip")
+    index = np.asarray(channels, dtype=np.int32)
+    if len(index) and np.array_equal(index, np.arange(index[0], index[0] + len(index))):
+        return _slice(x, int(index[0]), len(index), axis)
+    once = len(np.unique(index)) == len(index)  # so that the gradient need not add up
+    return jnp.take(x, index, axis=axis, mode="clip", unique_indices=once)
 
 
 def _slice(x: Array, start: int, length: int, axis: int) -> Array:
+    if length == x.shape[axis]:
+        return x
     return jax.lax.slice_in_dim(x, start, start + length, axis=x.ndim + axis)
 
 
@@ -169,26 +100,76 @@ def merge_axis(x: Array, axis: int) -> Array:
     return x.reshape(*x.shape[: at - 1], x.shape[at - 1] * x.shape[at], *x.shape[at + 1 :])
 
 
-def take_channels(x: Array, channels: Sequence[int] | np.ndarray, axis: int = -1) -> Array:
-    """Chosen channels in a given order: nothing, a slice or a static gather."""
-    index = np.asarray(channels, dtype=np.int32)
-    length = x.shape[axis]
-    if len(index) and np.array_equal(index, np.arange(index[0], index[0] + len(index))):
-        return x if len(index) == length else _slice(x, int(index[0]), len(index), axis)
-    return jnp.take(x, index, axis=axis, mode="clip")
-
-
 def along(values: Shaped[Array, " n"], axis: int) -> Shaped[Array, "..."]:
     """A vector with one entry per channel, shaped to broadcast along a negative axis."""
     return values.reshape(-1, *[1] * (-1 - axis))
 
 
-# ---- numbers -------------------------------------------------------------------------------------
+def on_last_axis(
+    function: Callable[..., Array], axis: int, x: Float[Array, "..."], *rest: Any
+) -> Float[Array, "..."]:
+    """A function of the last axis as one of the channel axis; ``rest`` is passed on."""
+    if axis == -1:
+        return function(x, *rest)
+    return jnp.moveaxis(function(jnp.moveaxis(x, axis, -1), *rest), -1, axis)
 
 
-def spread(rep: Representation, values: Float[Array, "..."], axis: int = -1) -> Float[Array, "..."]:
-    """The value of each field at each of its channels."""
-    return take_channels(values, field_index(rep), axis)
+# ---- one number per block ------------------------------------------------------------------------
+
+
+def per_block(
+    reduce: Callable[[Array, int], Array], runs: Runs, axis: int, x: Float[Array, "..."]
+) -> Float[Array, "..."]:
+    """Applies a reduction to every block of channels.
+
+    Args:
+        reduce: ``(part, axis) -> result``: takes ``(..., blocks, *shape, *spatial)`` with the last
+            axis of the shape at ``axis``, and removes the axes of the shape.
+        runs: The blocks, ``(*shape, count)``.
+        axis: The channel axis, negative.
+        x: ``(..., channels, *spatial)``.
+
+    Returns:
+        ``(..., blocks, *spatial)``.
+    """
+    if len(runs) > MOST_SLICES:
+        together, channels, places = _together(runs)
+        if len(together) < len(runs):
+            y = per_block(reduce, together, axis, take_channels(x, channels, axis))
+            return take_channels(y, places, axis)
+    pieces, start = [], 0
+    for *shape, count in runs:
+        length = math.prod(shape) * count
+        part = _slice(x, start, length, axis)
+        at = part.ndim + axis
+        part = part.reshape(*part.shape[:at], count, *shape, *part.shape[at + 1 :])
+        pieces.append(reduce(part, axis))
+        start += length
+    return pieces[0] if len(pieces) == 1 else jnp.concatenate(pieces, axis=axis)
+
+
+@functools.lru_cache(maxsize=512)
+def _together(runs: Runs) -> tuple[Runs, np.ndarray, np.ndarray]:
+    """Runs with equal blocks next to each other, the channels then, and the way back of blocks."""
+    blocks = [run[:-1] for run in runs for _ in range(run[-1])]
+    order = sorted(range(len(blocks)), key=blocks.__getitem__)
+    sizes = [math.prod(block) for block in blocks]
+    ends = [*itertools.accumulate(sizes)]
+    channels = np.concatenate([np.arange(ends[i] - sizes[i], ends[i]) for i in order])
+    return runs_of((*blocks[i], 1) for i in order), channels, np.argsort(order)
+
+
+def block_sums(runs: Runs, x: Float[Array, "..."], axis: int = -1) -> Float[Array, "..."]:
+    """Sum over the channels of each block ``(size, count)``, see `per_block`."""
+    return per_block(_sum_of_short, runs, axis, x)
+
+
+def _sum_of_short(x: Array, axis: int) -> Array:
+    """The sum over one axis; on CPU slices of images add up faster than `sum` reduces them."""
+    if axis == -1 or x.shape[axis] > MOST_SLICES:
+        return x.sum(axis=axis)
+    slices = (jax.lax.index_in_dim(x, i, axis, keepdims=False) for i in range(x.shape[axis]))
+    return functools.reduce(jnp.add, slices)
 
 
 def safe_norms(squares: Float[Array, "..."], threshold: float = 0.0) -> Float[Array, "..."]:
@@ -197,6 +178,61 @@ def safe_norms(squares: Float[Array, "..."], threshold: float = 0.0) -> Float[Ar
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, squares, 1.0)), 0.0)
 
 
-def at_least_float32(x: Float[Array, "..."]) -> Float[Array, "..."]:
+def widened(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """Half-precision numbers in single precision, where a sum of squares would overflow."""
     return x.astype(jnp.float32) if jnp.finfo(x.dtype).bits < 32 else x
+
+
+# ---- and back ------------------------------------------------------------------------------------
+
+
+@functools.lru_cache(maxsize=1024)
+def block_index(runs: Runs) -> np.ndarray:
+    """For every channel, the number of its block."""
+    sizes = [math.prod(run[:-1]) for run in runs for _ in range(run[-1])]
+    index = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
+    index.setflags(write=False)
+    return index
+
+
+def scale_blocks(
+    runs: Runs, x: Float[Array, "..."], factors: Float[Array, "..."], axis: int = -1
+) -> Float[Array, "..."]:
+    """Multiplies every channel by the number of its block, see `spread_blocks`."""
+    return x * spread_blocks(runs, factors, axis)
+
+
+def spread_blocks(runs: Runs, values: Float[Array, "..."], axis: int = -1) -> Float[Array, "..."]:
+    """The number of its block at every channel.
+
+    Args:
+        runs: The blocks, ``(size, count)``.
+        values: ``(..., blocks, *spatial)``.
+        axis: The channel axis, negative.
+
+    Returns:
+        ``(..., channels, *spatial)``.
+    """
+    if all(size == 1 for size, _ in runs):
+        return values
+    if axis == -1 or len(runs) > MOST_SLICES:
+        # One gather that fuses with a product; broadcasting over a short last axis is slower.
+        return take_channels(values, block_index(runs), axis)
+    # In front of spatial axes broadcasting is fast, and its gradient a sum, not a scatter.
+    pieces, start = [], 0
+    for size, count in runs:
+        piece = _slice(values, start, count, axis)
+        at = values.ndim + axis + 1
+        if size <= MOST_SLICES:
+            piece = jnp.stack(size * [piece], axis=at)
+        else:
+            wide = (*piece.shape[:at], size, *piece.shape[at:])
+            piece = jnp.broadcast_to(jnp.expand_dims(piece, at), wide)
+        pieces.append(merge_axis(piece, axis))
+        start += count
+    return pieces[0] if len(pieces) == 1 else jnp.concatenate(pieces, axis=axis)
+
+
+def spread(rep: Representation, values: Float[Array, "..."], axis: int = -1) -> Float[Array, "..."]:
+    """The value of each field at each of its channels."""
+    return take_channels(values, field_index(rep), axis)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +19,7 @@ from jaxtyping import Array, Float
 
 from ...hom import HIGHEST
 from ...representations import Representation, Summand, trivial
+from ._channels import take_channels, widened
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -139,52 +140,86 @@ def kind_names(rep: Representation) -> tuple[str, ...]:
     return tuple(names)
 
 
-def by_kind(function, kinds, order, back, axis, x):
-    """A function of the fields of each kind (`jax` and `jnp` only; `export` detaches it).
+Indices: TypeAlias = np.ndarray | Array | None
+"""Channels in an order, or None for all of them as they are."""
+
+Kinds: TypeAlias = Sequence[Sequence[Any]]
+"""Per distinct field: how many there are, their size, and what a function wants to know of them."""
+
+
+def by_kind(
+    function: Callable[..., Array],
+    kinds: Kinds,
+    order: Indices,
+    back: Indices,
+    axis: int,
+    x: Float[Array, "..."],
+) -> Float[Array, "..."]:
+    """A function of the fields of each kind; it may change their size.
 
     Args:
         function: ``(*arguments, z) -> y`` on ``(batch, fields, size, points)``.
         kinds: Per kind its number of fields, their size, and the arguments, in order.
         order: Channels such that equal fields are neighbours, or None if they are.
-        back: The inverse of ``order``, or None.
+        back: Likewise the channels of the output from those of the kinds, one after the other.
         axis: Of the channels, negative.
         x: ``(..., channels, *spatial)``; computed in at least float32.
     """
-    wide = x.astype(jnp.float32) if x.dtype.itemsize < 4 else x
+    wide = widened(x)
     if order is not None:
-        wide = jnp.take(wide, order, axis=axis, mode="clip")
+        wide = take_channels(wide, order, axis)
     place = wide.ndim + axis
-    batch, points = 1, 1
-    for length in wide.shape[:place]:
-        batch *= length
-    for length in wide.shape[place + 1 :]:
-        points *= length
+    leading, spatial = wide.shape[:place], wide.shape[place + 1 :]
+    batch, points = math.prod(leading), math.prod(spatial)
     flat = wide.reshape(batch, wide.shape[place], points)
     pieces, start = [], 0
     for fields, size, *arguments in kinds:
         z = jax.lax.slice_in_dim(flat, start, start + fields * size, axis=1)
         start += fields * size
         y = function(*arguments, z.reshape(batch, fields, size, points))
-        pieces.append(y.reshape(batch, fields * size, points))
+        pieces.append(y.reshape(batch, y.shape[1] * y.shape[2], points))
     y = pieces[0] if len(pieces) == 1 else jnp.concatenate(pieces, axis=1)
-    y = y.reshape(wide.shape)
+    y = y.reshape(*leading, y.shape[1], *spatial)
     if back is not None:
-        y = jnp.take(y, back, axis=axis, mode="clip")
+        y = take_channels(y, back, axis)
     return y.astype(x.dtype)
 
 
-def constants(plan: FibrePlan, kinds: Sequence[Sequence[Any]]) -> tuple[Any, ...]:
-    """The kinds, order and way back of `by_kind` as JAX arrays, for an exported function."""
+KindPlan: TypeAlias = tuple[Callable[..., Array], Kinds, Indices, Indices]
+"""All arguments of `by_kind` but the axis and the array."""
 
-    def constant(value: Any) -> Any:
-        return jnp.asarray(value) if isinstance(value, np.ndarray) else value
+ByKind: TypeAlias = tuple[Callable[..., Array], Kinds, Indices, Indices, int]
+"""All arguments of `by_kind` but the array."""
 
-    listed = [[constant(value) for value in kind] for kind in kinds]
-    return listed, constant(plan.gather), constant(plan.scatter)
+
+def constants(plan: FibrePlan, kinds: Kinds) -> tuple[Kinds, np.ndarray | None, np.ndarray | None]:
+    """The kinds, order and way back of `by_kind` for fields that keep their sizes."""
+    return kinds, plan.gather, plan.scatter
+
+
+@functools.lru_cache(maxsize=512)
+def coordinates_plan(rep: Representation, inverse: bool = False) -> KindPlan:
+    """What `by_kind` needs for ``x -> Q^T x``, or for ``x -> Q x``: function, kinds, orders.
+
+    Coordinates stand where the channels of their field stood, in the order of ``rep.irreps``.
+    """
+    plan, kinds = fibre_plan(rep), []
+    for fibre in plan.fibres:
+        matrix = fibre.summand.change_of_basis
+        turn = None if fibre.summand.is_diagonal_basis else matrix if inverse else matrix.T
+        kinds.append((len(fibre.fields), fibre.summand.size, turn))
+    return maybe_turned, tuple(kinds), plan.gather, plan.scatter
+
+
+def maybe_turned(
+    matrix: np.ndarray | Array | None, z: Float[Array, "batch fields size points"]
+) -> Float[Array, "batch fields size points"]:
+    """`turned`, or ``z`` where there is no matrix."""
+    return z if matrix is None else turned(matrix, z)
 
 
 def turned(
-    matrix: Float[Array, "*fields out size"] | np.ndarray,
+    matrix: Float[Array, "*fields out size"] | Float[np.ndarray, "*fields out size"],
     z: Float[Array, "batch fields size points"],
 ) -> Float[Array, "batch fields out points"]:
     """A matrix, or one for each field, times every fibre; at the highest precision."""

@@ -22,6 +22,7 @@ import numpy as np
 from jaxtyping import Array
 
 from ...fields import Type
+from ._channels import on_last_axis
 from ._module import channel_axis
 
 #: `pickle` stores functions by the name of their module. This one says what to do instead.
@@ -192,6 +193,27 @@ def plain_layer(function: Callable[..., Any], *constants: Any, **options: Any) -
     return eqx.nn.Lambda(plain_function(function, *constants, **options))
 
 
+def plain_layer_of_several(function: Callable[..., Any], *constants: Any) -> jax.tree_util.Partial:
+    """`plain_layer` of several arrays, callable as ``layer(x, y, key=None)``."""
+    return plain_function(_without_key, plain_function(function, *constants))
+
+
+def plain_steps(function: Callable[..., Any], *constants: Any) -> jax.tree_util.Partial:
+    """A formula ``(..., x, state, key) -> (y, state)`` without a state: ``layer(x, key=None)``.
+
+    The layers among its constants are exported ones, which have none.
+    """
+    return plain_function(_without_state, plain_function(function, *constants))
+
+
+def _without_state(function, x, key=None):
+    return function(x, None, key)[0]
+
+
+def _without_key(function, *inputs, key=None):
+    return function(*inputs)
+
+
 # ---- Equinox layers with given parameters --------------------------------------------------------
 
 
@@ -239,11 +261,8 @@ def plain_on_channels(function: Callable[..., Any], type_: Type) -> Callable[...
         function: Made by `plain_function`: takes ``(..., n)``, and maybe more.
         type_: A type of vectors, for which the function is returned as it is, or of fields.
     """
-    return function if channel_axis(type_) == -1 else plain_function(_on_channels, function)
-
-
-def _on_channels(function, x, *rest):
-    return jnp.moveaxis(function(jnp.moveaxis(x, 0, -1), *rest), -1, 0)
+    axis = channel_axis(type_)
+    return function if axis == -1 else plain_function(on_last_axis, function, axis)
 
 
 def plain_conv(weight: Array, bias: Array | None, **options: Any) -> eqx.nn.Conv:

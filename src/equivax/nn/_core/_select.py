@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
 
 from ...fields import Type
 from ...representations import as_representation, direct_sum
@@ -26,7 +22,7 @@ def field_names(type_: Type) -> list[str]:
     return [summand.name for summand, count in rep.data for _ in range(count)]
 
 
-def select_fields(type_: Type, indices: Sequence[int]) -> Any:
+def select_fields(type_: Type, indices: Sequence[int]) -> Type:
     """The type of chosen fields, in the given order."""
     fields = as_representation(type_, "in_type").summands
     return type_like(type_, direct_sum([fields[i] for i in indices]))
@@ -37,13 +33,3 @@ def channels_of(type_: Type, indices: Sequence[int]) -> np.ndarray:
     ends = np.cumsum(field_sizes(as_representation(type_, "in_type")))
     starts = np.concatenate([[0], ends[:-1]])
     return np.concatenate([np.arange(starts[i], ends[i]) for i in indices]).astype(np.int32)
-
-
-def take_channels(x: Array, channels: np.ndarray, axis: int) -> Array:
-    """Chosen channels, each at most once, in the given order; a slice where they adjoin."""
-    start, stop = int(channels[0]), int(channels[-1]) + 1
-    if stop - start == len(channels) and (np.diff(channels) == 1).all():
-        if len(channels) == x.shape[axis]:
-            return x
-        return jax.lax.slice_in_dim(x, start, stop, axis=axis % x.ndim)
-    return jnp.take(x, channels, axis=axis, mode="clip", unique_indices=True)

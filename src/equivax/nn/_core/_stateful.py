@@ -6,6 +6,7 @@ every other one ``x -> y``. A container is stateful if something inside is.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -15,13 +16,16 @@ from jaxtyping import PRNGKeyArray
 from ._module import AbstractModule, Layer
 
 
-def is_stateful(layer: Any) -> bool:
+def is_stateful(layer: object) -> bool:
     """Whether a layer is called ``(x, state) -> (y, state)``."""
     return isinstance(layer, eqx.nn.StatefulLayer) and layer.is_stateful()
 
 
 def step(
-    layer: Any, inputs: tuple[Any, ...], state: eqx.nn.State | None, key: PRNGKeyArray | None
+    layer: Callable[..., Any],
+    inputs: tuple[Any, ...],
+    state: eqx.nn.State | None,
+    key: PRNGKeyArray | None,
 ) -> tuple[Any, eqx.nn.State | None]:
     """One layer of a container: the output and the state after it."""
     if is_stateful(layer):
@@ -29,7 +33,7 @@ def step(
     return layer(*inputs, key=key), state
 
 
-def exported(layer: Layer, state: eqx.nn.State | None, where: str) -> Any:
+def exported(layer: Layer, state: eqx.nn.State | None, where: str) -> Callable[..., Any]:
     """``layer.export()``, or ``layer.export(state)`` for one with running statistics.
 
     Raises:
@@ -45,6 +49,6 @@ def exported(layer: Layer, state: eqx.nn.State | None, where: str) -> Any:
     return layer.export(state)
 
 
-def split_keys(key: PRNGKeyArray | None, count: int) -> list[Any]:
+def split_keys(key: PRNGKeyArray | None, count: int) -> list[PRNGKeyArray | None]:
     """One key per layer, or as many times None."""
     return [None] * count if key is None else list(jax.random.split(key, count))

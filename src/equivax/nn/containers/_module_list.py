@@ -28,7 +28,7 @@ class ModuleList(eqx.Module):
 
     layers: tuple[Layer, ...]
 
-    def __init__(self, layers: Any = ()) -> None:
+    def __init__(self, layers: object = ()) -> None:
         """Checks the layers.
 
         Args:
@@ -61,21 +61,21 @@ class ModuleList(eqx.Module):
     def __iter__(self) -> Iterator[Layer]:
         return iter(self.layers)
 
-    def __getitem__(self, index: int | slice) -> Any:
+    def __getitem__(self, index: int | slice) -> Layer | ModuleList:
         """A layer, or for a slice the list of the chosen layers."""
         if isinstance(index, slice):
             return ModuleList(self.layers[index])
         return self.layers[operator.index(index)]
 
-    def append(self, layer: Any) -> ModuleList:
+    def append(self, layer: object) -> ModuleList:
         """A new list with one layer more at the end."""
         return ModuleList((*self.layers, layer))
 
-    def extend(self, layers: Any) -> ModuleList:
+    def extend(self, layers: object) -> ModuleList:
         """A new list with more layers at the end."""
         return ModuleList((*self.layers, *ModuleList(layers)))
 
-    def insert(self, index: int, layer: Any) -> ModuleList:
+    def insert(self, index: int, layer: object) -> ModuleList:
         """A new list with one layer more before position ``index``, as `list.insert`."""
         at = operator.index(index)
         return ModuleList((*self.layers[:at], layer, *self.layers[at:]))

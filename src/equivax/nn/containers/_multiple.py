@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -14,7 +14,7 @@ from jaxtyping import Array, PRNGKeyArray
 
 from ...fields import Type
 from ...representations import as_representation, direct_sum
-from .._core._channels import type_like
+from .._core._channels import take_channels, type_like
 from .._core._module import (
     AbstractContainer,
     Layer,
@@ -22,13 +22,12 @@ from .._core._module import (
     channel_axis,
     representation_of,
 )
-from .._core._plain import plain_function
+from .._core._plain import plain_steps
 from .._core._select import (
     channels_of,
     field_names,
     number_of_fields,
     select_fields,
-    take_channels,
 )
 from .._core._stateful import exported, is_stateful, split_keys, step
 from ._typed_function import as_layer
@@ -62,8 +61,8 @@ class Multiple(AbstractContainer):
     def __init__(
         self,
         in_type: Type,
-        labels: Any,
-        modules: Any,
+        labels: object,
+        modules: object,
         reshuffle: int = 0,
     ) -> None:
         """Gives every layer its fields.
@@ -137,19 +136,8 @@ class Multiple(AbstractContainer):
     def _forward(
         self, x: Array, state: eqx.nn.State | None, key: PRNGKeyArray | None
     ) -> tuple[Array, eqx.nn.State | None]:
-        axis, outputs = channel_axis(self.in_type), []
-        keys = split_keys(key, len(self.modules))
-        for layer, channels, own in zip(self.modules, self._channels(), keys, strict=True):
-            inputs = tuple(take_channels(x, c, axis) for c in channels)
-            y, state = step(layer, inputs, state, own)
-            outputs.append(y)
-        inner = -1 - axis
-        spatial = [y.shape[y.ndim - inner :] for y in outputs]
-        if any(shape != spatial[0] for shape in spatial):
-            raise ValueError(
-                f"Multiple: modules: expected outputs with equal spatial axes, got {spatial}"
-            )
-        return jnp.concatenate(outputs, axis=axis), state
+        axis = channel_axis(self.in_type)
+        return side_by_side(self.modules, self._channels(), axis, x, state, key)
 
     def _channels(self) -> list[list[np.ndarray]]:
         return [[channels_of(self.in_type, i) for i in indices] for indices in self.chosen]
@@ -191,20 +179,35 @@ class Multiple(AbstractContainer):
             exported(layer, state, f"the layer of {', '.join(map(repr, labels))}")
             for layer, labels in zip(self.modules, self.module_labels, strict=True)
         )
-        channels = [[jnp.asarray(c) for c in pieces] for pieces in self._channels()]
-        return plain_function(_plain_multiple, layers, channels)
+        axis = channel_axis(self.in_type)
+        return plain_steps(side_by_side, layers, self._channels(), axis)
 
 
-def _plain_multiple(layers, channels, x, key=None):
-    keys = [None] * len(layers) if key is None else jax.random.split(key, len(layers))
-    outputs = [
-        layer(*[jnp.take(x, c, axis=0) for c in pieces], key=own)
-        for layer, pieces, own in zip(layers, channels, keys, strict=True)
-    ]
-    return jnp.concatenate(outputs, axis=0)
+def side_by_side(
+    layers: Sequence[Callable[..., Any]],
+    channels: Sequence[Sequence[np.ndarray | Array]],
+    axis: int,
+    x: Array,
+    state: eqx.nn.State | None,
+    key: PRNGKeyArray | None,
+) -> tuple[Array, eqx.nn.State | None]:
+    """Every layer on its channels, one block for each of its inputs."""
+    outputs = []
+    for layer, own, k in zip(layers, channels, split_keys(key, len(layers)), strict=True):
+        inputs = tuple(take_channels(x, block, axis) for block in own)
+        y, state = step(layer, inputs, state, k)
+        outputs.append(y)
+    spatial = [y.shape[y.ndim + axis + 1 :] for y in outputs]
+    if any(shape != spatial[0] for shape in spatial):
+        raise ValueError(
+            f"Multiple: modules: expected outputs with equal spatial axes, got {spatial}"
+        )
+    return jnp.concatenate(outputs, axis=axis), state
 
 
-def _as_pairs(modules: Any, groups: Mapping[Any, list[int]]) -> list[tuple[Layer, tuple[Any, ...]]]:
+def _as_pairs(
+    modules: object, groups: Mapping[Any, list[int]]
+) -> list[tuple[Layer, tuple[Any, ...]]]:
     """``(layer, labels)`` in order, from a mapping or from pairs."""
     if isinstance(modules, Mapping):
         listed = [(layer, label) for label, layer in modules.items()]
@@ -237,7 +240,7 @@ def _as_pairs(modules: Any, groups: Mapping[Any, list[int]]) -> list[tuple[Layer
     return pairs
 
 
-def _is_hashable(value: Any) -> bool:
+def _is_hashable(value: object) -> bool:
     try:
         hash(value)
     except TypeError:
@@ -256,7 +259,7 @@ def _sort(type_: Type, indices: list[int], reshuffle: int) -> None:
     )
 
 
-def _joint_type(modules: Sequence[Any], labels: Sequence[tuple[Any, ...]]) -> Any:
+def _joint_type(modules: Sequence[Layer], labels: Sequence[tuple[Any, ...]]) -> Type:
     """The outputs side by side."""
     first = modules[0].out_type
     for layer, own in zip(modules, labels, strict=True):
@@ -270,6 +273,6 @@ def _joint_type(modules: Sequence[Any], labels: Sequence[tuple[Any, ...]]) -> An
     return type_like(first, direct_sum(reps))
 
 
-def _place(type_: Type) -> Any:
+def _place(type_: Type) -> object:
     """The space of a type, or its group where it has none."""
     return getattr(type_, "space", None) or type_.group

@@ -52,11 +52,11 @@ class PerType(AbstractContainer, AbstractImageLayer):
 
     def __init__(
         self,
-        make: Callable[[Any, int, PRNGKeyArray], Any],
-        signature: Any,
+        make: Callable[[TensorType, int, PRNGKeyArray], Any],
+        signature: object,
         *,
         D: int = 2,
-        group: Any = None,
+        group: object = None,
         share: bool = False,
         check: bool = True,
         key: PRNGKeyArray,
@@ -207,7 +207,7 @@ def _out_signature(layer: Layer, own: Signature, given: FieldType) -> Signature:
     return getattr(layer, "out_signature", None) or layer._image_signature(own)
 
 
-def _is_safe(layer: Any, given: FieldType) -> bool:
+def _is_safe(layer: Callable[..., Any], given: FieldType) -> bool:
     """Whether a callable commutes with the group on fields of one type."""
     if given.representation.is_trivial:
         return True

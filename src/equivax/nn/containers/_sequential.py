@@ -11,9 +11,9 @@ from jaxtyping import Array, PRNGKeyArray
 
 from ...fields import Type
 from ...images import MultiImage
+from .._core._folding import exported_chain
 from .._core._module import AbstractContainer, Layer
 from .._core._stateful import is_stateful, split_keys, step
-from ._folding import exported_chain
 from ._typed_function import as_layer
 
 
@@ -40,7 +40,7 @@ class Sequential(AbstractContainer):
     in_type: Type = eqx.field(static=True)
     out_type: Type = eqx.field(static=True)
 
-    def __init__(self, *layers: Any) -> None:
+    def __init__(self, *layers: object) -> None:
         """Checks that the layers fit.
 
         Args:
@@ -123,7 +123,7 @@ class Sequential(AbstractContainer):
             return Sequential(*chosen)
         return self.layers[operator.index(index)]
 
-    def append(self, layer: Any, name: str | None = None) -> Sequential:
+    def append(self, layer: object, name: str | None = None) -> Sequential:
         """A new sequence with one layer more.
 
         Args:

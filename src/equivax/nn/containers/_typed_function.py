@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -98,7 +99,7 @@ class TypedFunction(AbstractContainer):
         return plain if _takes_key(self.wrapped) else eqx.nn.Lambda(plain)
 
 
-def declares_types(function: Any) -> bool:
+def declares_types(function: object) -> bool:
     """Whether something is callable and has ``in_type`` and ``out_type`` that are types."""
     if isinstance(function, type) or not callable(function):
         return False
@@ -110,7 +111,7 @@ def declares_types(function: Any) -> bool:
     return True
 
 
-def as_layer(value: Any, where: str) -> Layer:
+def as_layer(value: object, where: str) -> Layer:
     """An equivariant layer as it is, a callable that declares its types wrapped.
 
     Raises:
@@ -126,7 +127,7 @@ def as_layer(value: Any, where: str) -> Layer:
     )
 
 
-def _takes_key(function: Any) -> bool:
+def _takes_key(function: Callable[..., Any]) -> bool:
     try:
         return "key" in inspect.signature(function).parameters
     except (TypeError, ValueError):  # built in, without a signature

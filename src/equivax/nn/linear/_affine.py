@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jax.typing import DTypeLike
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from ...fields import Type
-from ...hom import (
-    from_irreps,
-    gather_copies,
-    invariant_vector,
-    irrep_names,
-    to_irreps,
-    trivial_count,
-)
-from ...representations import Representation
-from .._core._module import AbstractModule, on_channels, representation_of
+from ...hom import invariant_vector, trivial_count
+from ...representations import Representation, trivial
+from .._core._channels import on_last_axis, take_channels
+from .._core._fibres import KindPlan, Kinds, by_kind, coordinates_plan, turned
+from .._core._module import AbstractModule, channel_axis, representation_of
 from .._core._plain import plain_function, plain_linear, plain_on_channels
 
 SCOPES = ("irrep", "field", "type")
@@ -52,7 +50,7 @@ class Affine(AbstractModule):
         learnable: bool = True,
         residual: bool = False,
         per: str = "irrep",
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         """Starts as the identity: scales 1 (0 if ``residual``), biases 0.
 
@@ -101,7 +99,12 @@ class Affine(AbstractModule):
         return trivial_count(self._rep)
 
     def _forward(
-        self, x: Float[Array, "..."], key: Any = None, *, scale: Any = None, bias: Any = None
+        self,
+        x: Float[Array, "..."],
+        key: PRNGKeyArray | None = None,
+        *,
+        scale: Any = None,
+        bias: Any = None,
     ) -> Float[Array, "..."]:
         if self.learnable:
             if scale is not None or bias is not None:
@@ -120,70 +123,78 @@ class Affine(AbstractModule):
                     "invariant; pass bias=None"
                 )
             bias = self._invariant("bias", bias, self.num_bias)
-        dtype = jnp.result_type(x.dtype, scale.dtype)
-        factor = (1 + scale if self.residual else scale).astype(dtype)
+        function = functools.partial(modulated, *self._constants())
+        return on_last_axis(function, channel_axis(self.in_type), x, scale, bias)
 
-        def act(v: Array) -> Array:
-            y = _scaled(self._rep, v.astype(dtype), factor, self.per)
-            return y if bias is None else y + invariant_vector(self._rep, bias).astype(dtype)
-
-        return on_channels(act, x, self.in_type)
+    def _constants(
+        self,
+    ) -> tuple[tuple[KindPlan, KindPlan] | None, np.ndarray, Kinds, float]:
+        rep = self._rep
+        turns = None
+        if self.per != "field":
+            turns = coordinates_plan(rep), coordinates_plan(rep, inverse=True)
+        identity = trivial(rep.group).irreps[0]
+        invariant = []
+        for summand, count in rep.data:
+            columns = summand.change_of_basis[:, summand.columns_of(identity).reshape(-1)]
+            invariant.append((count, columns.shape[1], columns))
+        return turns, _channel_scales(rep, self.per), invariant, float(self.residual)
 
     def _shape_options(self) -> dict[str, Any]:
         return {} if self.learnable else {"scale": jnp.ones((self.num_scale,))}
 
-    def _invariant(self, name: str, value: Any, size: int) -> Array:
+    def _invariant(self, name: str, value: ArrayLike, size: int) -> Array:
         value = jnp.asarray(value)
         if value.ndim == 0 or value.shape[-1] != size:
             raise ValueError(f"Affine: {name}: expected (..., {size}), got {value.shape}")
         return value
 
-    def export(self) -> Any:
+    def export(self) -> eqx.nn.Linear | eqx.nn.Conv | Callable[..., Any]:
         """`equinox.nn.Linear` if learnable, else a plain callable ``(x, scale, bias=None)``.
 
         For fields it is an `equinox.nn.Conv` with one tap.
         """
-        rep = self._rep
-        if self.learnable:
-            assert self.scale is not None
-            factor = 1 + self.scale if self.residual else self.scale
-            eye = jnp.eye(rep.size, dtype=self.scale.dtype)
-            weight = _scaled(rep, eye, factor, self.per).T
-            dense_bias = None if self.bias is None else invariant_vector(rep, self.bias)
-            return plain_linear(weight, dense_bias, self.in_type)
-        columns = np.asarray(rep.change_of_basis)
-        if self.per == "field":
-            columns = np.eye(rep.size)
-        repeat = np.zeros((self.num_scale, rep.size))
-        for index, channel in enumerate(_channel_scales(rep, self.per)):
-            repeat[channel, index] = 1.0
-        bias_basis = np.zeros((0, rep.size))
-        if self.num_bias:
-            eye = jnp.eye(self.num_bias, dtype=jnp.result_type(float))
-            bias_basis = np.asarray(invariant_vector(rep, eye))
-        arrays = [jnp.asarray(a, jnp.result_type(float)) for a in (columns, repeat, bias_basis)]
-        film = plain_function(_film, float(self.residual), *arrays)
-        return plain_on_channels(film, self.in_type)
+        if self.scale is None:
+            function = plain_function(modulated, *self._constants())
+            return plain_on_channels(function, self.in_type)
+        eye = jnp.eye(self._rep.size, dtype=self.scale.dtype)
+        weight = modulated(*self._constants(), eye, self.scale).T
+        bias = None if self.bias is None else invariant_vector(self._rep, self.bias)
+        return plain_linear(weight, bias, self.in_type)
 
 
-def _scaled(
-    rep: Representation,
+def modulated(
+    turns: tuple[KindPlan, KindPlan] | None,
+    scale_of: np.ndarray | Array,
+    invariant: Kinds,
+    residual: float,
     x: Float[Array, "*batch n"],
     scale: Float[Array, "*scales count"],
-    per: str,
+    bias: Float[Array, "*biases invariants"] | None = None,
 ) -> Float[Array, "*out n"]:
-    """``Q D Q^T x`` through the small changes of basis of the summands."""
-    if per == "field":
-        return x * scale[..., _channel_scales(rep, per)]
-    leading = jnp.broadcast_shapes(x.shape[:-1], scale.shape[:-1])
-    coordinates = to_irreps(rep, x)
-    if per == "type":
-        factors = {n: scale[..., i : i + 1] for i, n in enumerate(irrep_names(rep))}
+    """``Q D Q^T x + Q[:, triv] beta``.
+
+    Args:
+        turns: Plans of ``Q^T`` and of ``Q``, see `coordinates_plan`; None if ``D`` is constant on
+            whole fields.
+        scale_of: Which scale belongs to each channel or coordinate.
+        invariant: Invariant columns of the fields, as kinds of `by_kind`.
+        residual: Added to the scales.
+        x: ``(..., n)``.
+        scale: ``(..., scales)``.
+        bias: ``(..., biases)``, or None.
+    """
+    dtype = jnp.result_type(x.dtype, scale.dtype)
+    factor = take_channels((residual + scale).astype(dtype), scale_of)
+    y = x.astype(dtype)
+    if turns is None:
+        y = y * factor
     else:
-        factors = gather_copies(rep, scale)
-    scaled = {n: coordinates[n] * factors[n][..., None] for n in coordinates}
-    scaled = {n: jnp.broadcast_to(v, leading + v.shape[-2:]) for n, v in scaled.items()}
-    return from_irreps(rep, scaled)
+        to, back = turns
+        y = by_kind(*back, -1, by_kind(*to, -1, y) * factor)
+    if bias is None:
+        return y
+    return y + by_kind(turned, invariant, None, None, -1, bias).astype(dtype)
 
 
 def _channel_scales(rep: Representation, per: str) -> np.ndarray:
@@ -196,12 +207,3 @@ def _channel_scales(rep: Representation, per: str) -> np.ndarray:
         return np.repeat(np.arange(len(sizes)), sizes)
     kinds = list(rep.multiplicities)
     return np.repeat([kinds.index(i) for i in rep.irreps], sizes)
-
-
-def _film(residual, columns, repeat, bias_basis, x, scale, bias=None):
-    factor = jnp.matmul(residual + scale, repeat, precision="highest")
-    moved = jnp.matmul(x, columns, precision="highest") * factor
-    y = jnp.matmul(moved, columns.T, precision="highest")
-    if bias is None:
-        return y
-    return y + jnp.matmul(bias, bias_basis, precision="highest")

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import zlib
-from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jax.typing import DTypeLike
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
 
 from ...fields import Type
 from ...hom import hom_basis, invariant_vector, trivial_count
 from ...representations import Representation, trivial
+from .._core._channels import along
 from .._core._module import AbstractModule, channel_axis, representation_of
 from .._core._plain import plain_layer
 
@@ -42,7 +43,7 @@ def bias_coefficients(rep: Representation, vector: Float[Array, " n"]) -> Float[
 
 
 def initial_bias(
-    rep: Representation, scheme: str, fan_in: int, dtype: Any, key: PRNGKeyArray
+    rep: Representation, scheme: str, fan_in: int, dtype: DTypeLike | None, key: PRNGKeyArray
 ) -> Float[Array, " m0"] | None:
     """Initial coefficients, or None if ``rep`` has no trivial irrep.
 
@@ -98,7 +99,7 @@ class InvariantBias(AbstractModule):
         in_type: Type,
         *,
         bias_init: str = "zeros",
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
         key: PRNGKeyArray | None = None,
     ) -> None:
         """Starts at zero, or as `equinox.nn.Linear` does.
@@ -127,7 +128,7 @@ class InvariantBias(AbstractModule):
             return None
         return invariant_bias(self._rep, self.coeffs)
 
-    def with_bias(self, vector: Any) -> InvariantBias:
+    def with_bias(self, vector: Shaped[ArrayLike, " n"]) -> InvariantBias:
         """This layer with the projection of a dense vector on the invariants as its bias.
 
         Raises:
@@ -142,19 +143,21 @@ class InvariantBias(AbstractModule):
         new = bias_coefficients(rep, jnp.asarray(vector)).astype(self.coeffs.dtype)
         return eqx.tree_at(lambda tree: tree.coeffs, self, new)
 
-    def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
+    def _forward(
+        self, x: Float[Array, "..."], key: PRNGKeyArray | None = None
+    ) -> Float[Array, "..."]:
         bias = self.bias
         if bias is None:
             return x
-        return x + bias.reshape(-1, *[1] * (-1 - channel_axis(self.in_type)))
+        return shifted(bias, channel_axis(self.in_type), x)
 
     def export(self) -> eqx.nn.Lambda | eqx.nn.Identity:
-        """Addition of a constant array, or `equinox.nn.Identity`."""
+        """Addition of a constant, or `equinox.nn.Identity`."""
         if self.bias is None:
             return eqx.nn.Identity()
-        shape = (-1, *[1] * (-1 - channel_axis(self.in_type)))
-        return plain_layer(_add, self.bias.reshape(shape))
+        return plain_layer(shifted, self.bias, channel_axis(self.in_type))
 
 
-def _add(bias, x):
-    return x + bias
+def shifted(bias: Float[Array, " n"], axis: int, x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """``x`` plus a constant vector along an axis."""
+    return x + along(bias, axis)

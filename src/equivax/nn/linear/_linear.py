@@ -8,6 +8,7 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
 
 from ...fields import Type
@@ -51,7 +52,7 @@ class Linear(AbstractModule):
         mode: str = "auto",
         precision: Any = None,
         warn_unused: bool = True,
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
         key: PRNGKeyArray,
     ) -> None:
         """Draws the parameters.
@@ -133,7 +134,9 @@ class Linear(AbstractModule):
         new = new.astype(self.bias_coeffs.dtype)
         return eqx.tree_at(lambda tree: tree.bias_coeffs, self, new)
 
-    def _forward(self, x: Float[Array, "*batch in"], key: Any = None) -> Float[Array, "*batch out"]:
+    def _forward(
+        self, x: Float[Array, "*batch in"], key: PRNGKeyArray | None = None
+    ) -> Float[Array, "*batch out"]:
         y = self.basis.apply(self.weights, x, mode=self.mode, precision=self.precision)
         bias = self.bias
         return y if bias is None else y + bias.astype(y.dtype)

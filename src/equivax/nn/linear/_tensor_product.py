@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import zlib
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ...fields import Type
-from ...hom import HomBasis, Scheme, at_least_float32, check_scheme, hom_basis
+from ...hom import HomBasis, Scheme, check_scheme, hom_basis
 from ...representations import Representation, check_same_group, symmetric_pairs, symmetric_square
-from .._core._channels import field_sizes, take_channels
+from .._core._channels import field_sizes, take_channels, widened
 from .._core._fibres import turned
 from .._core._module import AbstractModule, channel_axis, representation_of
-from .._core._plain import plain_function, plain_layer
+from .._core._plain import plain_layer, plain_layer_of_several
 
 _NAME = "TensorProduct"
 
@@ -80,7 +83,7 @@ class TensorProduct(AbstractModule):
         *,
         symmetric: bool | None = None,
         init: Scheme = "lecun_normal",
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
         key: PRNGKeyArray,
     ) -> None:
         """Draws the parameters.
@@ -143,89 +146,85 @@ class TensorProduct(AbstractModule):
         """The maps of all fields of a kind, dense."""
         return kind.basis.synthesize(self.weights[kind.name])
 
-    def _forward(self, x: Any, key: Any = None) -> Float[Array, "..."]:
-        axis = channel_axis(self.out_type)
-        arrays = x if isinstance(x, tuple) else (x, x)
-        dtype = jnp.result_type(*arrays)
-        wide = at_least_float32(dtype)
-        batch, points = _outside(arrays, axis)
-        spread = [
-            jnp.broadcast_to(a.astype(wide), (*batch, a.shape[axis], *points)) for a in arrays
-        ]
-        size = representation_of(self.out_type, _NAME, "out_type").size
-        pieces = []
+    def _forward(
+        self, x: Array | tuple[Array, Array], key: PRNGKeyArray | None = None
+    ) -> Float[Array, "..."]:
+        arrays = x if isinstance(x, tuple) else (x,)
+        constants = self._constants()
+        if len(arrays) == 2:
+            _check_outside(*arrays, constants[-1])
+        return products(*constants, *arrays)
+
+    def _constants(self) -> tuple[list[tuple[Any, ...]], np.ndarray, int]:
+        kinds = []
         for kind in self.kinds:
             i, j, factors = kind.pairs
-            left = _entries(spread[0], kind.first, i, batch, axis)
-            right = _entries(spread[1], kind.second, j, batch, axis)
-            column = jnp.asarray(factors, wide)[:, None]
-            z = turned(self.matrix(kind).astype(wide), left * right * column)
-            pieces.append(z.reshape(z.shape[0], kind.out.size, z.shape[-1]))
-        z = pieces[0] if len(pieces) == 1 else jnp.concatenate(pieces, axis=1)
-        z = z.reshape(*batch, size, *points)
-        return take_channels(z, self._out_order(), axis).astype(dtype)
+            matrix = self.matrix(kind)
+            matrix = matrix * jnp.asarray(factors, matrix.dtype)
+            left, right = kind.first[:, i].ravel(), kind.second[:, j].ravel()
+            kinds.append((len(kind.out), left, right, matrix))
+        order = np.argsort(np.concatenate([kind.out.ravel() for kind in self.kinds]))
+        return kinds, order.astype(np.int32), channel_axis(self.out_type)
 
-    def _out_order(self) -> np.ndarray:
-        return np.argsort(np.concatenate([kind.out.ravel() for kind in self.kinds]))
-
-    def export(self) -> Any:
+    def export(self) -> Callable[..., Any]:
         """A plain function of one or two arrays, with dense maps as constants."""
-        constants = [
-            [
-                jnp.asarray(kind.first[:, kind.pairs[0]]),
-                jnp.asarray(kind.second[:, kind.pairs[1]]),
-                self.matrix(kind) * jnp.asarray(kind.pairs[2], self.matrix(kind).dtype),
-            ]
-            for kind in self.kinds
-        ]
-        order = jnp.asarray(self._out_order().astype(np.int32))
-        make = plain_function if isinstance(self.in_type, tuple) else plain_layer
-        return make(_products, constants, order, channel_axis(self.out_type))
+        if isinstance(self.in_type, tuple):
+            return plain_layer_of_several(products, *self._constants())
+        return plain_layer(products, *self._constants())
 
 
-def _products(kinds, order, axis, x, y=None):
-    a = jnp.moveaxis(x, axis, -1)
-    b = a if y is None else jnp.moveaxis(y, axis, -1)
-    pieces = []
-    for first, second, matrix in kinds:
-        products = a[..., first] * b[..., second]
-        z = jnp.einsum("...fk,fok->...fo", products, matrix.astype(a.dtype), precision="highest")
-        pieces.append(z.reshape(*z.shape[:-2], z.shape[-2] * z.shape[-1]))
-    return jnp.moveaxis(jnp.concatenate(pieces, axis=-1)[..., order], -1, axis)
+def products(
+    kinds: Sequence[tuple[Any, ...]],
+    order: np.ndarray | Array,
+    axis: int,
+    x: Float[Array, "..."],
+    y: Float[Array, "..."] | None = None,
+) -> Float[Array, "..."]:
+    """``W_i (x_i (x) y_i)`` for the fields of every kind.
 
-
-def _entries(
-    x: Array, channels: np.ndarray, entries: np.ndarray, batch: tuple[int, ...], axis: int
-) -> Float[Array, "batch fields products points"]:
-    """One factor of every product of a kind."""
-    count, points = len(channels), x.shape[x.ndim + axis + 1 :]
-    index = channels[:, entries].ravel()
-    taken = take_channels(x, index, axis)
-    flat = (int(np.prod(batch)), count, len(entries), int(np.prod(points)))
-    return taken.reshape(flat)
-
-
-def _outside(arrays: tuple[Array, ...], axis: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Batch axes, which broadcast, and spatial axes, which are equal.
-
-    Raises:
-        ValueError: If two inputs do not fit.
+    Args:
+        kinds: Per kind the number of fields, the channels of both factors of all their products,
+            and their maps ``(fields, out, products)``.
+        order: Channels of the output from those of the kinds, one after the other.
+        axis: The channel axis, negative.
+        x: ``(..., channels, *spatial)``.
+        y: Likewise; ``x`` if None.
     """
-    points = [a.shape[a.ndim + axis + 1 :] for a in arrays]
+    y = x if y is None else y
+    dtype = jnp.result_type(x, y)
+    x, y = widened(x.astype(dtype)), widened(y.astype(dtype))
+    batch, points = (
+        jnp.broadcast_shapes(x.shape[:axis], y.shape[:axis]),
+        x.shape[x.ndim + axis + 1 :],
+    )
+    x, y = (jnp.broadcast_to(v, (*batch, *v.shape[axis:])) for v in (x, y))
+    pieces = []
+    for fields, left, right, matrix in kinds:
+        z = take_channels(x, left, axis) * take_channels(y, right, axis)
+        z = z.reshape(math.prod(batch), fields, left.size // fields, math.prod(points))
+        z = turned(matrix, z)
+        pieces.append(z.reshape(z.shape[0], z.shape[1] * z.shape[2], z.shape[3]))
+    z = pieces[0] if len(pieces) == 1 else jnp.concatenate(pieces, axis=1)
+    z = z.reshape(*batch, z.shape[1], *points)
+    return take_channels(z, order, axis).astype(dtype)
+
+
+def _check_outside(x: Array, y: Array, axis: int) -> None:
+    """Refuses inputs whose batch axes do not broadcast, or whose spatial axes differ."""
+    fits = x.shape[x.ndim + axis + 1 :] == y.shape[y.ndim + axis + 1 :]
     try:
-        batch = jnp.broadcast_shapes(*(a.shape[: a.ndim + axis] for a in arrays))
+        jnp.broadcast_shapes(x.shape[:axis], y.shape[:axis])
     except ValueError:
-        batch = None
-    if batch is None or points[0] != points[-1]:
+        fits = False
+    if not fits:
         raise ValueError(
             f"{_NAME}: x and y: expected equal spatial axes and batch axes that broadcast, got "
-            f"{' and '.join(str(a.shape) for a in arrays)}"
+            f"{x.shape} and {y.shape}"
         )
-    return batch, points[0]
 
 
 def _check_alike(
-    name: str, first: Representation, other: Representation, in_type: Type, other_type: Any
+    name: str, first: Representation, other: Representation, in_type: Type, other_type: Type
 ) -> None:
     """Refuses types of different groups, spaces or numbers of fields."""
     try:

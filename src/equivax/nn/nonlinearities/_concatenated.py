@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from ...fields import Type
 from ...representations import Representation, direct_sum, doubled
-from .._core._admission import check_function, numbered_runs
+from .._core._admission import check_fields, check_function
 from .._core._channels import merge_axis, take_channels, type_like
 from .._core._module import AbstractModule, channel_axis, representation_of
-from .._core._plain import plain_callable, plain_layer
+from .._core._plain import plain_layer
 
 _NAME = "ConcatenatedNonlinearity"
 
@@ -59,13 +58,14 @@ class ConcatenatedNonlinearity(AbstractModule):
         """
         check_function(_NAME, function)
         rep = representation_of(in_type, _NAME, "in_type")
-        for index, field, _ in numbered_runs(rep):
-            if not field.is_signed_permutation:
-                raise ValueError(
-                    f"{_NAME}: in_type: field {index} ({field.name}) is not permuted up to signs "
-                    f"by {rep.group.name}; expected a signed permutation representation, use "
-                    "NormNonlinearity or GatedNonlinearity, which take any field"
-                )
+        check_fields(
+            _NAME,
+            rep,
+            lambda field: field.is_signed_permutation,
+            f"is not permuted up to signs by {rep.group.name}",
+            "expected a signed permutation representation, use NormNonlinearity or "
+            "GatedNonlinearity, which take any field",
+        )
         self.in_type = in_type
         self.function = function
         self.interleaved = interleaved
@@ -90,22 +90,25 @@ class ConcatenatedNonlinearity(AbstractModule):
             start += count * size
         return np.concatenate(pieces)
 
-    def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
-        axis = channel_axis(self.in_type)
-        ends = merge_axis(jnp.stack([x, -x], axis=axis), axis)
-        return self.function(take_channels(ends, self._order(), axis))
+    def _constants(self) -> tuple[Callable[[Array], Array], np.ndarray, int]:
+        return self.function, self._order(), channel_axis(self.in_type)
+
+    def _forward(
+        self, x: Float[Array, "..."], key: PRNGKeyArray | None = None
+    ) -> Float[Array, "..."]:
+        return both_ends(*self._constants(), x)
 
     def export(self) -> eqx.nn.Lambda:
         """A plain function with the order of the channels as a constant."""
-        return plain_layer(
-            _concatenated,
-            jax.tree_util.Partial(plain_callable(self.function)),
-            jnp.asarray(self._order()),
-            channel_axis(self.in_type),
-        )
+        return plain_layer(both_ends, *self._constants())
 
 
-def _concatenated(function, order, axis, x):
-    v = jnp.moveaxis(x, axis, -1)
-    ends = jnp.stack([v, -v], axis=-1).reshape(*v.shape[:-1], 2 * v.shape[-1])
-    return jnp.moveaxis(function(ends[..., order]), -1, axis)
+def both_ends(
+    function: Callable[[Array], Array],
+    order: np.ndarray | Array,
+    axis: int,
+    x: Float[Array, "..."],
+) -> Float[Array, "..."]:
+    """A function of ``x_j`` and of ``-x_j``, in a given order."""
+    ends = merge_axis(jnp.stack([x, -x], axis=axis), axis)
+    return function(take_channels(ends, order, axis))

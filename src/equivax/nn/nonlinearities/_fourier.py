@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import numbers
 from collections.abc import Callable, Iterable
@@ -9,19 +10,17 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from ...fields import Type
-from ...groups import Subgroup
-from ...hom import at_least_float32
+from ...groups import Group, Subgroup
 from ...representations import Representation
 from .._core._admission import check_function, numbered_runs
-from .._core._channels import take_channels, type_like
-from .._core._fibres import fibre_plan, turned
+from .._core._channels import type_like
+from .._core._fibres import ByKind, Fibre, by_kind, fibre_plan, turned
 from .._core._module import AbstractModule, channel_axis, representation_of
-from .._core._plain import plain_callable, plain_layer
+from .._core._plain import plain_layer
 from ._fourier_grid import FourierGrid, Transform, band, check_band, default_grid, transform
 
 _NAME = "FourierNonlinearity"
@@ -65,9 +64,9 @@ class FourierNonlinearity(AbstractModule):
         function: Callable[[Array], Array] = jax.nn.relu,
         *,
         grid: FourierGrid | None = None,
-        oversampling: float | int | None = None,
+        oversampling: float | None = None,
         out_irreps: int | Iterable[Any] | None = None,
-        subgroup: Any = None,
+        subgroup: object = None,
     ) -> None:
         """Chooses the samples.
 
@@ -113,65 +112,51 @@ class FourierNonlinearity(AbstractModule):
                 option = "oversampling" if grid is None else "grid"
                 raise ValueError(f"{_NAME}: {option}: field {index}: {error}") from None
 
-    def _kinds(self) -> list[tuple[Any, Transform]]:
-        rep = self._rep
+    def _transforms(self) -> list[tuple[Fibre, Transform]]:
         return [
             (fibre, transform(fibre.summand, self.out_irreps, self.grid, self.subgroup))
-            for fibre in fibre_plan(rep).fibres
+            for fibre in fibre_plan(self._rep).fibres
         ]
 
     def _out_order(self) -> np.ndarray:
         """Where each output channel stands among the outputs kind by kind."""
         fields, sizes = [], []
-        for fibre, matrices in self._kinds():
+        for fibre, matrices in self._transforms():
             fields.append(fibre.fields)
             sizes.append(np.full(len(fibre.fields), len(matrices.coefficients)))
         number, size = np.concatenate(fields), np.concatenate(sizes)
         return np.argsort(np.repeat(number, size), kind="stable").astype(np.int32)
 
-    def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
-        rep = self._rep
-        axis = channel_axis(self.in_type)
-        wide = x.astype(at_least_float32(x.dtype))
-        pieces = []
-        for (_, matrices), z in zip(self._kinds(), fibre_plan(rep).split(wide, axis), strict=True):
-            y = turned(matrices.coefficients, self.function(turned(matrices.samples, z)))
-            pieces.append(y.reshape(y.shape[0], y.shape[1] * y.shape[2], y.shape[3]))
-        y = pieces[0] if len(pieces) == 1 else jnp.concatenate(pieces, axis=1)
-        y = y.reshape(*x.shape[: x.ndim + axis], y.shape[1], *x.shape[x.ndim + axis + 1 :])
-        return take_channels(y, self._out_order(), axis).astype(x.dtype)
+    def _constants(self) -> ByKind:
+        kinds = [
+            (len(fibre.fields), fibre.summand.size, matrices.samples, matrices.coefficients)
+            for fibre, matrices in self._transforms()
+        ]
+        function = functools.partial(through_samples, self.function)
+        order = fibre_plan(self._rep).gather
+        return function, kinds, order, self._out_order(), channel_axis(self.in_type)
+
+    def _forward(
+        self, x: Float[Array, "..."], key: PRNGKeyArray | None = None
+    ) -> Float[Array, "..."]:
+        return by_kind(*self._constants(), x)
 
     def export(self) -> eqx.nn.Lambda:
         """A plain function with the matrices of every kind of field as constants."""
-        dtype = jnp.result_type(float)
-        kinds = [
-            (
-                jnp.asarray(fibre.channels),
-                jnp.asarray(matrices.samples, dtype),
-                jnp.asarray(matrices.coefficients, dtype),
-            )
-            for fibre, matrices in self._kinds()
-        ]
-        return plain_layer(
-            _sampled,
-            jax.tree_util.Partial(plain_callable(self.function)),
-            kinds,
-            jnp.asarray(self._out_order()),
-            channel_axis(self.in_type),
-        )
+        return plain_layer(by_kind, *self._constants())
 
 
-def _sampled(function, kinds, order, axis, x):
-    v = jnp.moveaxis(x, axis, -1)
-    pieces = []
-    for channels, samples, coefficients in kinds:
-        values = jnp.matmul(v[..., channels], samples.T.astype(v.dtype), precision="highest")
-        y = jnp.matmul(function(values), coefficients.T.astype(v.dtype), precision="highest")
-        pieces.append(y.reshape(*v.shape[:-1], y.shape[-2] * y.shape[-1]))
-    return jnp.moveaxis(jnp.concatenate(pieces, axis=-1)[..., order], -1, axis)
+def through_samples(
+    function: Callable[[Array], Array],
+    samples: Float[np.ndarray, "points size"] | Float[Array, "points size"],
+    coefficients: Float[np.ndarray, "out points"] | Float[Array, "out points"],
+    z: Float[Array, "batch fields size positions"],
+) -> Float[Array, "batch fields out positions"]:
+    """``A^+ phi(A z)`` for the fields of one kind."""
+    return turned(coefficients, function(turned(samples, z)))
 
 
-def _inner(group: Any, subgroup: Any) -> Subgroup | None:
+def _inner(group: Group, subgroup: object) -> Subgroup | None:
     if subgroup is None:
         return None
     try:
@@ -180,14 +165,14 @@ def _inner(group: Any, subgroup: Any) -> Subgroup | None:
         raise type(error)(f"{_NAME}: {error}") from None
 
 
-def _band(group: Any, irreps: Any, subgroup: Subgroup | None) -> Representation:
+def _band(group: Group, irreps: object, subgroup: Subgroup | None) -> Representation:
     try:
         return band(group, irreps, subgroup)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{_NAME}: out_irreps: {error}") from None
 
 
-def _grid(group: Any, frequency: int, grid: Any, oversampling: Any) -> FourierGrid:
+def _grid(group: Group, frequency: int, grid: object, oversampling: object) -> FourierGrid:
     if grid is not None:
         if oversampling is not None:
             raise ValueError(

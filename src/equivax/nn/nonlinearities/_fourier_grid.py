@@ -14,7 +14,13 @@ from jaxtyping import Float
 
 from ..._numerics import digest, freeze, label_rows
 from ...groups import Group, GroupElement, Subgroup
-from ...representations import Summand, band_limited, point_vectors, sampled_functions
+from ...representations import (
+    Representation,
+    Summand,
+    band_limited,
+    point_vectors,
+    sampled_functions,
+)
 
 #: Samples a turn come in multiples of this, so that quarter turns map the grid to itself.
 TURN = 4
@@ -217,7 +223,7 @@ def _places(group: Group, joint: list[Any], wanted: Sequence[Any]) -> np.ndarray
     return np.concatenate(rows)
 
 
-def check_band(caller: str, index: int, field: Any, subgroup: Subgroup | None) -> None:
+def check_band(caller: str, index: int, field: Representation, subgroup: Subgroup | None) -> None:
     """Refuses a field with an irrep that occurs more often than among the functions.
 
     Raises:
@@ -235,7 +241,7 @@ def check_band(caller: str, index: int, field: Any, subgroup: Subgroup | None) -
             )
 
 
-def band(group: Group, irreps: Any, subgroup: Subgroup | None) -> Any:
+def band(group: Group, irreps: Any, subgroup: Subgroup | None) -> Representation:
     """The representation of a band: a frequency, or ids."""
     if isinstance(irreps, numbers.Integral) and not isinstance(irreps, bool):
         return band_limited(group, int(irreps), subgroup=subgroup)

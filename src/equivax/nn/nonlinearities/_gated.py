@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+import itertools
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from ...fields import Type
-from ...representations import Representation, direct_sum, trivial
-from .._core._admission import check_function, numbered_runs
+from ...representations import Representation, as_representation, direct_sum, trivial
+from .._core._admission import check_fields, check_function
 from .._core._channels import field_sizes, type_like
 from .._core._module import AbstractModule, channel_axis, representation_of
-from ._gating import GATE, GatePlan, make_plan, open_fields, plain_gates, read_marks
+from .._core._plain import plain_layer, plain_layer_of_several
+from ._gating import GATE, Constants, make_plan, open_fields, open_own_fields, read_marks
+
+_NAME = "GatedNonlinearity"
 
 
 class GatedNonlinearity(AbstractModule):
@@ -45,7 +50,7 @@ class GatedNonlinearity(AbstractModule):
         drop_gates: bool = True,
         function: Callable[[Array], Array] = jax.nn.sigmoid,
         use_bias: bool = True,
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         """Pairs gates with gated fields.
 
@@ -66,38 +71,27 @@ class GatedNonlinearity(AbstractModule):
             ValueError: If numbers of gates and gated fields differ or a gate is not trivial.
             TypeError: If ``function`` is not callable.
         """
-        check_function("GatedNonlinearity", function, "jax.nn.sigmoid")
-        self.in_type = in_type
+        check_function(_NAME, function, "jax.nn.sigmoid")
         self.inside = isinstance(gates, str) and gates == "within"
-        rep = direct_sum(list(self._pieces()))
-        if self.inside:
-            self.gates = _marks_within(representation_of(in_type, "GatedNonlinearity", "in_type"))
-        elif isinstance(in_type, tuple):
-            self.gates = _marks_of_two(gates, *self._pieces())
+        if isinstance(in_type, tuple):
+            pairing = _of_two_types(in_type, gates)
+        elif self.inside:
+            pairing = _within_fields(in_type)
         else:
-            self.gates = read_marks("GatedNonlinearity", gates, [f.name for f in rep.summands])
-        is_gate = [mark == GATE for mark in self.gates]
-        for index, field, count in numbered_runs(rep):
-            if (
-                any(is_gate[index : index + count])
-                and field.data[0][0].irreps != trivial(rep.group).irreps
-            ):
-                index += is_gate[index : index + count].index(True)
-                raise ValueError(
-                    f"GatedNonlinearity: gates: field {index} ({field.name}) is a gate but not "
-                    "one trivial channel; gates must be invariant numbers, or quotient fields of "
-                    "InducedGatedNonlinearity"
-                )
+            pairing = _of_one_type(in_type, gates)
+        _check_gates(pairing)
         dtype = jnp.result_type(float) if dtype is None else dtype
-        self.bias = jnp.zeros((sum(is_gate),), dtype) if use_bias else None
+        self.bias = jnp.zeros((pairing.marks.count(GATE),), dtype) if use_bias else None
+        self.in_type = in_type
+        self.out_type = pairing.gated if drop_gates else pairing.whole
+        self.gates = pairing.marks
         self.drop_gates = drop_gates
         self.function = function
-        self.out_type = self._out_type(rep)
 
     @classmethod
-    def for_fields(cls, fields: Any, **options: Any) -> GatedNonlinearity:
+    def for_fields(cls, fields: Type, **options: Any) -> GatedNonlinearity:
         """A layer whose output is ``fields``: its input has one gate per field in front."""
-        rep = representation_of(fields, "GatedNonlinearity", "fields")
+        rep = representation_of(fields, _NAME, "fields")
         gates = len(field_sizes(rep)) * trivial(rep.group)
         return cls(type_like(fields, gates + rep), **options)
 
@@ -115,100 +109,143 @@ class GatedNonlinearity(AbstractModule):
         """
         return cls(in_type, "within", **options)
 
-    def _pieces(self) -> tuple[Representation, ...]:
-        """What is marked: the fields of one type or of two, or the irreps inside the fields."""
-        if isinstance(self.in_type, tuple):
-            if len(self.in_type) != 2:
-                raise ValueError(
-                    "GatedNonlinearity: in_type: expected one type or a pair (gate_type, "
-                    f"gated_type), got {len(self.in_type)} types"
-                )
-            gates, gated = (
-                representation_of(type_, "GatedNonlinearity", f"in_type[{i}]")
-                for i, type_ in enumerate(self.in_type)
-            )
-            spaces = [getattr(type_, "space", None) for type_ in self.in_type]
-            if gates.group is not gated.group or spaces[0] != spaces[1]:
-                raise ValueError(
-                    "GatedNonlinearity: in_type: expected two types on one space and group, got "
-                    f"{self.in_type[0]!r} and {self.in_type[1]!r}"
-                )
-            return gates, gated
-        rep = self._rep
-        if not self.inside:
-            return (rep,)
-        return (direct_sum([rep.group.irrep(*i) for i in rep.irreps]),)
-
-    def _out_type(self, rep: Representation) -> Any:
+    def _constants(self) -> Constants:
+        sizes = field_sizes(_marked(self.in_type, self.inside))
+        split, keep = isinstance(self.in_type, tuple), not self.drop_gates
+        plan, owner = make_plan(
+            self.gates, sizes, sizes, len(sizes) * [(0,)], keep=keep, split=split
+        )
+        bias = None if self.bias is None else self.bias[owner]
         first = self.in_type[0] if isinstance(self.in_type, tuple) else self.in_type
-        if not self.drop_gates:
-            return type_like(first, rep) if isinstance(self.in_type, tuple) else self.in_type
-        gated = [f for f, mark in zip(rep.summands, self.gates, strict=True) if mark != GATE]
-        if not self.inside:
-            return type_like(first, direct_sum(gated))
-        whole = representation_of(first, "GatedNonlinearity", "in_type")
-        fields, start = [], 0
-        for field in whole.summands:
-            stop = start + len(field.irreps) // 2
-            fields.append(direct_sum(gated[start:stop]).fused())
-            start = stop
-        return type_like(first, direct_sum(fields))
+        return self.function, bias, plan, channel_axis(first)
 
-    def _plan(self) -> GatePlan:
-        sizes = [size for piece in self._pieces() for size in field_sizes(piece)]
-        split = isinstance(self.in_type, tuple)
-        channels, keep = len(sizes) * [(0,)], not self.drop_gates
-        return make_plan(self.gates, sizes, sizes, channels, keep=keep, split=split)
-
-    def _forward(self, x: Any, key: Any = None) -> Float[Array, "..."]:
-        split = isinstance(self.in_type, tuple)
-        gates, fields = x if split else (x, x)
-        axis = channel_axis(self.in_type[0] if isinstance(self.in_type, tuple) else self.in_type)
+    def _forward(
+        self, x: Array | tuple[Array, Array], key: PRNGKeyArray | None = None
+    ) -> Float[Array, "..."]:
+        if not isinstance(x, tuple):
+            return open_own_fields(*self._constants(), x)
+        constants, (gates, fields) = self._constants(), x
+        axis = constants[-1]
         if gates.shape[gates.ndim + axis + 1 :] != fields.shape[fields.ndim + axis + 1 :]:
             raise ValueError(
-                "GatedNonlinearity: gates and x: expected equal spatial shapes, got "
+                f"{_NAME}: gates and x: expected equal spatial shapes, got "
                 f"{gates.shape} and {fields.shape}"
             )
-        return open_fields(self._plan(), gates, fields, self.bias, self.function, axis)
+        return open_fields(*constants, gates, fields)
 
-    def export(self) -> Any:
+    def export(self) -> Callable[..., Any]:
         """A plain function with the biases as constants: of ``x``, or of ``(gates, x)``."""
-        split = isinstance(self.in_type, tuple)
-        axis = channel_axis(self.in_type[0] if isinstance(self.in_type, tuple) else self.in_type)
-        return plain_gates(self._plan(), self.bias, self.function, axis, split=split)
+        if isinstance(self.in_type, tuple):
+            return plain_layer_of_several(open_fields, *self._constants())
+        return plain_layer(open_own_fields, *self._constants())
 
 
-def _marks_of_two(gates: Any, gate_rep: Representation, rep: Representation) -> tuple[int, ...]:
-    count = len(field_sizes(gate_rep))
+# ---- who opens whom ------------------------------------------------------------------------------
+
+
+class _Pairing(NamedTuple):
+    """What the gates are and what they open.
+
+    Attributes:
+        marked: The fields of one type or of two, or the irreps inside the fields.
+        marks: As `read_marks` returns them, one for each.
+        whole: Their type, gates included.
+        gated: What the gates open, as a type.
+    """
+
+    marked: Representation
+    marks: tuple[int, ...]
+    whole: Type
+    gated: Type
+
+
+def _of_one_type(in_type: Type, gates: object) -> _Pairing:
+    """Some fields of a type open the others."""
+    rep = _marked(in_type)
+    marks = read_marks(_NAME, gates, [field.name for field in rep.summands])
+    return _Pairing(rep, marks, in_type, type_like(in_type, direct_sum(_gated(rep, marks))))
+
+
+def _of_two_types(in_type: tuple[Type, ...], gates: object) -> _Pairing:
+    """The fields of one type open those of another."""
+    rep = _marked(in_type)
+    number = len(field_sizes(as_representation(in_type[0], "in_type")))
     names = [field.name for field in rep.summands]
+    count = len(names) - number
     if gates is None:
-        gates = len(names) * ["gated"]
-    if isinstance(gates, (str, bytes)) or len(gates) != len(names):
+        gates = count * ["gated"]
+    if isinstance(gates, (str, bytes)) or not isinstance(gates, Collection) or len(gates) != count:
         raise ValueError(
-            "GatedNonlinearity: gates: expected the number of a gate for each of the "
-            f"{len(names)} gated fields, got {gates!r}"
+            f"{_NAME}: gates: expected the number of a gate for each of the {count} gated fields, "
+            f"got {gates!r}"
         )
-    all_names = [field.name for field in gate_rep.summands] + names
-    return read_marks("GatedNonlinearity", [*(count * ["gate"]), *gates], all_names)
+    marks = read_marks(_NAME, [*(number * ["gate"]), *gates], names)
+    return _Pairing(rep, marks, type_like(in_type[0], rep), in_type[1])
 
 
-def _marks_within(rep: Representation) -> tuple[int, ...]:
+def _within_fields(in_type: Type) -> _Pairing:
+    """In every field the first half of the irreps opens the second."""
+    rep = representation_of(in_type, _NAME, "in_type")
+    one = trivial(rep.group).irreps[0]
+
+    def admits(field: Representation) -> bool:
+        irreps, half = field.irreps, len(field.irreps) // 2
+        own_basis = np.array_equal(field.change_of_basis, np.eye(field.size))
+        return len(irreps) % 2 == 0 and irreps[:half] == half * (one,) and own_basis
+
+    check_fields(
+        f"{_NAME}: within_fields",
+        rep,
+        admits,
+        "is not a sum of k trivial irreps followed by k irreps in their own basis",
+        "pass the gates as fields of their own",
+    )
     marks: list[int] = []
     gates = 0
-    one = trivial(rep.group).irreps[0]
-    for index, field, count in numbered_runs(rep):
-        irreps, half = field.irreps, len(field.irreps) // 2
-        if (
-            len(irreps) % 2
-            or irreps[:half] != half * (one,)
-            or not np.array_equal(field.change_of_basis, np.eye(field.size))
-        ):
+    halves = [len(field.irreps) // 2 for field in rep.summands]
+    for half in halves:
+        marks += half * [GATE] + list(range(gates, gates + half))
+        gates += half
+    inside = _marked(in_type, inside=True)
+    opened = iter(_gated(inside, tuple(marks)))
+    fields = [direct_sum(list(itertools.islice(opened, half))).fused() for half in halves]
+    return _Pairing(inside, tuple(marks), in_type, type_like(in_type, direct_sum(fields)))
+
+
+def _marked(in_type: Type | tuple[Type, ...], inside: bool = False) -> Representation:
+    """What is a gate or gated: fields, of two types together, or the irreps inside them."""
+    if not isinstance(in_type, tuple):
+        rep = representation_of(in_type, _NAME, "in_type")
+        return direct_sum([rep.group.irrep(*i) for i in rep.irreps]) if inside else rep
+    if len(in_type) != 2:
+        raise ValueError(
+            f"{_NAME}: in_type: expected one type or a pair (gate_type, gated_type), got "
+            f"{len(in_type)} types"
+        )
+    gates, gated = (
+        representation_of(type_, _NAME, f"in_type[{i}]") for i, type_ in enumerate(in_type)
+    )
+    spaces = [getattr(type_, "space", None) for type_ in in_type]
+    if gates.group is not gated.group or spaces[0] != spaces[1]:
+        raise ValueError(
+            f"{_NAME}: in_type: expected two types on one space and group, got {in_type[0]!r} and "
+            f"{in_type[1]!r}"
+        )
+    return gates + gated
+
+
+def _gated(rep: Representation, marks: tuple[int, ...]) -> list[Representation]:
+    return [field for field, mark in zip(rep.summands, marks, strict=True) if mark != GATE]
+
+
+def _check_gates(pairing: _Pairing) -> None:
+    """Refuses gates that are not invariant."""
+    rep = pairing.marked
+    one = trivial(rep.group).irreps
+    for index, (field, mark) in enumerate(zip(rep.summands, pairing.marks, strict=True)):
+        if mark == GATE and field.irreps != one:
             raise ValueError(
-                f"GatedNonlinearity: within_fields: field {index} ({field.name}) is not a sum of k "
-                "trivial irreps followed by k irreps in their own basis; pass the gates as fields "
-                "of their own"
+                f"{_NAME}: gates: field {index} ({field.name}) is a gate but not one trivial "
+                "channel; gates must be invariant numbers, or quotient fields of "
+                "InducedGatedNonlinearity"
             )
-        for _ in range(count):
-            marks += half * [GATE] + list(range(gates, gates + half))
-            gates += half
-    return tuple(marks)

@@ -2,46 +2,43 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import NamedTuple, TypeAlias
 
-import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from .._core._channels import along, at_least_float32, block_index, scale_blocks, take_channels
-from .._core._plain import plain_callable, plain_function
+from .._core._channels import Runs, along, runs_of, scale_blocks, take_channels, widened
 
 #: In the marks of fields: this one is a gate.
 GATE = -1
 
 
-@dataclasses.dataclass(frozen=True)
-class GatePlan:
+class GatePlan(NamedTuple):
     """Index tables of a gated layer; NumPy, built when it is traced.
 
     Attributes:
         gate_channels: Channels that are gates, in the order of the gate fields.
-        bias_of: Per gate channel, the number of its gate field.
         gated_channels: The other channels, in order.
-        sizes: Sizes of the blocks of gated channels.
+        blocks: The gated channels in blocks.
         opened_by: Per block, the number of its gate channel.
         order: Places of the outputs in gate channels followed by gated channels, if the gates
             are kept.
     """
 
-    gate_channels: np.ndarray
-    bias_of: np.ndarray
-    gated_channels: np.ndarray
-    sizes: tuple[int, ...]
-    opened_by: np.ndarray
-    order: np.ndarray | None
+    gate_channels: np.ndarray | Array
+    gated_channels: np.ndarray | Array
+    blocks: Runs
+    opened_by: np.ndarray | Array
+    order: np.ndarray | Array | None
 
 
-def read_marks(caller: str, gates: Any, names: Sequence[str]) -> tuple[int, ...]:
+Constants: TypeAlias = tuple[Callable[[Array], Array], Array | None, GatePlan, int]
+"""What a gated layer is beside its input: ``phi``, biases per gate channel, tables, axis."""
+
+
+def read_marks(caller: str, gates: object, names: Sequence[str]) -> tuple[int, ...]:
     """Per field `GATE`, or the number of the gate that opens it.
 
     Args:
@@ -99,15 +96,15 @@ def read_marks(caller: str, gates: Any, names: Sequence[str]) -> tuple[int, ...]
     return marks
 
 
-def _is_number(mark: Any) -> bool:
+def _is_number(mark: object) -> bool:
     return isinstance(mark, (int, np.integer)) and not isinstance(mark, bool)
 
 
-def _is_true(mark: Any) -> bool:
+def _is_true(mark: object) -> bool:
     return not _is_number(mark) and bool(mark in ("gate", True))
 
 
-def _is_mark(mark: Any) -> bool:
+def _is_mark(mark: object) -> bool:
     return _is_number(mark) or isinstance(mark, (bool, np.bool_)) or mark in ("gate", "gated")
 
 
@@ -119,8 +116,8 @@ def make_plan(
     *,
     keep: bool,
     split: bool,
-) -> GatePlan:
-    """The tables of a layer.
+) -> tuple[GatePlan, np.ndarray]:
+    """The tables of a layer, and per gate channel the number of its gate field.
 
     Args:
         marks: As `read_marks` returns them.
@@ -133,7 +130,7 @@ def make_plan(
     """
     mark, size, block = np.asarray(marks), np.asarray(sizes), np.asarray(blocks)
     is_gate = mark == GATE
-    field = block_index(tuple(sizes))
+    field = np.repeat(np.arange(len(size)), size)
     gate_channels = np.flatnonzero(is_gate[field])
     gated_channels = np.flatnonzero(~is_gate[field])
     gates, gated = np.flatnonzero(is_gate), np.flatnonzero(~is_gate)
@@ -144,86 +141,54 @@ def make_plan(
         order = np.arange(len(field))
     elif keep:
         order = np.argsort(np.concatenate([gate_channels, gated_channels]))
-    return GatePlan(
+    plan = GatePlan(
         gate_channels,
-        np.repeat(np.arange(len(gates)), size[gates]),
         gated_channels - (len(gate_channels) if split else 0),
-        tuple(np.repeat(block[gated], size[gated] // block[gated]).tolist()),
+        runs_of((int(block[i]), int(size[i] // block[i])) for i in gated),
         np.concatenate(opened_by),
         order,
     )
+    return plan, np.repeat(np.arange(len(gates)), size[gates])
 
 
 def open_fields(
+    function: Callable[[Array], Array],
+    bias: Float[Array, " gates"] | None,
     plan: GatePlan,
+    axis: int,
     gates: Float[Array, "..."],
     x: Float[Array, "..."],
-    bias: Float[Array, " gates"] | None,
-    function: Callable[[Array], Array],
-    axis: int,
 ) -> Float[Array, "..."]:
     """``y_i = x_i phi(s_i - b_i)`` on the channels of a plan.
 
     Args:
+        function: ``phi``.
+        bias: One number per gate channel.
         plan: The tables.
+        axis: The channel axis, negative.
         gates: The array that holds the gates.
         x: The array that holds the gated fields; may be the same.
-        bias: One number per gate field.
-        function: ``phi``.
-        axis: The channel axis, negative.
     """
-    shut = at_least_float32(take_channels(gates, plan.gate_channels, axis))
+    gate_channels, gated_channels, blocks, opened_by, order = plan
+    shut = widened(take_channels(gates, gate_channels, axis))
     if bias is not None:
-        shut = shut - along(bias.astype(shut.dtype)[plan.bias_of], axis)
+        shut = shut - along(bias.astype(shut.dtype), axis)
     opened = function(shut).astype(x.dtype)
-    body = take_channels(x, plan.gated_channels, axis)
-    y = scale_blocks(plan.sizes, body, take_channels(opened, plan.opened_by, axis), axis)
-    if plan.order is None:
+    body = take_channels(x, gated_channels, axis)
+    y = scale_blocks(blocks, body, take_channels(opened, opened_by, axis), axis)
+    if order is None:
         return y
     batch = jnp.broadcast_shapes(opened.shape[:axis], y.shape[:axis])
     opened = jnp.broadcast_to(opened, (*batch, *opened.shape[axis:]))
-    return take_channels(jnp.concatenate([opened, y], axis=axis), plan.order, axis)
+    return take_channels(jnp.concatenate([opened, y], axis=axis), order, axis)
 
 
-def plain_gates(
-    plan: GatePlan,
-    bias: Float[Array, " gates"] | None,
+def open_own_fields(
     function: Callable[[Array], Array],
+    bias: Float[Array, " gates"] | None,
+    plan: GatePlan,
     axis: int,
-    *,
-    split: bool,
-) -> Any:
-    """`open_fields` as plain Equinox; a function of two arrays if ``split``."""
-    constants = (
-        jax.tree_util.Partial(plain_callable(function)),
-        jnp.zeros((1,)) if bias is None else bias[plan.bias_of],
-        jnp.asarray(plan.gate_channels),
-        jnp.asarray(plan.gated_channels),
-        jnp.asarray(plan.opened_by[block_index(plan.sizes)]),
-        None if plan.order is None else jnp.asarray(plan.order),
-        axis,
-    )
-    if split:
-        return plain_function(_plain_two, *constants)
-    return eqx.nn.Lambda(plain_function(_plain_one, *constants))
-
-
-def _plain_one(function, bias, gate_channels, gated_channels, opened_by, order, axis, x):
-    v = jnp.moveaxis(x, axis, -1)
-    shut = v[..., gate_channels].astype(jnp.float32 if jnp.finfo(v.dtype).bits < 32 else v.dtype)
-    opened = function(shut - bias.astype(shut.dtype)).astype(v.dtype)
-    y = v[..., gated_channels] * opened[..., opened_by]
-    if order is not None:
-        y = jnp.concatenate([opened, y], axis=-1)[..., order]
-    return jnp.moveaxis(y, -1, axis)
-
-
-def _plain_two(function, bias, gate_channels, gated_channels, opened_by, order, axis, gates, x):
-    s, v = jnp.moveaxis(gates, axis, -1), jnp.moveaxis(x, axis, -1)
-    shut = s[..., gate_channels].astype(jnp.float32 if jnp.finfo(s.dtype).bits < 32 else s.dtype)
-    opened = function(shut - bias.astype(shut.dtype)).astype(v.dtype)
-    y = v[..., gated_channels] * opened[..., opened_by]
-    if order is not None:
-        opened = jnp.broadcast_to(opened, (*y.shape[:-1], opened.shape[-1]))
-        y = jnp.concatenate([opened, y], axis=-1)[..., order]
-    return jnp.moveaxis(y, -1, axis)
+    x: Float[Array, "..."],
+) -> Float[Array, "..."]:
+    """`open_fields` of one array that holds both."""
+    return open_fields(function, bias, plan, axis, x, x)

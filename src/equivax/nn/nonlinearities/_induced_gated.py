@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from ...fields import Type
 from ...representations import (
@@ -21,7 +21,8 @@ from ...representations import (
 from .._core._admission import check_function, induced_or_refuse
 from .._core._channels import field_sizes, type_like
 from .._core._module import AbstractModule, channel_axis, representation_of
-from ._gating import GATE, GatePlan, make_plan, open_fields, plain_gates, read_marks
+from .._core._plain import plain_layer
+from ._gating import GATE, Constants, make_plan, open_own_fields, read_marks
 
 _NAME = "InducedGatedNonlinearity"
 
@@ -53,7 +54,7 @@ class InducedGatedNonlinearity(AbstractModule):
         drop_gates: bool = True,
         function: Callable[[Array], Array] = jax.nn.sigmoid,
         use_bias: bool = True,
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         """Pairs gates with gated fields.
 
@@ -99,7 +100,7 @@ class InducedGatedNonlinearity(AbstractModule):
         gated = [field for field, mark in zip(fields, self.gates, strict=True) if mark != GATE]
         self.out_type = type_like(in_type, direct_sum(gated)) if drop_gates else in_type
 
-    def _plan(self) -> GatePlan:
+    def _constants(self) -> Constants:
         rep = self._rep
         found = _structures(rep.summands, self.gates)
         opening = [structure for structure, m in zip(found, self.gates, strict=True) if m == GATE]
@@ -109,17 +110,25 @@ class InducedGatedNonlinearity(AbstractModule):
             blocks = np.argsort(structure.starts)
             places = () if mark == GATE else np.asarray(opening[mark].starts)[blocks].tolist()
             channels.append(places)
-        sizes, keep = field_sizes(rep), not self.drop_gates
-        return make_plan(self.gates, sizes, self.subfield_sizes, channels, keep=keep, split=False)
+        plan, owner = make_plan(
+            self.gates,
+            field_sizes(rep),
+            self.subfield_sizes,
+            channels,
+            keep=not self.drop_gates,
+            split=False,
+        )
+        bias = None if self.bias is None else self.bias[owner]
+        return self.function, bias, plan, channel_axis(self.in_type)
 
-    def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
-        axis = channel_axis(self.in_type)
-        return open_fields(self._plan(), x, x, self.bias, self.function, axis)
+    def _forward(
+        self, x: Float[Array, "..."], key: PRNGKeyArray | None = None
+    ) -> Float[Array, "..."]:
+        return open_own_fields(*self._constants(), x)
 
     def export(self) -> eqx.nn.Lambda:
         """A plain function with the biases as constants."""
-        axis = channel_axis(self.in_type)
-        return plain_gates(self._plan(), self.bias, self.function, axis, split=False)
+        return plain_layer(open_own_fields, *self._constants())
 
 
 def _structures(

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from ...fields import Type
 from ...representations import Representation
 from .._core._admission import check_function, induced_or_refuse, numbered_runs
 from .._core._channels import (
+    Runs,
     along,
-    at_least_float32,
-    block_index,
     block_sums,
     field_sizes,
+    runs_of,
     safe_norms,
     scale_blocks,
+    whole_fields,
+    widened,
 )
 from .._core._module import AbstractModule, channel_axis, representation_of
-from .._core._plain import plain_callable, plain_layer
+from .._core._plain import plain_layer
 
 #: Fields shorter than this are mapped to zero.
 SMALLEST_NORM = 1e-10
@@ -56,7 +58,7 @@ class NormNonlinearity(AbstractModule):
         *,
         use_bias: bool = True,
         initial_bias: float = 1.0,
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         """Starts with the same bias for every field.
 
@@ -79,17 +81,18 @@ class NormNonlinearity(AbstractModule):
         self.out_type = in_type
         self.function = function
 
-    def _sizes(self) -> tuple[int, ...]:
-        return tuple(field_sizes(self._rep))
+    def _constants(self) -> tuple[Callable[[Array], Array], Runs, Array | None, int]:
+        bias = None if self.log_bias is None else jnp.exp(self.log_bias)
+        return self.function, whole_fields(self._rep), bias, channel_axis(self.in_type)
 
-    def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
-        axis = channel_axis(self.in_type)
-        return _by_length(x, self._sizes(), None, self.log_bias, self.function, axis)
+    def _forward(
+        self, x: Float[Array, "..."], key: PRNGKeyArray | None = None
+    ) -> Float[Array, "..."]:
+        return by_length(*self._constants(), x)
 
     def export(self) -> eqx.nn.Lambda:
         """A plain function with the biases as constants."""
-        axis = channel_axis(self.in_type)
-        return _plain_by_length(self._sizes(), None, self.log_bias, self.function, axis)
+        return plain_layer(by_length, *self._constants())
 
 
 class InducedNormNonlinearity(AbstractModule):
@@ -115,7 +118,7 @@ class InducedNormNonlinearity(AbstractModule):
         *,
         use_bias: bool = True,
         initial_bias: float = 1.0,
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         """Starts with the same bias for every field.
 
@@ -146,30 +149,32 @@ class InducedNormNonlinearity(AbstractModule):
         self.out_type = in_type
         self.function = function
 
-    def _blocks(self) -> tuple[tuple[int, ...], np.ndarray]:
-        """Sizes of all subfields, and the field of each."""
-        rep = self._rep
-        sizes, small = np.asarray(field_sizes(rep)), np.asarray(self.subfield_sizes)
-        owner = np.repeat(np.arange(len(sizes)), sizes // small)
-        return tuple(small[owner].tolist()), owner
+    def _constants(self) -> tuple[Callable[[Array], Array], Runs, Array | None, int]:
+        pairs = list(zip(field_sizes(self._rep), self.subfield_sizes, strict=True))
+        subfields = runs_of((small, size // small) for size, small in pairs)
+        bias = None
+        if self.log_bias is not None:
+            owner = np.repeat(np.arange(len(pairs)), [size // small for size, small in pairs])
+            bias = jnp.exp(self.log_bias)[owner]
+        return self.function, subfields, bias, channel_axis(self.in_type)
 
-    def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
-        axis = channel_axis(self.in_type)
-        return _by_length(x, *self._blocks(), self.log_bias, self.function, axis)
+    def _forward(
+        self, x: Float[Array, "..."], key: PRNGKeyArray | None = None
+    ) -> Float[Array, "..."]:
+        return by_length(*self._constants(), x)
 
     def export(self) -> eqx.nn.Lambda:
         """A plain function with the biases as constants."""
-        axis = channel_axis(self.in_type)
-        return _plain_by_length(*self._blocks(), self.log_bias, self.function, axis)
+        return plain_layer(by_length, *self._constants())
 
 
 def _log_bias(
     caller: str,
     rep: Representation,
-    function: Any,
+    function: Callable[[Array], Array],
     use_bias: bool,
     initial_bias: float,
-    dtype: Any,
+    dtype: DTypeLike | None,
 ) -> Float[Array, " fields"] | None:
     check_function(caller, function)
     if use_bias and function is squash:
@@ -187,49 +192,17 @@ def _log_bias(
     return jnp.full((len(field_sizes(rep)),), np.log(initial_bias), dtype)
 
 
-def _by_length(
-    x: Float[Array, "..."],
-    sizes: tuple[int, ...],
-    owner: np.ndarray | None,
-    log_bias: Float[Array, " fields"] | None,
+def by_length(
     function: Callable[[Array], Array],
+    runs: Runs,
+    bias: Float[Array, " blocks"] | None,
     axis: int,
+    x: Float[Array, "..."],
 ) -> Float[Array, "..."]:
-    """``v phi(|v| - b) / |v|`` for blocks of channels; ``owner`` is the bias that each uses."""
-    wide = at_least_float32(x)
-    norms = safe_norms(block_sums(sizes, wide * wide, axis), SMALLEST_NORM**2)
-    shifted = norms
-    if log_bias is not None:
-        bias = jnp.exp(log_bias).astype(wide.dtype)
-        shifted = norms - along(bias if owner is None else bias[owner], axis)
+    """``v phi(|v| - b) / |v|`` for blocks of channels, with one ``b`` for each."""
+    wide = widened(x)
+    norms = safe_norms(block_sums(runs, wide * wide, axis), SMALLEST_NORM**2)
+    shifted = norms if bias is None else norms - along(bias.astype(wide.dtype), axis)
     positive = norms > 0
     factor = jnp.where(positive, function(shifted) / jnp.where(positive, norms, 1.0), 0.0)
-    return scale_blocks(sizes, x, factor.astype(x.dtype), axis)
-
-
-def _plain_by_length(
-    sizes: tuple[int, ...],
-    owner: np.ndarray | None,
-    log_bias: Float[Array, " fields"] | None,
-    function: Callable[[Array], Array],
-    axis: int,
-) -> eqx.nn.Lambda:
-    members = np.arange(len(sizes))[:, None] == block_index(sizes)[None, :]
-    bias = jnp.zeros((1,)) if log_bias is None else jnp.exp(log_bias)
-    if owner is not None and log_bias is not None:
-        bias = bias[owner]
-    function = jax.tree_util.Partial(plain_callable(function))
-    return plain_layer(
-        _plain_norms, function, bias, jnp.asarray(members, float), axis, SMALLEST_NORM**2
-    )
-
-
-def _plain_norms(function, bias, members, axis, threshold, x):
-    v = jnp.moveaxis(x, axis, -1).astype(jnp.float32 if jnp.finfo(x.dtype).bits < 32 else x.dtype)
-    squares = jnp.matmul(v * v, members.T.astype(v.dtype), precision="highest")
-    positive = squares > threshold
-    norms = jnp.where(positive, jnp.sqrt(jnp.where(positive, squares, 1.0)), 0.0)
-    shifted = function(norms - bias.astype(v.dtype))
-    factor = jnp.where(positive, shifted / jnp.where(positive, norms, 1.0), 0.0)
-    scale = jnp.matmul(factor, members.astype(v.dtype), precision="highest")
-    return jnp.moveaxis((v * scale).astype(x.dtype), -1, axis)
+    return scale_blocks(runs, x, factor.astype(x.dtype), axis)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from ...fields import Type
 from .._core._admission import check_function, check_odd, check_pointwise
 from .._core._module import AbstractModule
-from .._core._plain import plain_callable, plain_layer
+from .._core._plain import plain_callable
 
 
 class PointwiseNonlinearity(AbstractModule):
@@ -53,7 +51,9 @@ class PointwiseNonlinearity(AbstractModule):
         self.out_type = in_type
         self.function = function
 
-    def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
+    def _forward(
+        self, x: Float[Array, "..."], key: PRNGKeyArray | None = None
+    ) -> Float[Array, "..."]:
         return self.function(x)
 
     def export(self) -> eqx.nn.Lambda:
@@ -80,7 +80,9 @@ class ReLU(AbstractModule):
         self.in_type = in_type
         self.out_type = in_type
 
-    def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
+    def _forward(
+        self, x: Float[Array, "..."], key: PRNGKeyArray | None = None
+    ) -> Float[Array, "..."]:
         return jax.nn.relu(x)
 
     def export(self) -> eqx.nn.Lambda:
@@ -110,12 +112,14 @@ class ELU(AbstractModule):
         self.out_type = in_type
         self.alpha = _finite("ELU", "alpha", alpha)
 
-    def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
+    def _forward(
+        self, x: Float[Array, "..."], key: PRNGKeyArray | None = None
+    ) -> Float[Array, "..."]:
         return jax.nn.elu(x, self.alpha)
 
     def export(self) -> eqx.nn.Lambda:
         """`equinox.nn.Lambda` of `jax.nn.elu`."""
-        return plain_layer(_elu, self.alpha)
+        return eqx.nn.Lambda(jax.tree_util.Partial(jax.nn.elu, alpha=self.alpha))
 
 
 class LeakyReLU(AbstractModule):
@@ -140,23 +144,18 @@ class LeakyReLU(AbstractModule):
         self.out_type = in_type
         self.negative_slope = _finite("LeakyReLU", "negative_slope", negative_slope)
 
-    def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
+    def _forward(
+        self, x: Float[Array, "..."], key: PRNGKeyArray | None = None
+    ) -> Float[Array, "..."]:
         return jax.nn.leaky_relu(x, self.negative_slope)
 
     def export(self) -> eqx.nn.Lambda:
-        """`equinox.nn.Lambda` of a leaky ReLU."""
-        return plain_layer(_leaky_relu, self.negative_slope)
+        """`equinox.nn.Lambda` of `jax.nn.leaky_relu`."""
+        slope = self.negative_slope
+        return eqx.nn.Lambda(jax.tree_util.Partial(jax.nn.leaky_relu, negative_slope=slope))
 
 
-def _finite(caller: str, argument: str, value: Any) -> float:
+def _finite(caller: str, argument: str, value: float) -> float:
     if isinstance(value, (bool, str)) or not np.isfinite(value):
         raise ValueError(f"{caller}: {argument}: expected a finite number, got {value!r}")
     return float(value)
-
-
-def _leaky_relu(slope, x):
-    return jnp.where(x >= 0, x, slope * x)
-
-
-def _elu(alpha, x):
-    return jnp.where(x > 0, x, alpha * jnp.expm1(jnp.where(x > 0, 0.0, x)))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from ...fields import Type
 from ...representations import Representation, direct_sum, induced_structure
@@ -80,37 +79,39 @@ class VectorFieldNonlinearity(AbstractModule):
         stacked = [np.repeat(table[1][None], n, axis=0) for table, n in tables if table]
         return stacked[0][:1] if len(stacked) == 1 else np.concatenate(stacked)
 
-    def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
-        axis = channel_axis(self.in_type)
-        vectors = self._directions()
-        orientations = vectors.shape[1]
-        v = split_axis(x, x.shape[axis] // orientations, orientations, axis)
-        largest = jnp.argmax(v, axis=axis, keepdims=True)
-        places = along(jnp.arange(orientations), axis)
-        if self.soft:
-            weights = jax.nn.softmax(v / self.temperature, axis=axis)
-            weights = weights * jax.nn.relu(v.max(axis=axis, keepdims=True))
-        else:
-            weights = jnp.where(places == largest, jax.nn.relu(v), 0.0)
-        table = jnp.asarray(vectors, x.dtype).reshape(*vectors.shape, *[1] * (-1 - axis))
-        parts = [(weights * table[:, :, i]).sum(axis=axis) for i in range(vectors.shape[2])]
-        return merge_axis(jnp.stack(parts, axis=axis), axis)
+    def _constants(self) -> tuple[np.ndarray, float | None, int]:
+        temperature = self.temperature if self.soft else None
+        return self._directions(), temperature, channel_axis(self.in_type)
+
+    def _forward(
+        self, x: Float[Array, "..."], key: PRNGKeyArray | None = None
+    ) -> Float[Array, "..."]:
+        return one_vector(*self._constants(), x)
 
     def export(self) -> eqx.nn.Lambda:
         """A plain function with the directions as constants."""
-        table = jnp.asarray(self._directions(), float)
-        return plain_layer(_vectors, table, self.soft, self.temperature, channel_axis(self.in_type))
+        return plain_layer(one_vector, *self._constants())
 
 
-def _vectors(table, soft, temperature, axis, x):
-    v = jnp.moveaxis(x, axis, -1)
-    v = v.reshape(*v.shape[:-1], -1, table.shape[1])
-    largest = jnp.arange(table.shape[1]) == jnp.argmax(v, axis=-1, keepdims=True)
-    hard = jnp.where(largest, jax.nn.relu(v), 0.0)
-    top = jax.nn.relu(v.max(axis=-1, keepdims=True))
-    weights = jnp.where(soft, jax.nn.softmax(v / temperature, axis=-1) * top, hard)
-    y = (weights[..., None] * table.astype(v.dtype)).sum(axis=-2)
-    return jnp.moveaxis(y.reshape(*y.shape[:-2], -1), -1, axis)
+def one_vector(
+    directions: Float[np.ndarray, "fields n d"] | Float[Array, "fields n d"],
+    temperature: float | None,
+    axis: int,
+    x: Float[Array, "..."],
+) -> Float[Array, "..."]:
+    """``max(m, 0) u_j`` for every field; the mean of ``u`` with a temperature of the softmax."""
+    orientations = directions.shape[1]
+    v = split_axis(x, x.shape[axis] // orientations, orientations, axis)
+    if temperature is None:
+        largest = jnp.argmax(v, axis=axis, keepdims=True)
+        places = along(jnp.arange(orientations), axis)
+        weights = jnp.where(places == largest, jax.nn.relu(v), 0.0)
+    else:
+        weights = jax.nn.softmax(v / temperature, axis=axis)
+        weights = weights * jax.nn.relu(v.max(axis=axis, keepdims=True))
+    table = jnp.asarray(directions, x.dtype).reshape(*directions.shape, *[1] * (-1 - axis))
+    parts = [(weights * table[:, :, i]).sum(axis=axis) for i in range(directions.shape[2])]
+    return merge_axis(jnp.stack(parts, axis=axis), axis)
 
 
 @functools.lru_cache(maxsize=256)

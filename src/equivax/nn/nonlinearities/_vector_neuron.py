@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ...fields import Type
 from ...hom import HomBasis, hom_basis
 from ...representations import Representation
-from .._core._fibres import Fibre, FibrePlan, by_kind, constants, fibre_plan, kind_names
+from .._core._admission import check_function
+from .._core._channels import safe_norms
+from .._core._fibres import ByKind, Fibre, by_kind, fibre_plan, kind_names
 from .._core._module import AbstractModule, channel_axis, representation_of
-from .._core._plain import plain_callable, plain_function, plain_layer
+from .._core._plain import plain_layer
 from ..normalization._checks import checked_eps
 
 CONVENTIONS = ("signed", "magnitude")
@@ -45,7 +47,7 @@ class VectorNeuron(AbstractModule):
         (8, 8)
     """
 
-    weight: dict[str, Any]
+    weight: dict[str, Float[Array, "fields fields"] | dict[str, Float[Array, "..."]]]
     in_type: Type = eqx.field(static=True)
     out_type: Type = eqx.field(static=True)
     activation: Callable[[Array], Array] = eqx.field(static=True)
@@ -61,7 +63,7 @@ class VectorNeuron(AbstractModule):
         eps: float = 1e-5,
         convention: str = "signed",
         mix: str = "fields",
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
         key: PRNGKeyArray,
     ) -> None:
         """Draws the directions.
@@ -82,10 +84,7 @@ class VectorNeuron(AbstractModule):
         """
         name = "VectorNeuron"
         rep = representation_of(in_type, name, "in_type")
-        if not callable(activation) or isinstance(activation, type):
-            raise TypeError(
-                f"{name}: activation: expected a callable such as jax.nn.relu, got {activation!r}"
-            )
+        check_function(name, activation, argument="activation")
         for argument, value, known in (
             ("convention", convention, CONVENTIONS),
             ("mix", mix, MIXES),
@@ -115,28 +114,25 @@ class VectorNeuron(AbstractModule):
         self.convention = convention
         self.mix = mix
 
-    def _kinds(self, plan: FibrePlan) -> list[tuple[Any, ...]]:
+    def _constants(self) -> ByKind:
         rep, kinds = self._rep, []
+        plan = fibre_plan(rep)
         for label, fibre in zip(kind_names(rep), plan.fibres, strict=True):
             weight = self.weight.get(label)
             if isinstance(weight, dict):
                 weight = _directions(fibre).synthesize(weight)
             kinds.append((len(fibre.fields), fibre.summand.size, weight))
-        return kinds
+        function = functools.partial(along_direction, self.activation, self.convention, self.eps)
+        return function, kinds, plan.gather, plan.scatter, channel_axis(self.in_type)
 
-    def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
-        plan = fibre_plan(self._rep)
-        function = functools.partial(along, self.activation, self.convention, self.eps)
-        axis = channel_axis(self.in_type)
-        return by_kind(function, self._kinds(plan), plan.gather, plan.scatter, axis, x)
+    def _forward(
+        self, x: Float[Array, "..."], key: PRNGKeyArray | None = None
+    ) -> Float[Array, "..."]:
+        return by_kind(*self._constants(), x)
 
     def export(self) -> eqx.nn.Lambda:
         """A plain function."""
-        plan = fibre_plan(self._rep)
-        activation = plain_callable(self.activation)
-        function = plain_function(along, activation, self.convention, self.eps)
-        axis = channel_axis(self.in_type)
-        return plain_layer(by_kind, function, *constants(plan, self._kinds(plan)), axis)
+        return plain_layer(by_kind, *self._constants())
 
 
 def _directions(fibre: Fibre) -> HomBasis:
@@ -144,7 +140,13 @@ def _directions(fibre: Fibre) -> HomBasis:
     return hom_basis(rep, rep)
 
 
-def along(activation, convention, eps, weight, z):
+def along_direction(
+    activation: Callable[[Array], Array],
+    convention: str,
+    eps: float,
+    weight: Float[Array, "rows rows"] | None,
+    z: Float[Array, "batch fields n points"],
+) -> Float[Array, "batch fields n points"]:
     """The activation along learned directions, or on the numbers of trivial fields.
 
     Args:
@@ -153,7 +155,7 @@ def along(activation, convention, eps, weight, z):
         eps: Added to the length of a direction.
         weight: Matrix from fields to directions, or from all their components to all of these;
             None for trivial fields.
-        z: ``(batch, fields, n, points)``.
+        z: Fields of one kind.
     """
     if weight is None:
         return activation(z)
@@ -163,10 +165,7 @@ def along(activation, convention, eps, weight, z):
     matrix = jnp.broadcast_to(weight.astype(z.dtype), (batch, rows, rows))
     mixed = z.reshape(batch, rows, fields * n * points // rows)
     q = jnp.matmul(matrix, mixed, precision="highest").reshape(z.shape)
-    squares = jnp.sum(q * q, axis=2, keepdims=True)
-    positive = squares > 0
-    lengths = jnp.where(positive, jnp.sqrt(jnp.where(positive, squares, 1.0)), 0.0)
-    u = q / (lengths + eps)
+    u = q / (safe_norms(jnp.sum(q * q, axis=2, keepdims=True)) + eps)
     s = jnp.sum(z * u, axis=2, keepdims=True)
     if convention == "signed":
         return z + (activation(s) - s) * u

@@ -11,9 +11,9 @@ from jaxtyping import Array, Float
 from ..._windows import as_tuple, at_centres
 from ...fields import FieldType
 from ...images import MultiImage
+from .._core._admission import check_permuted
 from .._core._grid_rule import as_grid_check, check_exchanged
 from .._core._module import AbstractModule
-from .._core._per_field import check_permuted
 from .._core._plain import plain_layer
 from ._sliding import cell_max, cell_mean
 from ._windows import spatial_type

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from ..._windows import make_windows
 from ...fields import FieldType
-from .._core._per_field import check_permuted
+from .._core._admission import check_permuted
 from .._core._plain import plain_layer
 from ._max import PLAIN_MAX_POOLS
 from ._sliding import slide_dense_max, slide_sum

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from ...fields import Type
 from ...groups import Group, Subgroup
@@ -23,11 +21,11 @@ from ...representations import (
     regular,
     trivial,
 )
-from .._core._channels import take_channels, type_like
+from .._core._admission import numbered_runs
+from .._core._channels import Runs, per_block, runs_of, take_channels, type_like
 from .._core._module import AbstractModule, channel_axis, representation_of
-from .._core._per_field import Shapes, field_blocks, plain_blocks, pool_fields, reduced_channels
-from .._core._plain import detached, plain_callable, plain_layer
-from ._fieldwise import check_symmetric
+from .._core._plain import plain_layer
+from ._fieldwise import check_symmetric, reduced
 
 _NAME = "SubgroupPooling"
 
@@ -58,7 +56,7 @@ class SubgroupPooling(AbstractModule):
     reduce: Callable[..., Array] = eqx.field(static=True)
 
     def __init__(
-        self, in_type: Type, subgroup: Any, reduce: Callable[..., Array] = jnp.max
+        self, in_type: Type, subgroup: object, reduce: Callable[..., Array] = jnp.max
     ) -> None:
         """Finds the cosets of every field.
 
@@ -79,45 +77,41 @@ class SubgroupPooling(AbstractModule):
             raise TypeError(f"{_NAME}: reduce: expected a callable such as jnp.max, got {reduce!r}")
         check_symmetric(_NAME, reduce)
         outer = _outer(rep.group, subgroup)
-        index, made = 0, []
-        for field, count in rep.runs:
+        made = []
+        for index, field, count in numbered_runs(rep):
             _field_plan(index, field, outer)
             made.append(count * _cosets(rep.group, outer))
-            index += count
         self.in_type = in_type
         self.out_type = type_like(in_type, direct_sum(made))
         self.subgroup = outer
         self.reduce = reduce
 
-    def _plan(self) -> tuple[np.ndarray, Shapes]:
-        rep = self._rep
-        return _plan(rep, self.subgroup)
+    def _constants(self) -> tuple[Callable[..., Array], np.ndarray, Runs, int]:
+        plan = _plan(self._rep, self.subgroup)
+        return functools.partial(reduced, self.reduce), *plan, channel_axis(self.in_type)
 
-    def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
-        channels, shapes = self._plan()
-        axis = channel_axis(self.in_type)
-        reduce = functools.partial(reduced_channels, self.reduce)
-        return pool_fields(reduce, *field_blocks(shapes), axis, take_channels(x, channels, axis))
+    def _forward(
+        self, x: Float[Array, "..."], key: PRNGKeyArray | None = None
+    ) -> Float[Array, "..."]:
+        return over_cosets(*self._constants(), x)
 
     def export(self) -> eqx.nn.Lambda:
         """A plain function with the order of the channels as a constant."""
-        channels, shapes = self._plan()
-        return plain_layer(
-            _pool_cosets,
-            detached(pool_fields),
-            jax.tree_util.Partial(detached(reduced_channels), plain_callable(self.reduce)),
-            jnp.asarray(channels),
-            *plain_blocks(shapes),
-            channel_axis(self.in_type),
-        )
+        return plain_layer(over_cosets, *self._constants())
 
 
-def _pool_cosets(pool_fields, reduce, channels, blocks, order, axis, x):
-    ordered = jnp.take(x, channels, axis=axis, mode="clip")
-    return pool_fields(reduce, blocks, order, axis, ordered)
+def over_cosets(
+    reduce: Callable[[Array, int], Array],
+    channels: np.ndarray | Array,
+    runs: Runs,
+    axis: int,
+    x: Float[Array, "..."],
+) -> Float[Array, "..."]:
+    """A reduction of blocks of channels in a given order, see `per_block`."""
+    return per_block(reduce, runs, axis, take_channels(x, channels, axis))
 
 
-def _outer(group: Group, subgroup: Any) -> Subgroup:
+def _outer(group: Group, subgroup: object) -> Subgroup:
     try:
         found = group.subgroup(subgroup)
         _ = found.index
@@ -134,19 +128,18 @@ def _cosets(group: Group, subgroup: Subgroup) -> Representation:
 
 
 @functools.lru_cache(maxsize=512)
-def _plan(rep: Representation, outer: Subgroup) -> tuple[np.ndarray, Shapes]:
-    """Channels in the order of the larger cosets, and the shapes of what is reduced."""
-    pieces, shapes, start, index = [], [], 0, 0
-    for field, count in rep.runs:
+def _plan(rep: Representation, outer: Subgroup) -> tuple[np.ndarray, Runs]:
+    """Channels in the order of the larger cosets, and the blocks that are reduced."""
+    pieces, runs, start = [], [], 0
+    for index, field, count in numbered_runs(rep):
         local = _field_plan(index, field, outer)
         shifts = start + field.size * np.arange(count)
         pieces.append((shifts[:, None] + local.ravel()).ravel())
-        shapes.append((local.shape[1], 1, count * len(local)))
+        runs.append((local.shape[1], count * len(local)))
         start += field.size * count
-        index += count
     channels = np.concatenate(pieces).astype(np.int32)
     channels.setflags(write=False)
-    return channels, tuple(shapes)
+    return channels, runs_of(runs)
 
 
 def _field_plan(index: int, field: Representation, outer: Subgroup) -> np.ndarray:

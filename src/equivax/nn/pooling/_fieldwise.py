@@ -8,32 +8,28 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from ...fields import Type
-from ...representations import Representation
-from .._core._module import AbstractModule, channel_axis, representation_of
-from .._core._per_field import (
-    Shapes,
-    check_permuted,
-    field_blocks,
-    invariant_type,
-    longest,
-    plain_blocks,
-    pool_fields,
-    reduced_channels,
-    single_channels,
-    summed,
-    weighted_sum,
+from ...representations import Representation, trivial
+from .._core._admission import check_permuted, numbered_runs
+from .._core._channels import (
+    Runs,
+    along,
+    block_sums,
+    per_block,
+    safe_norms,
+    type_like,
     whole_fields,
+    widened,
 )
-from .._core._plain import detached, plain_callable, plain_layer
+from .._core._module import AbstractModule, channel_axis, representation_of
+from .._core._plain import plain_layer
 
 _VANISHES = 1e-9
 """Weights of an invariant functional below which a field counts as having none."""
@@ -84,29 +80,43 @@ class GroupPooling(AbstractModule):
             reason = "no function of single channels is invariant"
             check_permuted("GroupPooling", rep, reason, "NormPool")
         self.in_type = in_type
-        self.out_type = invariant_type(in_type, sum(n for _, n in rep.data))
+        self.out_type = invariant_type(in_type, rep)
         self.reduce = reduce
 
-    def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
-        rep = self._rep
-        axis = channel_axis(self.in_type)
-        if self.reduce is jnp.mean and not rep.is_permutation:
-            plan = field_blocks(whole_fields(rep))
-            return weighted_sum(pool_fields, summed, _mean_weights(rep), *plan, axis, x)
-        reduce = functools.partial(reduced_channels, self.reduce)
-        return pool_fields(reduce, *field_blocks(single_channels(rep)), axis, x)
+    def _forward(
+        self, x: Float[Array, "..."], key: PRNGKeyArray | None = None
+    ) -> Float[Array, "..."]:
+        formula, *constants = self._formula()
+        return formula(*constants, x)
 
     def export(self) -> eqx.nn.Lambda:
         """A plain function, for fields of any sizes."""
-        rep = self._rep
-        axis = channel_axis(self.in_type)
+        return plain_layer(*self._formula())
+
+    def _formula(self) -> tuple[Callable[..., Array], object, Runs, int]:
+        rep, axis = self._rep, channel_axis(self.in_type)
         if self.reduce is jnp.mean and not rep.is_permutation:
-            weights = jnp.asarray(_mean_weights(rep), jnp.result_type(float))
-            plan = plain_blocks(whole_fields(rep))
-            parts = (detached(pool_fields), detached(summed))
-            return plain_layer(weighted_sum, *parts, weights, *plan, axis)
-        reduce = jax.tree_util.Partial(detached(reduced_channels), plain_callable(self.reduce))
-        return plain_layer(pool_fields, reduce, *plain_blocks(single_channels(rep)), axis)
+            return weighted_sums, _mean_weights(rep), whole_fields(rep), axis
+        return per_block, functools.partial(reduced, self.reduce), whole_fields(rep), axis
+
+
+def reduced(
+    reduce: Callable[..., Array], part: Float[Array, "..."], axis: int
+) -> Float[Array, "..."]:
+    """A user's reduction, see `per_block`."""
+    return reduce(part, axis=axis)
+
+
+def weighted_sums(
+    weights: Float[np.ndarray, " channels"] | Float[Array, " channels"],
+    runs: Runs,
+    axis: int,
+    x: Float[Array, "..."],
+) -> Float[Array, "..."]:
+    """Per field the sum of its channels times ``weights``, one per channel."""
+    wide = widened(x)
+    column = along(jnp.asarray(weights, wide.dtype), axis)
+    return block_sums(runs, wide * column, axis).astype(x.dtype)
 
 
 class NormPool(AbstractModule):
@@ -131,17 +141,22 @@ class NormPool(AbstractModule):
         """
         rep = representation_of(in_type, "NormPool", "in_type")
         self.in_type = in_type
-        self.out_type = invariant_type(in_type, sum(n for _, n in rep.data))
+        self.out_type = invariant_type(in_type, rep)
 
-    def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
-        shapes = whole_fields(self._rep)
-        return pool_fields(longest, *field_blocks(shapes), channel_axis(self.in_type), x)
+    def _forward(
+        self, x: Float[Array, "..."], key: PRNGKeyArray | None = None
+    ) -> Float[Array, "..."]:
+        return lengths(whole_fields(self._rep), channel_axis(self.in_type), x)
 
     def export(self) -> eqx.nn.Lambda:
         """A plain function."""
-        shapes = whole_fields(self._rep)
-        plan = plain_blocks(shapes)
-        return plain_layer(pool_fields, detached(longest), *plan, channel_axis(self.in_type))
+        return plain_layer(lengths, whole_fields(self._rep), channel_axis(self.in_type))
+
+
+def lengths(runs: Runs, axis: int, x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """The norm of every field; value and gradient 0 where it is 0."""
+    wide = widened(x)
+    return safe_norms(block_sums(runs, wide * wide, axis)).astype(x.dtype)
 
 
 class InducedNormPool(AbstractModule):
@@ -156,7 +171,7 @@ class InducedNormPool(AbstractModule):
 
     in_type: Type = eqx.field(static=True)
     out_type: Type = eqx.field(static=True)
-    subfields: Shapes = eqx.field(static=True)
+    subfields: Runs = eqx.field(static=True)
 
     def __init__(self, in_type: Type) -> None:
         """Finds the subfields.
@@ -170,23 +185,35 @@ class InducedNormPool(AbstractModule):
         """
         rep = representation_of(in_type, "InducedNormPool", "in_type")
         self.in_type = in_type
-        self.out_type = invariant_type(in_type, sum(n for _, n in rep.data))
+        self.out_type = invariant_type(in_type, rep)
         self.subfields = _subfields(rep)
 
-    def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
-        plan = field_blocks(self.subfields)
-        return pool_fields(longest, *plan, channel_axis(self.in_type), x)
+    def _forward(
+        self, x: Float[Array, "..."], key: PRNGKeyArray | None = None
+    ) -> Float[Array, "..."]:
+        return per_block(longest, self.subfields, channel_axis(self.in_type), x)
 
     def export(self) -> eqx.nn.Lambda:
         """A plain function."""
-        plan = plain_blocks(self.subfields)
-        return plain_layer(pool_fields, detached(longest), *plan, channel_axis(self.in_type))
+        return plain_layer(per_block, longest, self.subfields, channel_axis(self.in_type))
 
 
-def _subfields(rep: Representation) -> Shapes:
+def longest(part: Float[Array, "..."], axis: int) -> Float[Array, "..."]:
+    """Largest norm of subfields; value and gradient 0 where all are 0."""
+    wide = widened(part)
+    squares = jnp.max(jnp.sum(wide * wide, axis=axis), axis=axis)
+    return safe_norms(squares).astype(part.dtype)
+
+
+def invariant_type(in_type: Type, rep: Representation) -> Type:
+    """One trivial field for every field of a type."""
+    return type_like(in_type, sum(n for _, n in rep.data) * trivial(rep.group))
+
+
+def _subfields(rep: Representation) -> Runs:
     """Number and size of the subfields of every field, in runs."""
-    runs, index = [], 0
-    for field, count in rep.runs:
+    runs = []
+    for index, field, count in numbered_runs(rep):
         if field.induced_from is not None:
             size = field.induced_from[1].size
             runs.append((field.size // size, size, count))
@@ -194,11 +221,10 @@ def _subfields(rep: Representation) -> Shapes:
             runs.append((field.size, 1, count))
         else:
             raise ValueError(
-                f"InducedNormPool: in_type: field {index}, {field.name}, is neither induced from a "
+                f"InducedNormPool: in_type: field {index} ({field.name}) is neither induced from a "
                 "subgroup nor a permutation representation, so it has no subfields that "
                 f"{rep.group.name} permutes; use NormPool"
             )
-        index += count
     return tuple(runs)
 
 
@@ -217,7 +243,7 @@ def _mean_weights(rep: Representation) -> Float[np.ndarray, " size"]:
         row = invariants @ invariants.sum(axis=0) / summand.size
         if np.abs(row).max(initial=0.0) < _VANISHES:
             raise ValueError(
-                f"GroupPooling: in_type: field {index}, {summand.name}, has no invariant of mean "
+                f"GroupPooling: in_type: field {index} ({summand.name}) has no invariant of mean "
                 f"other than 0 under {rep.group.name}, so its mean over the group says nothing; "
                 "use NormPool"
             )

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from collections.abc import Sequence
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from ...fields import Type
-from ...hom import HIGHEST, hom_basis, irrep_names, scatter_copies, to_irreps, trivial_count
-from ...linalg import irrep_norms
+from ...hom import HIGHEST, hom_basis, trivial_count
 from ...representations import Representation, trivial
-from .._core._channels import type_like
-from .._core._module import AbstractModule, on_channels, representation_of
-from .._core._plain import plain_function, plain_linear, plain_on_channels
+from .._core._channels import (
+    Runs,
+    along,
+    block_sums,
+    on_last_axis,
+    runs_of,
+    safe_norms,
+    take_channels,
+    type_like,
+    widened,
+)
+from .._core._fibres import KindPlan, by_kind, coordinates_plan
+from .._core._module import AbstractModule, channel_axis, on_channels, representation_of
+from .._core._plain import plain_function, plain_layer, plain_linear, plain_on_channels
 
 TRIVIAL_OPTIONS = ("norm", "value")
 
@@ -49,7 +60,9 @@ class InvariantPool(AbstractModule):
         self.in_type = in_type
         self.out_type = type_like(in_type, trivial_count(rep) * _trivial(rep))
 
-    def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
+    def _forward(
+        self, x: Float[Array, "..."], key: PRNGKeyArray | None = None
+    ) -> Float[Array, "..."]:
         rep = self._rep
         basis = hom_basis(rep, self.out_type)
         (block,) = basis.blocks
@@ -106,47 +119,54 @@ class IrrepNormPool(AbstractModule):
         self.trivial = trivial
         self.eps = float(eps)
 
-    def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
-        rep = self._rep
-
-        def act(v: Array) -> Array:
-            norms = irrep_norms(v, rep, eps=self.eps)
-            if self.trivial == "norm" or trivial_count(rep) == 0:
-                return norms
-            coordinates = to_irreps(rep, v)
-            name = irrep_names(rep)[0]
-            values = {
-                n: c[..., 0] if n == name else jnp.zeros(c.shape[:-1], c.dtype)
-                for n, c in coordinates.items()
-            }
-            return jnp.where(_is_trivial_copy(rep), scatter_copies(rep, values), norms)
-
-        return on_channels(act, x, self.in_type)
-
-    def export(self) -> eqx.nn.Lambda:
-        """A plain function with the change of basis as a constant."""
+    def _constants(
+        self,
+    ) -> tuple[KindPlan, Runs, tuple[np.ndarray, np.ndarray] | None, float, int]:
         rep = self._rep
         sizes = [rep.group.irrep_data(i).size for i in rep.irreps]
-        members = np.zeros((rep.size, len(sizes)))
-        members[np.arange(rep.size), np.repeat(np.arange(len(sizes)), sizes)] = 1.0
-        keep = self.trivial == "value"
-        function = plain_function(
-            _norm_pool,
-            jnp.asarray(rep.change_of_basis, jnp.result_type(float)),
-            jnp.asarray(members, jnp.result_type(float)),
-            jnp.asarray(_is_trivial_copy(rep) & keep),
-            self.eps,
+        values = None
+        if self.trivial == "value" and trivial_count(rep):
+            values = _is_trivial_copy(rep), np.cumsum(sizes) - sizes
+        runs = runs_of((size, 1) for size in sizes)
+        return coordinates_plan(rep), runs, values, self.eps, channel_axis(self.in_type)
+
+    def _forward(
+        self, x: Float[Array, "..."], key: PRNGKeyArray | None = None
+    ) -> Float[Array, "..."]:
+        return irrep_lengths(*self._constants(), x)
+
+    def export(self) -> eqx.nn.Lambda:
+        """A plain function with the changes of basis as constants."""
+        return plain_layer(irrep_lengths, *self._constants())
+
+
+def irrep_lengths(
+    plan: KindPlan,
+    runs: Runs,
+    values: tuple[np.ndarray | Array, np.ndarray | Array] | None,
+    eps: float,
+    axis: int,
+    x: Float[Array, "..."],
+) -> Float[Array, "..."]:
+    """The length of every irrep copy, or the number itself.
+
+    Args:
+        plan: To the coordinates, see `coordinates_plan`.
+        runs: The copies.
+        values: Which copies are taken as they are, and where they stand; None for none.
+        eps: As in `IrrepNormPool`.
+        axis: The channel axis, negative.
+        x: ``(..., channels, *spatial)``.
+    """
+    coordinates = by_kind(*plan, axis, widened(x))
+    squares = block_sums(runs, coordinates * coordinates, axis)
+    lengths = jnp.sqrt(squares + eps**2) - eps if eps > 0 else safe_norms(squares)
+    if values is not None:
+        chosen, places = values
+        lengths = jnp.where(
+            along(jnp.asarray(chosen), axis), take_channels(coordinates, places, axis), lengths
         )
-        return eqx.nn.Lambda(plain_on_channels(function, self.in_type))
-
-
-def _norm_pool(columns, members, keep, eps, x):
-    coordinates = jnp.matmul(x, columns, precision="highest")
-    squares = jnp.matmul(coordinates**2, members, precision="highest")
-    values = jnp.matmul(coordinates, members, precision="highest")
-    positive = squares + eps**2 > 0
-    norms = jnp.where(positive, jnp.sqrt(jnp.where(positive, squares + eps**2, 1.0)), 0.0) - eps
-    return jnp.where(keep, values, norms)
+    return lengths.astype(x.dtype)
 
 
 def _trivial(rep: Representation) -> Representation:
@@ -186,58 +206,53 @@ class QuadraticPool(AbstractModule):
             count += m + algebra * m * (m - 1) // 2
         self.out_type = type_like(in_type, count * _trivial(rep))
 
-    def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
+    def _constants(
+        self,
+    ) -> tuple[KindPlan, np.ndarray | None, list[tuple[np.ndarray, ...]]]:
         rep = self._rep
+        identity, linear, blocks = trivial(rep.group).irreps[0], None, []
+        for irrep, _, columns in rep.isotypic_blocks:
+            if irrep == identity:
+                linear = columns.ravel()
+            psi = rep.group.irrep_data(irrep).endomorphism_basis
+            blocks.append((columns.astype(np.int32), psi, *_pairs(len(columns), len(psi))))
+        return coordinates_plan(rep), linear, blocks
 
-        def act(v: Array) -> Array:
-            pieces = []
-            coordinates = to_irreps(rep, v)
-            if trivial_count(rep):
-                pieces.append(coordinates[irrep_names(rep)[0]][..., 0])
-            for irrep, c in zip(rep.multiplicities, coordinates.values(), strict=True):
-                psi = rep.group.irrep_data(irrep).endomorphism_basis.astype(v.dtype)
-                first, second, unit = _pairs(c.shape[-2], len(psi))
-                products = jnp.einsum("...ia,sab,...jb->...ijs", c, psi, c, precision=HIGHEST)
-                pieces.append(products[..., first, second, unit])
-            return jnp.concatenate(pieces, axis=-1)
-
-        return on_channels(act, x, self.in_type)
+    def _forward(
+        self, x: Float[Array, "..."], key: PRNGKeyArray | None = None
+    ) -> Float[Array, "..."]:
+        function = functools.partial(quadratic_invariants, *self._constants())
+        return on_last_axis(function, channel_axis(self.in_type), x)
 
     def export(self) -> eqx.nn.Lambda:
-        """A plain function: linear invariants and ``x^T A_k x`` with constant matrices."""
-        rep = self._rep
-        columns = np.asarray(rep.change_of_basis)
-        blocks = {i: c for i, _, c in rep.isotypic_blocks}
-        left, right = [], []
-        for irrep in rep.multiplicities:
-            psi = rep.group.irrep_data(irrep).endomorphism_basis
-            copies = columns[:, blocks[irrep]]  # (n, m, d)
-            first, second, unit = _pairs(copies.shape[1], len(psi))
-            left.append(np.einsum("nka,kab->knb", copies[:, first], psi[unit]))
-            right.append(copies[:, second].transpose(1, 0, 2))
-        dtype = jnp.result_type(float)
-        linear = columns[
-            :, np.concatenate([[], *(blocks[i].ravel() for i in _identity(rep))]).astype(int)
-        ]
-        pairs = [
-            (jnp.asarray(a, dtype), jnp.asarray(b, dtype)) for a, b in zip(left, right, strict=True)
-        ]
-        function = plain_function(_quadratic_pool, jnp.asarray(linear, dtype), pairs)
+        """A plain function: linear invariants and products of coordinates."""
+        function = plain_function(quadratic_invariants, *self._constants())
         return eqx.nn.Lambda(plain_on_channels(function, self.in_type))
 
 
-def _quadratic_pool(linear, pairs, x):
-    pieces = [jnp.matmul(x, linear, precision="highest")]
-    for left, right in pairs:
-        a = jnp.einsum("...n,knb->...kb", x, left, precision="highest")
-        b = jnp.einsum("...n,knb->...kb", x, right, precision="highest")
-        pieces.append(jnp.sum(a * b, axis=-1))
+def quadratic_invariants(
+    plan: KindPlan,
+    linear: np.ndarray | Array | None,
+    blocks: Sequence[tuple[np.ndarray | Array, ...]],
+    x: Float[Array, "*batch channels"],
+) -> Float[Array, "*batch invariants"]:
+    """The linear and the quadratic invariants.
+
+    Args:
+        plan: To the coordinates, see `coordinates_plan`.
+        linear: The trivial coordinates; None for none.
+        blocks: Per irrep its coordinates ``(m, d)``, what commutes with it ``(s, d, d)``, and the
+            indices ``(i, j, s)`` of the products.
+        x: ``(..., channels)``.
+    """
+    coordinates = by_kind(*plan, -1, x)
+    pieces = [] if linear is None else [take_channels(coordinates, linear)]
+    for columns, psi, first, second, unit in blocks:
+        copies = jnp.take(coordinates, columns, axis=-1, mode="clip")
+        psi = jnp.asarray(psi, x.dtype)
+        products = jnp.einsum("...ia,sab,...jb->...ijs", copies, psi, copies, precision=HIGHEST)
+        pieces.append(products[..., first, second, unit])
     return jnp.concatenate(pieces, axis=-1)
-
-
-def _identity(rep: Representation) -> list[Any]:
-    identity = trivial(rep.group).irreps[0]
-    return [identity] if identity in rep.multiplicities else []
 
 
 def _pairs(count: int, algebra: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -245,4 +260,7 @@ def _pairs(count: int, algebra: int) -> tuple[np.ndarray, np.ndarray, np.ndarray
     first, second = np.triu_indices(count)
     times = np.where(first < second, algebra, 1)
     unit = np.arange(times.sum()) - np.repeat(np.cumsum(times) - times, times)
-    return np.repeat(first, times), np.repeat(second, times), unit
+    # int32: an int64 index that JAX meets under both settings of x64 in one process is an error.
+    pairs = np.repeat(first, times), np.repeat(second, times), unit
+    first, second, unit = (index.astype(np.int32) for index in pairs)
+    return first, second, unit

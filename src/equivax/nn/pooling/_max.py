@@ -8,7 +8,7 @@ import equinox as eqx
 from jaxtyping import Array, Float
 
 from ...fields import FieldType
-from .._core._per_field import check_permuted
+from .._core._admission import check_permuted
 from .._core._plain import plain_layer
 from ._sliding import plain_windows, slide_max
 from ._windows import AbstractWindowPool, pool_windows, spatial_type

@@ -7,26 +7,26 @@ block ``k`` the covariance is ``Lambda Lambda^T``; `MultivariateNormal` does the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, Shaped
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
 
 from ...fields import Type
 from ...hom import (
     HIGHEST,
     Block,
-    at_least_float32,
     gather_copies,
     hom_basis,
     is_concrete,
     scatter_copies,
+    to_blocks,
 )
 from ...representations import Representation, trivial
 from ...stats import mean, moment_coefficients, spectral_var
+from .._core._channels import take_channels, widened
 from .._core._module import AbstractModule, abstract_shape, representation_of
 from .._core._plain import plain_function
 from ._gaussian import MultivariateNormal, components, floating, real_matrix
@@ -91,51 +91,37 @@ class EquivariantMultivariateNormal(AbstractModule):
         """Degrees of freedom of the covariance, the size of ``eta``."""
         if self.kind == "diagonal":
             return len(self._out_rep.irreps)
-        blocks = hom_basis(self._out_rep, self._out_rep).blocks
         if self.kind == "type":
-            return len(blocks)
-        return sum(_full_dof(block) for block in blocks)
+            return len(self._blocks)
+        return sum(_full_dof(block) for block in self._blocks)
 
-    def _forward(self, x: Float[Array, "..."], key: Any = None) -> MultivariateNormal:
-        wide = x.astype(at_least_float32(x.dtype))
-        return self._distribution(wide[..., : self._out_rep.size], wide[..., self._out_rep.size :])
+    def _forward(
+        self, x: Float[Array, "..."], key: PRNGKeyArray | None = None
+    ) -> MultivariateNormal:
+        size = self._out_rep.size
+        wide = widened(x)
+        found = block_factors(*self._constants(), wide[..., size:])
+        names = [block.name for block in self._blocks]
+        factors = dict(zip(names, found, strict=True))
+        return MultivariateNormal(wide[..., :size], factors, self.out_type, self.kind == "full")
 
-    def _distribution(self, mu: Array, eta: Array) -> MultivariateNormal:
-        blocks = hom_basis(self._out_rep, self._out_rep).blocks
-        factors = {}
-        if self.kind == "full":
-            start = 0
-            for block in blocks:
-                stop = start + _full_dof(block)
-                factors[block.name] = self._cholesky(block, eta[..., start:stop])
-                start = stop
-        else:
+    @property
+    def _blocks(self) -> tuple[Block, ...]:
+        return hom_basis(self._out_rep, self._out_rep).blocks
+
+    def _constants(self) -> tuple[bool, list[tuple[int, int, np.ndarray]], float]:
+        """Whether factors are triangular, per irrep copies, algebra and parameters; the floor."""
+        rep, blocks, start = self._out_rep, [], 0
+        for index, block in enumerate(self._blocks):
+            m, s = block.in_multiplicity, block.endomorphism_dimension
+            places = np.arange(start, start + _full_dof(block))
+            start += _full_dof(block)
             if self.kind == "type":
-                names = [block.name for block in blocks]
-                logs = {n: eta[..., i : i + 1] for i, n in enumerate(names)}
-            else:
-                logs = gather_copies(self._out_rep, eta)
-            for block in blocks:
-                scale = jnp.sqrt(self.min_var + jnp.exp(logs[block.name]))
-                shape = (*scale.shape[:-1], block.in_multiplicity)
-                copies = jnp.broadcast_to(scale, shape)
-                factors[block.name] = jnp.repeat(copies, block.endomorphism_dimension, axis=-1)
-        return MultivariateNormal(mu, factors, self.out_type, self.kind == "full")
-
-    def _cholesky(self, block: Block, eta: Array) -> Array:
-        """The factor of one irrep from its degrees of freedom."""
-        m, s = block.in_multiplicity, block.endomorphism_dimension
-        rows, columns = np.tril_indices(m, -1)
-        lower = eta[..., m:].reshape(*eta.shape[:-1], len(rows), s)
-        theta = jnp.zeros((*eta.shape[:-1], m, m, s), eta.dtype)
-        theta = theta.at[..., rows, columns, :].set(lower)
-        diagonal = np.arange(m)
-        theta = theta.at[..., diagonal, diagonal, 0].set(jnp.exp(eta[..., :m]))
-        factor = real_matrix(theta)
-        if self.min_var == 0:
-            return factor
-        square = jnp.matmul(factor, jnp.swapaxes(factor, -1, -2), precision=HIGHEST)
-        return jnp.linalg.cholesky(square + self.min_var * jnp.eye(m * s, dtype=eta.dtype))
+                places = np.full(m, index)
+            elif self.kind == "diagonal":
+                places = np.flatnonzero([irrep == block.id for irrep in rep.irreps])
+            blocks.append((m, s, places))
+        return self.kind == "full", blocks, self.min_var
 
     def evaluate_output_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
         """Shape of the mean.
@@ -256,70 +242,69 @@ class EquivariantMultivariateNormal(AbstractModule):
 
     def export(self) -> jax.tree_util.Partial:
         """A plain function from ``u`` to the mean and the dense covariance."""
-        rep = self._out_rep
-        sizes = np.array([rep.group.irrep_data(i).size for i in rep.irreps])
-        starts, kinds = np.cumsum(sizes) - sizes, list(rep.multiplicities)
-        owner = np.array([kinds.index(i) for i in rep.irreps])
-        entries, is_log, first = [], [], 0
-        for index, block in enumerate(hom_basis(rep, rep).blocks):
-            places = np.flatnonzero(owner == index)
-            if self.kind == "full":
-                dof = first + np.arange(block.in_multiplicity)
-                entries.append(_lower_entries(rep, block, starts[places], first + len(dof)))
-                count = _full_dof(block)
-                is_log += [np.arange(count) < len(dof)]
-                first += count
-            else:
-                dof = places if self.kind == "diagonal" else np.full(len(places), index)
-            diagonal = starts[places][:, None] + np.arange(block.size)
-            ones = np.ones(diagonal.size)
-            flat = diagonal.ravel()
-            entries.append((np.repeat(dof, block.size), flat, flat, ones))
-        source, rows, columns, values = (
-            np.concatenate(part) for part in zip(*entries, strict=True)
-        )
-        dtype = jnp.result_type(float)
-        logs = np.concatenate(is_log) if is_log else np.ones(self.num_dof, bool)
-        return plain_function(
-            _plain_normal,
-            jnp.asarray(rep.change_of_basis, dtype),
-            (jnp.asarray(source), jnp.asarray(rows), jnp.asarray(columns)),
-            jnp.asarray(values, dtype),
-            jnp.asarray(logs),
-            1.0 if self.kind == "full" else 0.5,
-            self.min_var,
-        )
+        eye = jnp.eye(self._out_rep.size, dtype=jnp.result_type(float))
+        frames = list(to_blocks(self._out_rep, eye).values())
+        return plain_function(mean_and_covariance, *self._constants(), frames)
+
+
+def block_factors(
+    is_full: bool,
+    blocks: Sequence[tuple[int, int, np.ndarray | Array]],
+    min_var: float,
+    eta: Float[Array, "*batch dof"],
+) -> list[Float[Array, "..."]]:
+    """The Cholesky factor of every irrep, or its diagonal.
+
+    Args:
+        is_full: Whether the factors are triangular.
+        blocks: Per irrep its copies, the dimension of its algebra, and the places of its
+            parameters.
+        min_var: As in `EquivariantMultivariateNormal`.
+        eta: The parameters.
+    """
+    factors = []
+    for m, s, places in blocks:
+        own = take_channels(eta, places)
+        if is_full:
+            factors.append(_cholesky(m, s, min_var, own))
+        else:
+            factors.append(jnp.repeat(jnp.sqrt(min_var + jnp.exp(own)), s, axis=-1))
+    return factors
+
+
+def _cholesky(m: int, s: int, min_var: float, eta: Array) -> Array:
+    """The factor of one irrep: the log-diagonal first, then the entries below it row by row."""
+    rows, columns = np.tril_indices(m, -1)
+    lower = eta[..., m:].reshape(*eta.shape[:-1], len(rows), s)
+    theta = jnp.zeros((*eta.shape[:-1], m, m, s), eta.dtype)
+    theta = theta.at[..., rows, columns, :].set(lower)
+    diagonal = np.arange(m)
+    theta = theta.at[..., diagonal, diagonal, 0].set(jnp.exp(eta[..., :m]))
+    factor = real_matrix(theta)
+    if min_var == 0:
+        return factor
+    square = jnp.matmul(factor, jnp.swapaxes(factor, -1, -2), precision=HIGHEST)
+    return jnp.linalg.cholesky(square + min_var * jnp.eye(m * s, dtype=eta.dtype))
+
+
+def mean_and_covariance(
+    is_full: bool,
+    blocks: Sequence[tuple[int, int, np.ndarray | Array]],
+    min_var: float,
+    frames: Sequence[Float[Array, "n q width"]],
+    u: Float[Array, "*batch parameters"],
+) -> tuple[Float[Array, "*batch n"], Float[Array, "*batch n n"]]:
+    """Mean and dense covariance; ``frames`` are unit vectors in the coordinates of each irrep."""
+    size = frames[0].shape[0]
+    covariance = jnp.zeros((size, size), u.dtype)
+    factors = block_factors(is_full, blocks, min_var, u[..., size:])
+    for frame, factor in zip(frames, factors, strict=True):
+        wide = factor if is_full else factor[..., None] * jnp.eye(factor.shape[-1], dtype=u.dtype)
+        root = jnp.einsum("nqa,...ab->...nqb", frame.astype(u.dtype), wide, precision=HIGHEST)
+        covariance = covariance + jnp.einsum("...nqb,...pqb->...np", root, root, precision=HIGHEST)
+    return u[..., :size], covariance
 
 
 def _full_dof(block: Block) -> int:
     m = block.in_multiplicity
     return m + block.endomorphism_dimension * m * (m - 1) // 2
-
-
-def _lower_entries(
-    rep: Representation, block: Block, starts: np.ndarray, first: int
-) -> tuple[np.ndarray, ...]:
-    """Parameter, row, column and value of every strictly lower entry of the factor."""
-    psi = rep.group.irrep_data(block.id).endomorphism_basis
-    s, a, b = np.nonzero(psi)
-    o, i = np.tril_indices(block.in_multiplicity, -1)
-    dof = first + np.arange(len(o))[:, None] * len(psi) + s
-    values = np.broadcast_to(psi[s, a, b], dof.shape)
-    return (
-        dof.ravel(),
-        (starts[o][:, None] + a).ravel(),
-        (starts[i][:, None] + b).ravel(),
-        values.ravel(),
-    )
-
-
-def _plain_normal(basis, places, values, is_log, power, min_var, u):
-    size = basis.shape[0]
-    eta = u[..., size:]
-    source, rows, columns = places
-    parameters = jnp.where(is_log, jnp.exp(jnp.where(is_log, power * eta, 0.0)), eta)
-    factor = jnp.zeros((*u.shape[:-1], size, size), u.dtype)
-    factor = factor.at[..., rows, columns].add(parameters[..., source] * values)
-    root = jnp.matmul(basis, factor, precision="highest")
-    square = jnp.matmul(root, jnp.swapaxes(root, -1, -2), precision="highest")
-    return u[..., :size], square + min_var * jnp.eye(size, dtype=u.dtype)

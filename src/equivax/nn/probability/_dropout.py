@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -11,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ...fields import Type
+from .._core._admission import check_fields
 from .._core._channels import field_index, field_sizes
 from .._core._module import AbstractModule, channel_axis, representation_of
 
@@ -112,15 +111,14 @@ class PointwiseDropout(AbstractModule):
             TypeError: If ``in_type`` is no type, or ``p`` no number.
         """
         rep = representation_of(in_type, "PointwiseDropout", "in_type")
-        index = 0
-        for field, count in rep.runs:
-            if not field.is_signed_permutation:
-                raise ValueError(
-                    f"PointwiseDropout: field {index} ({field.name}): the group does not permute "
-                    "its channels, so dropping single ones changes the distribution; use "
-                    "FieldDropout, which takes any field"
-                )
-            index += count
+        check_fields(
+            "PointwiseDropout",
+            rep,
+            lambda field: field.is_signed_permutation,
+            "has channels that the group does not permute, so dropping single ones changes the "
+            "distribution",
+            "use FieldDropout, which takes any field",
+        )
         self.in_type = in_type
         self.out_type = in_type
         self.p = _probability(p, "PointwiseDropout")
@@ -152,7 +150,7 @@ def _no_key(caller: str) -> ValueError:
     return ValueError(f"{caller}: key: needed in training; pass key=, or set inference=True")
 
 
-def _probability(p: Any, caller: str) -> float:
+def _probability(p: object, caller: str) -> float:
     if isinstance(p, (bool, np.bool_)) or not isinstance(p, (int, float, np.number)):
         raise TypeError(f"{caller}: p: expected a probability in [0, 1], got {p!r}")
     if not 0 <= p <= 1:

@@ -9,7 +9,6 @@ identity. So nothing of the size of the whole vector is ever factorised.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -17,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
 
+from ...fields import Type
 from ...hom import HIGHEST, MULTIPLICATION, at_least_float32, from_blocks, hom_basis, to_blocks
 from ...representations import Representation
 from .._core._module import representation_of
@@ -36,7 +36,7 @@ class MultivariateNormal(eqx.Module):
 
     mean: Float[Array, "*batch n"]
     factors: dict[str, Float[Array, "..."]]
-    type: Any = eqx.field(static=True)
+    type: Type = eqx.field(static=True)
     is_full: bool = eqx.field(static=True)
 
     @property
@@ -186,7 +186,7 @@ def _solve(factor: Array, rows: Float[Array, "*batch q ms"]) -> Float[Array, "*b
     return jnp.swapaxes(_triangular(factor, jnp.swapaxes(rows, -1, -2)), -1, -2)
 
 
-def floating(caller: str, name: str, value: Any) -> Array:
+def floating(caller: str, name: str, value: ArrayLike) -> Array:
     """The value as an array of at least float32.
 
     Raises:

@@ -2,7 +2,7 @@
 
 from ._disentangle import Disentangle as Disentangle
 from ._mask import Mask as Mask
-from ._rearrange import Identity as Identity
-from ._rearrange import Reshuffle as Reshuffle
-from ._rearrange import Restriction as Restriction
+from ._reshuffle import Reshuffle as Reshuffle
+from ._restriction import Identity as Identity
+from ._restriction import Restriction as Restriction
 from ._upsampling import Upsampling as Upsampling

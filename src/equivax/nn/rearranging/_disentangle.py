@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from ...fields import FieldType, Type
 from ...hom import from_irreps, irrep_names, to_irreps
 from ...representations import Representation, direct_sum, irrep
-from .._core._channels import type_like
+from .._core._channels import take_channels, type_like
 from .._core._module import AbstractModule, channel_axis, on_channels, representation_of
 from .._core._plain import plain_linear
-from .._core._select import take_channels
 from ._orbits import split
-from ._rearrange import gather_layer
+from ._reshuffle import gather_layer
 
 WAYS = ("permutation", "irreps")
 
@@ -89,19 +87,23 @@ class Disentangle(AbstractModule):
         return Disentangle(self._mixed_type, self.by, inverse=not self.is_inverse)
 
     @property
-    def _mixed_type(self) -> Any:
+    def _mixed_type(self) -> Type:
         return self.out_type if self.is_inverse else self.in_type
 
     @property
     def _mixed(self) -> Representation:
         return representation_of(self._mixed_type, "Disentangle", "in_type")
 
-    def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
+    def _order(self) -> np.ndarray:
+        """Channel of the input for every one of the output."""
+        channels = _channels(self._mixed)
+        return np.argsort(channels).astype(np.int32) if self.is_inverse else channels
+
+    def _forward(
+        self, x: Float[Array, "..."], key: PRNGKeyArray | None = None
+    ) -> Float[Array, "..."]:
         if self.by == "permutation":
-            channels = _channels(self._mixed)
-            if self.is_inverse:
-                channels = np.argsort(channels).astype(np.int32)
-            return take_channels(x, channels, channel_axis(self.in_type))
+            return take_channels(x, self._order(), channel_axis(self.in_type))
         if _is_disentangled(self._mixed):
             return x
         change = _from_coordinates if self.is_inverse else _to_coordinates
@@ -110,10 +112,10 @@ class Disentangle(AbstractModule):
     def export(self) -> eqx.nn.Linear | eqx.nn.Conv | eqx.nn.Lambda | eqx.nn.Identity:
         """A gather; the orthogonal matrix, for fields as a 1 x 1 convolution; or the identity."""
         if self.by == "permutation":
-            channels = _channels(self._mixed)
-            if np.array_equal(channels, np.arange(len(channels))):
+            order = self._order()
+            if np.array_equal(order, np.arange(len(order))):
                 return eqx.nn.Identity()
-            return gather_layer(np.argsort(channels) if self.is_inverse else channels)
+            return gather_layer(order, self.in_type)
         if _is_disentangled(self._mixed):
             return eqx.nn.Identity()
         eye = jnp.eye(self._mixed.size, dtype=jnp.result_type(float))

@@ -5,13 +5,11 @@ from __future__ import annotations
 import functools
 import math
 import operator
-from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..._numerics import freeze
 from ...fields import Type
@@ -94,24 +92,27 @@ class Mask(AbstractModule):
         dim = -1 - channel_axis(self.in_type)
         return _mask(dim, self.S, self.margin, self.sigma, self.profile)
 
-    def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
+    def _forward(
+        self, x: Float[Array, "..."], key: PRNGKeyArray | None = None
+    ) -> Float[Array, "..."]:
         mask = self.mask
         if x.shape[x.ndim - mask.ndim :] != mask.shape:
             raise ValueError(
                 f"Mask: x: expected spatial axes {mask.shape}, got {x.shape[x.ndim - mask.ndim :]}"
             )
-        return x * jnp.asarray(mask, x.dtype)
+        return multiplied(mask, x)
 
     def export(self) -> eqx.nn.Lambda:
         """`equinox.nn.Lambda` of the product."""
-        return plain_layer(_multiply, jnp.asarray(self.mask, jnp.result_type(float)))
+        return plain_layer(multiplied, self.mask)
 
 
-def _multiply(mask: jax.Array, x: jax.Array) -> jax.Array:
-    return x * jnp.asarray(mask, x.dtype)
+def multiplied(factors: np.ndarray | Array, x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """``x`` times constants."""
+    return x * jnp.asarray(factors, x.dtype)
 
 
-def _number(value: Any, argument: str) -> float:
+def _number(value: object, argument: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
         raise TypeError(f"Mask: {argument}: expected a number, got {value!r}")
     return float(value)

@@ -25,6 +25,7 @@ from ..._windows import as_tuple, is_several
 from ...fields import FieldType, Type
 from ...images import MultiImage
 from .._core._grid_rule import as_grid_check, moved_axes, report
+from .._core._interpolation import resize
 from .._core._module import AbstractModule, channel_axis, representation_of
 from .._core._plain import plain_layer
 
@@ -111,10 +112,10 @@ class Upsampling(AbstractModule):
         lengths = x.shape[x.ndim - dim :]
         targets = self._targets(lengths)
         self._check(lengths, targets)
-        return _resize(x, **self._rule())
+        return resize(x, **self._rule())
 
     def _metric_on_output(self, metric: Array, x: MultiImage) -> Array:
-        finer = _resize(jnp.moveaxis(metric, (-2, -1), (0, 1)), **self._rule())
+        finer = resize(jnp.moveaxis(metric, (-2, -1), (0, 1)), **self._rule())
         return jnp.moveaxis(finer, (0, 1), (-2, -1))
 
     def _rule(self) -> dict[str, Any]:
@@ -171,39 +172,7 @@ class Upsampling(AbstractModule):
 
     def export(self) -> eqx.nn.Lambda:
         """`equinox.nn.Lambda` of the interpolation, for inputs of any length."""
-        return plain_layer(_resize, **self._rule())
-
-
-def _resize(x, *, ratios, size, nearest, align_corners):
-    # Runs where equivax is not installed: builtins and jnp only. One axis after the other.
-    dim = len(size) if ratios is None else len(ratios)
-    for i in range(dim):
-        axis = x.ndim - dim + i
-        length = x.shape[axis]
-        target = size[i] if ratios is None else length * ratios[i][0] // ratios[i][1]
-        if target == length:
-            continue
-        if nearest and target % length == 0:
-            x = jnp.repeat(x, target // length, axis=axis)
-            continue
-        # The position of each new cell is numerator / denominator.
-        if nearest:
-            pairs = [(j * length // target, 1) for j in range(target)]
-        elif align_corners:
-            pairs = [(j * (length - 1), max(target - 1, 1)) for j in range(target)]
-        else:
-            pairs = [(max((2 * j + 1) * length - target, 0), 2 * target) for j in range(target)]
-        low = [min(n // d, length - 1) for n, d in pairs]
-        before = jnp.take(x, jnp.array(low), axis=axis, mode="clip")
-        if nearest:
-            x = before
-            continue
-        high = [min(k + 1, length - 1) for k in low]
-        after = jnp.take(x, jnp.array(high), axis=axis, mode="clip")
-        weights = jnp.array([(n % d) / d for n, d in pairs], x.dtype)
-        weights = weights.reshape(-1, *[1] * (dim - 1 - i))
-        x = before * (1 - weights) + after * weights
-    return x
+        return plain_layer(resize, **self._rule())
 
 
 def _factors(value: Any, dim: int) -> tuple[float, ...]:

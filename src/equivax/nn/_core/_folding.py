@@ -17,8 +17,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from .._core._module import Layer
-from .._core._stateful import exported
+from ._module import Layer
+from ._stateful import exported
+
+Plain = eqx.nn.Linear | eqx.nn.Conv | eqx.nn.ConvTranspose
 
 
 def exported_chain(layers: Sequence[Layer], state: eqx.nn.State | None) -> list[Any]:
@@ -43,9 +45,9 @@ def exported_chain(layers: Sequence[Layer], state: eqx.nn.State | None) -> list[
     return plain
 
 
-def _folded(layer: Any, scale: Array, shift: Array) -> Any:
+def _folded(layer: object, scale: Array, shift: Array) -> Plain | None:
     """A linear Equinox layer followed by the affine map, or None if it is no such layer."""
-    if not isinstance(layer, (eqx.nn.Linear, eqx.nn.Conv, eqx.nn.ConvTranspose)):
+    if not isinstance(layer, Plain):
         return None
     if scale.ndim == 2 and getattr(layer, "groups", 1) != 1:
         return None  # the matrix may mix the groups
@@ -64,7 +66,7 @@ def _folded(layer: Any, scale: Array, shift: Array) -> Any:
     return _replaced(layer, along(weight), bias)
 
 
-def _replaced(layer: Any, weight: Array, bias: Array) -> Any:
+def _replaced(layer: Plain, weight: Array, bias: Array) -> Plain:
     """The same layer with another weight and a bias, which it may have had none of."""
     known = inspect.signature(type(layer)).parameters
     options = {f.name: getattr(layer, f.name) for f in dataclasses.fields(layer)}
