@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from .._windows import correlate, make_windows, one_of
+from .._windows import correlate, is_integer, make_windows, one_of
 from . import _tensors as tensors
-from ._arguments import as_dimension, as_flags, as_parity, is_integer, type_name
+from ._arguments import as_dimension, as_flags, as_parity, type_name
 from ._signed_axes import SignedAxes, turn_axis, turn_grid
 
 
@@ -332,9 +332,9 @@ class GeometricImage(eqx.Module):
         lhs_dilation: Any = None,
         rhs_dilation: Any = None,
         *,
-        padding_mode: Any = None,
-        dilation: Any = None,
-        input_dilation: Any = None,
+        padding_mode: Any = "torus",
+        dilation: Any = 1,
+        input_dilation: Any = 1,
     ) -> GeometricImage:
         """``out(i)_{ab} = sum_q A(s i + d q - pad)_a F(q)_b``: orders and parities add.
 
@@ -365,8 +365,10 @@ class GeometricImage(eqx.Module):
             stride=stride,
             padding=padding,
             padding_mode=padding_mode,
-            dilation=one_of(name, dilation=dilation, rhs_dilation=rhs_dilation),
-            input_dilation=one_of(name, input_dilation=input_dilation, lhs_dilation=lhs_dilation),
+            dilation=one_of(name, "dilation", dilation, "rhs_dilation", rhs_dilation),
+            input_dilation=one_of(
+                name, "input_dilation", input_dilation, "lhs_dilation", lhs_dilation
+            ),
             images=True,
         ).on(name, self.spatial, self.is_torus)
         rows = jnp.moveaxis(self.data.reshape(*self.spatial, -1), -1, 0)[:, None]

@@ -75,10 +75,10 @@ class ConvContract(AbstractModule, AbstractImageLayer):
         filters: Mapping[Any, Any] | None = None,
         use_bias: bool | str = "auto",
         stride: int | tuple[int, ...] = 1,
-        padding: Any = None,
-        padding_mode: Any = None,
-        dilation: Any = None,
-        input_dilation: Any = None,
+        padding: Any = "same",
+        padding_mode: Any = "torus",
+        dilation: Any = 1,
+        input_dilation: Any = 1,
         lhs_dilation: Any = None,
         rhs_dilation: Any = None,
         init: str = "he",
@@ -101,14 +101,14 @@ class ConvContract(AbstractModule, AbstractImageLayer):
             use_bias: ``"auto"`` (or True): scalars get ``+ b``, other fields ``b`` times their
                 spatial mean; ``"mean"``: all the latter; ``"scalar"``: scalars only; False: none.
             stride: Pixels from a window to the next.
-            padding: As in `Conv`; None is ``"same"``. ``"TORUS"``, ``"SAME"`` and ``"VALID"``, as
-                in ginjax, say the mode too: ``"same"``, ``"same"`` with zeros everywhere, and
-                ``"valid"``.
-            padding_mode: As in `Conv`, or ``"torus"``, which None means: ``"circular"`` where the
-                image is periodic, else ``"zeros"``.
-            dilation: Distance of neighbouring taps; 1 if None.
+            padding: As in `Conv`; None too is ``"same"``. ``"TORUS"``, ``"SAME"`` and ``"VALID"``
+                are the words of ginjax, which say the mode too: ``"same"``, ``"same"`` with zeros
+                everywhere, and ``"valid"``.
+            padding_mode: As in `Conv`, or ``"torus"`` (None too): ``"circular"`` where the image is
+                periodic, else ``"zeros"``.
+            dilation: Distance of neighbouring taps.
             input_dilation: Distance of neighbouring input pixels on the finer grid that is
-                convolved; 1 if None.
+                convolved.
             lhs_dilation: Another name of ``input_dilation``, as in JAX.
             rhs_dilation: Another name of ``dilation``, as in JAX.
             init: ``"he"`` (output components of variance ``gain^2`` for unit normal input) or
@@ -141,8 +141,10 @@ class ConvContract(AbstractModule, AbstractImageLayer):
             stride=stride,
             padding=padding,
             padding_mode=padding_mode,
-            dilation=one_of(name, dilation=dilation, rhs_dilation=rhs_dilation),
-            input_dilation=one_of(name, input_dilation=input_dilation, lhs_dilation=lhs_dilation),
+            dilation=one_of(name, "dilation", dilation, "rhs_dilation", rhs_dilation),
+            input_dilation=one_of(
+                name, "input_dilation", input_dilation, "lhs_dilation", lhs_dilation
+            ),
             images=True,
         )
         report(name, space, unequal_axes(self.windows, moved_axes(space)[1]), self.grid_check)

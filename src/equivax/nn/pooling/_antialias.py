@@ -17,7 +17,7 @@ from .._core._per_field import check_permuted
 from .._core._plain import plain_layer
 from ._max import PLAIN_MAX_POOLS
 from ._sliding import slide_dense_max, slide_sum
-from ._windows import AbstractWindowPool, pool_windows, spatial_type
+from ._window_pool import AbstractWindowPool, pool_windows, spatial_type
 
 BLUR_PADDINGS = ("zero", "edge")
 

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from ...fields import FieldType
 from .._core._plain import plain_layer
 from ._sliding import slide_mean
-from ._windows import AbstractWindowPool, pool_windows, spatial_type
+from ._window_pool import AbstractWindowPool, pool_windows, spatial_type
 
 PLAIN_AVG_POOLS = (eqx.nn.AvgPool1d, eqx.nn.AvgPool2d, eqx.nn.AvgPool3d)
 

@@ -11,7 +11,7 @@ from ...fields import FieldType
 from .._core._per_field import check_permuted
 from .._core._plain import plain_layer
 from ._sliding import plain_windows, slide_max
-from ._windows import AbstractWindowPool, pool_windows, spatial_type
+from ._window_pool import AbstractWindowPool, pool_windows, spatial_type
 
 PLAIN_MAX_POOLS = (eqx.nn.MaxPool1d, eqx.nn.MaxPool2d, eqx.nn.MaxPool3d)
 

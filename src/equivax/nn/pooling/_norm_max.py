@@ -21,7 +21,7 @@ from .._core._per_field import (
 )
 from .._core._plain import plain_layer
 from ._sliding import plain_windows, slide_longest, slide_max
-from ._windows import AbstractWindowPool, pool_windows, spatial_type
+from ._window_pool import AbstractWindowPool, pool_windows, spatial_type
 
 TIES = ("mean", "first", "softmax")
 KEYS = ("norm", "value")
