@@ -164,7 +164,7 @@ def test_norm_max_pool_takes_whole_vectors_and_the_first_at_ties():
     type_ = FieldType(C4, [C4.irrep(1), C4.trivial])
     x = np.random.default_rng(3).integers(-1, 2, (4, 3, 6, 6)).astype(float)  # many ties
     x = jnp.asarray(x)
-    pool = nn.NormMaxPool(type_, 3, 1, 1)
+    pool = nn.NormMaxPool(type_, 3, 1, 1, ties="first")
     y = jax.jit(pool)(x)
     for b, r, c in itertools.product(range(4), range(6), range(6)):
         taps = [
@@ -178,7 +178,7 @@ def test_norm_max_pool_takes_whole_vectors_and_the_first_at_ties():
             np.testing.assert_array_equal(y[b, channels, r, c], x[b, channels, i, j])
     np.testing.assert_array_equal(jax.vmap(pool.export())(x), y)
     # The gradient goes to the chosen vector and nowhere else.
-    single = nn.NormMaxPool(type_, 6)
+    single = nn.NormMaxPool(type_, 6, ties="first")
     grads = jax.grad(lambda x: jnp.sum(single(x)[0, :2] * jnp.array([2.0, 3.0])[:, None, None]))(x)
     squares = np.sum(np.asarray(x[0, :2]) ** 2, axis=0)
     where = np.unravel_index(np.argmax(squares), (6, 6))

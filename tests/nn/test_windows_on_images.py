@@ -283,20 +283,18 @@ def test_pools_raise_on_images_and_warn_on_arrays_whatever_the_space(name):
             POOLS[name](type_, grid_check="warn")(x)
 
 
-def test_ties_go_by_what_is_passed():
+def test_ties_are_the_same_on_every_space_and_in_exports():
     vector = Signature((((1, 0), 1),))
     space = spaces.rot_on_r2(4)
     x = np.zeros((2, 2, 2), np.float32)
     x[:, 0, 0], x[:, 1, 1] = (1, 0), (0, 1)
-    type_ = vector.field_type(2)
-    pool = nn.NormMaxPool(type_, 2)
-    np.testing.assert_allclose(pool(MultiImage.from_array(x, vector, 2)).array[:, 0, 0], 0.5)
-    np.testing.assert_array_equal(pool(x)[:, 0, 0], (1, 0))
-    np.testing.assert_array_equal(pool(type_(x)).array[:, 0, 0], (1, 0))
-    np.testing.assert_array_equal(pool.export()(x)[:, 0, 0], (1, 0))
-    field = FieldType(space, space.irrep(1))
-    np.testing.assert_array_equal(nn.NormMaxPool(field, 2)(x)[:, 0, 0], (1, 0))
-    np.testing.assert_allclose(nn.NormMaxPool(field, 2, ties="mean")(x)[:, 0, 0], 0.5)
+    for type_ in (vector.field_type(2), FieldType(space, space.irrep(1))):
+        for ties, expected in (({}, (0.5, 0.5)), ({"ties": "first"}, (1, 0))):
+            pool = nn.NormMaxPool(type_, 2, **ties)
+            for found in (pool(x), pool(type_(x)).array, pool.export()(x)):
+                np.testing.assert_allclose(found[:, 0, 0], expected)
+    image = MultiImage.from_array(x, vector, 2)
+    np.testing.assert_allclose(nn.NormMaxPool(vector.field_type(2), 2)(image).array[:, 0, 0], 0.5)
 
 
 @pytest.mark.usefixtures("unchecked_annotations")

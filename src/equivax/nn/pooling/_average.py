@@ -54,7 +54,7 @@ class PointwiseAvgPool(AbstractWindowPool):
         windows = pool_windows(name, type_, kernel_size, stride, padding, 1, ceil_mode)
         self._set_up(type_, windows, grid_check)
 
-    def _pooled(self, x: Float[Array, "..."], image: bool) -> Float[Array, "..."]:
+    def _pooled(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
         w = self.windows
         return slide_mean(w.kernel_size, w.stride, w.pairs, w.ceil_mode, x)
 

@@ -68,7 +68,7 @@ class PointwiseMaxPool(AbstractWindowPool):
         windows = pool_windows(name, type_, kernel_size, stride, padding, dilation, ceil_mode)
         self._set_up(type_, windows, grid_check)
 
-    def _pooled(self, x: Float[Array, "..."], image: bool) -> Float[Array, "..."]:
+    def _pooled(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
         return slide_max(plain_windows(self.windows), x)
 
     def export(self) -> eqx.nn.Pool | eqx.nn.Lambda:
