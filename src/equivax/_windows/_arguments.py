@@ -22,7 +22,9 @@ IMAGE_PADDINGS = {
 
 def is_several(value: Any) -> bool:
     """Whether a value is a sequence of numbers or the like, not one number or a word."""
-    return isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, (str, bytes))
+    if isinstance(value, np.ndarray):
+        return value.ndim > 0
+    return isinstance(value, Sequence) and not isinstance(value, (str, bytes))
 
 
 def is_integer(value: object) -> TypeGuard[int]:
