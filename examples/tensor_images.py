@@ -73,7 +73,7 @@ def equivariant(copies: int, key: jax.Array) -> nn.Sequential:
             fields = signatures[index].field_type(2)
             layers.append(nn.VectorNeuron(fields, activation=jax.nn.gelu, key=act_key))
         ends = signatures[index : index + 2]
-        layers.append(nn.ConvContract(*ends, rhs_dilation=dilation, key=conv_key))
+        layers.append(nn.ConvContract(*ends, dilation=dilation, key=conv_key))
     return nn.Sequential(*layers)
 
 

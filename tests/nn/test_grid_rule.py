@@ -197,7 +197,8 @@ def test_integers_are_read():
     assert as_tuple(np.array([1, 2]), 2, "Conv", "stride", 1) == (1, 2)
     for value, error in (
         (0, ValueError), ((1, 0), ValueError), ((1, 2, 3), ValueError), (1.5, TypeError),
-        ("ab", TypeError), (True, TypeError), (None, TypeError), ((1, 2.0), TypeError),
+        ("ab", TypeError), (np.array(3), TypeError), (True, TypeError), (None, TypeError),
+        ((1, 2.0), TypeError),
     ):  # fmt: skip
         with pytest.raises(error, match="Conv: stride: expected an integer >= 1, or 2 of them"):
             as_tuple(value, 2, "Conv", "stride", 1)

@@ -63,7 +63,7 @@ def test_ties_share_the_gradient_and_rounding_makes_no_difference():
     turn = np.array([[np.cos(1.0), -np.sin(1.0)], [np.sin(1.0), np.cos(1.0)]])
     vectors = np.array([[1.0, 0.0], [0.0, 1.0], [0.5, 0.0], [0.1, 0.1]]) @ turn.T  # near ties
     x = jnp.asarray(vectors.T.reshape(2, 2, 2))
-    pool = nn.NormMaxPool(type_, 2, ties="mean")
+    pool = nn.NormMaxPool(type_, 2)
     np.testing.assert_allclose(pool(x)[:, 0, 0], vectors[:2].mean(axis=0), atol=1e-15)
     gradient = jax.grad(lambda x: pool(x)[0, 0, 0])(x)
     np.testing.assert_allclose(gradient, [[[0.5, 0.5], [0, 0]], [[0, 0], [0, 0]]])
@@ -81,7 +81,7 @@ def test_dtypes_and_batches_and_what_fields_do():
     half = pool(MultiImage.from_array(x.array.astype(jnp.bfloat16), S, 2))
     assert half.dtype == jnp.bfloat16
     space = spaces.rot_on_r2(4)
-    field = nn.NormMaxPool(FieldType(space, [space.irrep(1)]), 2)
+    field = nn.NormMaxPool(FieldType(space, [space.irrep(1)]), 2, ties="first")
     ones = jnp.ones((2, 4, 4)).at[0, ::2, ::2].set(-1.0)
     np.testing.assert_array_equal(field(ones)[0], -1)  # the first of a window
 

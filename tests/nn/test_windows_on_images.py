@@ -56,7 +56,7 @@ HALVING = {
     "conv": (lambda: contract(MIXED, stride=2), (5, 7), False),
     "conv on a torus": (lambda: contract(MIXED, kernel_size=2, stride=2), (4, 6), True),
     "wide conv on a torus": (lambda: contract(MIXED, kernel_size=4, stride=2), (4, 6), True),
-    "conv on a tube": (lambda: contract(MIXED, kernel_size=4, stride=2, padding=1), (4, 6),
+    "conv on a tube": (lambda: contract(MIXED, kernel_size=4, stride=2, padding=1, padding_mode="torus"), (4, 6),
                        (True, False)),
     "finer conv": (lambda: contract(MIXED, kernel_size=2, input_dilation=2, padding=1), (3, 2),
                    False),
@@ -104,7 +104,7 @@ def test_the_metric_is_that_at_the_middle_of_the_window():
     assert contract()(x).metric is x.metric
     # One cell before and one after, on a circle.
     x = image(4, 6)
-    shifted = contract(padding=((2, 0), (0, 2)), grid_check="off")(x).metric
+    shifted = contract(padding=((2, 0), (0, 2)), padding_mode="torus", grid_check="off")(x).metric
     np.testing.assert_array_equal(shifted, jnp.roll(x.metric, (1, -1), (0, 1)))
 
 
@@ -141,12 +141,12 @@ def test_a_network_that_halves_takes_a_metric():
         (dict(kernel_size=4, input_dilation=2), (3, 4), 2),
         (dict(kernel_size=2, input_dilation=2), (3, 4), 2),
         (dict(kernel_size=3, input_dilation=3), (3, 4), 3),
-        (dict(kernel_size=4, lhs_dilation=2, padding=2), (3, 4), 2),
+        (dict(kernel_size=4, lhs_dilation=2, padding=2, padding_mode="torus"), (3, 4), 2),
         (dict(kernel_size=2, input_dilation=2, padding=1), (3, 4), 2),
-        (dict(kernel_size=3, padding=1), (3, 4), 1),
+        (dict(kernel_size=3, padding=1, padding_mode="torus"), (3, 4), 1),
         (dict(kernel_size=5, padding="same", dilation=2), (3, 4), 1),
         (dict(kernel_size=3, stride=3), (3, 6), 1 / 3),
-        (dict(kernel_size=4, stride=2, padding=1), (4, 6), 0.5),
+        (dict(kernel_size=4, stride=2, padding=1, padding_mode="torus"), (4, 6), 0.5),
     ],
     ids=repr,
 )
@@ -169,13 +169,18 @@ def test_windows_go_round_a_torus_once(options, sides, factor):
 def test_a_torus_is_not_cut_in_silence():
     x = image(4, 6, metric=False)
     with pytest.raises(ValueError, match=r"6 windows do not go round a circle of 4 cells once"):
-        contract(padding=2)(x)
-    assert contract(padding=2, grid_check="off")(x).spatial == (6, 8)
-    assert contract(padding=2)(image(4, 6, torus=False, metric=False)).spatial == (6, 8)
-    # What is asked for by name is meant.
-    zeros = contract(padding=1, padding_mode="zeros")
-    assert relative(zeros(x).array, contract(padding="SAME")(x).array) == 0
-    assert relative(zeros(x).array, contract()(x).array) > 0.1
+        contract(padding=2, padding_mode="torus")(x)
+    assert contract(padding=2, padding_mode="torus", grid_check="off")(x).spatial == (6, 8)
+    flat = image(4, 6, torus=False, metric=False)
+    assert contract(padding=2, padding_mode="torus")(flat).spatial == (6, 8)
+    # Numbers are zeros, as they stand in files; they are named where they meet a circle.
+    zeros = contract(padding=1, grid_check="off")(x)
+    assert relative(zeros.array, contract(padding="SAME", grid_check="off")(x).array) == 0
+    assert relative(zeros.array, contract()(x).array) > 0.1
+    for padding in (1, "SAME"):
+        with pytest.warns(nn.GridWarning, match="spatial axis 0, which is periodic.*wraps"):
+            contract(padding=padding)(x)
+        contract(padding=padding)(flat)
     assert contract(padding="valid")(x).spatial == (2, 4)
 
 
@@ -186,7 +191,8 @@ def test_every_name_of_an_option_means_the_same():
         (dict(padding="TORUS"), dict(padding="same"), x),
         (dict(padding=None), dict(padding="same", padding_mode="torus"), x),
         (dict(padding="TORUS"), dict(padding="same", padding_mode="circular"), x),
-        (dict(padding="SAME"), dict(padding="same", padding_mode="zeros"), x),
+        (dict(padding="SAME", grid_check="off"),
+         dict(padding="same", padding_mode="zeros", grid_check="off"), x),
         (dict(padding="VALID"), dict(padding="valid"), x),
         (dict(padding="VALID"), dict(padding=0), free),
         (dict(rhs_dilation=2), dict(dilation=2), x),
@@ -213,7 +219,8 @@ def test_every_name_of_an_option_means_the_same():
 @pytest.mark.parametrize("torus", [True, False, (True, False)])
 @pytest.mark.parametrize("mode", [None, "reflect", "replicate", "circular", "zeros"])
 def test_every_mode_commutes_and_is_exported(mode, torus):
-    conv = contract(padding_mode=mode, use_bias="mean")
+    check = "off" if mode == "zeros" else "raise"
+    conv = contract(padding_mode=mode, use_bias="mean", grid_check=check)
     x = image(4, 5, torus=torus, metric=False)
     assert commutes(conv, x) < 1e-12
     plain = conv.export(torus)
@@ -283,20 +290,18 @@ def test_pools_raise_on_images_and_warn_on_arrays_whatever_the_space(name):
             POOLS[name](type_, grid_check="warn")(x)
 
 
-def test_ties_go_by_what_is_passed():
+def test_ties_are_the_same_on_every_space_and_in_exports():
     vector = Signature((((1, 0), 1),))
     space = spaces.rot_on_r2(4)
     x = np.zeros((2, 2, 2), np.float32)
     x[:, 0, 0], x[:, 1, 1] = (1, 0), (0, 1)
-    type_ = vector.field_type(2)
-    pool = nn.NormMaxPool(type_, 2)
-    np.testing.assert_allclose(pool(MultiImage.from_array(x, vector, 2)).array[:, 0, 0], 0.5)
-    np.testing.assert_array_equal(pool(x)[:, 0, 0], (1, 0))
-    np.testing.assert_array_equal(pool(type_(x)).array[:, 0, 0], (1, 0))
-    np.testing.assert_array_equal(pool.export()(x)[:, 0, 0], (1, 0))
-    field = FieldType(space, space.irrep(1))
-    np.testing.assert_array_equal(nn.NormMaxPool(field, 2)(x)[:, 0, 0], (1, 0))
-    np.testing.assert_allclose(nn.NormMaxPool(field, 2, ties="mean")(x)[:, 0, 0], 0.5)
+    for type_ in (vector.field_type(2), FieldType(space, space.irrep(1))):
+        for ties, expected in (({}, (0.5, 0.5)), ({"ties": "first"}, (1, 0))):
+            pool = nn.NormMaxPool(type_, 2, **ties)
+            for found in (pool(x), pool(type_(x)).array, pool.export()(x)):
+                np.testing.assert_allclose(found[:, 0, 0], expected)
+    image = MultiImage.from_array(x, vector, 2)
+    np.testing.assert_allclose(nn.NormMaxPool(vector.field_type(2), 2)(image).array[:, 0, 0], 0.5)
 
 
 @pytest.mark.usefixtures("unchecked_annotations")

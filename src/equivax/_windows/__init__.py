@@ -1,6 +1,7 @@
 """Windows that slide over a grid: one value, one set of arguments, one way to pad."""
 
 from ._arguments import as_tuple as as_tuple
+from ._arguments import is_integer as is_integer
 from ._arguments import is_several as is_several
 from ._arguments import make_windows as make_windows
 from ._arguments import one_of as one_of

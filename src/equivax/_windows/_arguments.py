@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import operator
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -22,7 +22,14 @@ IMAGE_PADDINGS = {
 
 def is_several(value: Any) -> bool:
     """Whether a value is a sequence of numbers or the like, not one number or a word."""
-    return isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, (str, bytes))
+    if isinstance(value, np.ndarray):
+        return value.ndim > 0
+    return isinstance(value, Sequence) and not isinstance(value, (str, bytes))
+
+
+def is_integer(value: object) -> TypeGuard[int]:
+    """Whether a value counts something: an integer, and no boolean."""
+    return hasattr(value, "__index__") and not isinstance(value, (bool, np.bool_, np.ndarray))
 
 
 def as_tuple(value: Any, dim: int, caller: str, argument: str, minimum: int) -> Ints:
@@ -43,9 +50,8 @@ def as_tuple(value: Any, dim: int, caller: str, argument: str, minimum: int) -> 
     entries: list[Any] = list(value) if is_several(value) else [value] * dim
     if len(entries) != dim:
         raise ValueError(f"{caller}: {argument}: {takes}, got {value!r}")
-    for entry in entries:
-        if isinstance(entry, (bool, np.bool_)) or not hasattr(entry, "__index__"):
-            raise TypeError(f"{caller}: {argument}: {takes}, got {value!r}")
+    if not all(map(is_integer, entries)):
+        raise TypeError(f"{caller}: {argument}: {takes}, got {value!r}")
     numbers = tuple(operator.index(entry) for entry in entries)
     if any(number < minimum for number in numbers):
         raise ValueError(f"{caller}: {argument}: {takes}, got {value!r}")
@@ -79,7 +85,8 @@ def make_windows(
         padding_mode: A key of `PADDING_MODES`, or one per axis.
         ceil_mode: Whether a last window may reach over the end.
         images: Whether the layer takes tensor images, which know what is periodic: then there is
-            the mode ``"torus"``, None is the default, and the names of `IMAGE_PADDINGS` are known.
+            the mode ``"torus"``, which None means unless the padding is given in numbers, and the
+            names of `IMAGE_PADDINGS` are known.
 
     Raises:
         TypeError: If something is no integer, or ``ceil_mode`` no bool.
@@ -94,8 +101,8 @@ def make_windows(
         padding, padding_mode = IMAGE_PADDINGS[padding]
     if images:
         padding = "same" if padding is None else padding
-        padding_mode = TORUS if padding_mode is None else padding_mode
-        input_dilation = 1 if input_dilation is None else input_dilation
+        if padding_mode is None:
+            padding_mode = TORUS if isinstance(padding, str) else "zeros"
     if not isinstance(ceil_mode, (bool, np.bool_)):
         raise TypeError(f"{caller}: ceil_mode: expected True or False, got {ceil_mode!r}")
     modes = _as_modes(padding_mode, dim, caller, images)
@@ -153,24 +160,24 @@ def _as_pairs(value: Any, windows: Windows, caller: str) -> Pairs:
     if len(pairs) != dim or any(len(pair) != 2 for pair in pairs):
         raise ValueError(takes)
     for number in (number for pair in pairs for number in pair):
-        if isinstance(number, (bool, np.bool_)) or not hasattr(number, "__index__"):
+        if not is_integer(number):
             raise TypeError(takes)
         if operator.index(number) < 0:
             raise ValueError(takes)
     return tuple((operator.index(before), operator.index(after)) for before, after in pairs)
 
 
-def one_of(caller: str, **given: Any) -> Any:
-    """The value of an argument that goes by two names, the first of which is ours; 1 if none.
+def one_of(caller: str, name: str, value: Any, other: str, second: Any) -> Any:
+    """The value of an argument, 1 by default, that goes by another name too.
 
     Raises:
         ValueError: If both are given.
     """
-    found = {name: value for name, value in given.items() if value is not None}
-    if len(found) > 1:
-        name, other = found
+    if second is None:
+        return value
+    if not (is_integer(value) and value == 1):
         raise ValueError(
             f"{caller}: {other}: another name of {name}; expected one of them, got both, "
-            f"{found[name]!r} and {found[other]!r}"
+            f"{value!r} and {second!r}"
         )
-    return next(iter(found.values()), 1)
+    return second

@@ -5,10 +5,10 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Sequence
-from typing import TypeGuard
 
 import numpy as np
 
+from .._windows import is_integer
 from ..groups import Group, Subgroup
 from ..spaces import (
     GSpace,
@@ -22,11 +22,6 @@ TensorType = tuple[tuple[bool, ...], int]
 """Flags of the tensor axes (True: lower) and the parity."""
 
 _NAME = re.compile(r"k(\d+)p([01])(?:-([lu]+))?")
-
-
-def is_integer(value: object) -> TypeGuard[int]:
-    """Whether a value counts something: an integer, and no boolean."""
-    return hasattr(value, "__index__") and not isinstance(value, (bool, np.bool_, np.ndarray))
 
 
 def as_dimension(value: object, caller: str) -> int:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import jax.numpy as jnp
 import numpy as np
 
-from ._arguments import is_integer, type_name
+from .._windows import is_integer
+from ._arguments import type_name
 from ._signature import Signature
 
 if TYPE_CHECKING:

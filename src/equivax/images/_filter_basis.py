@@ -21,9 +21,10 @@ from jaxtyping import Array, Float
 
 from .._numerics import freeze
 from .._values import AbstractValue
+from .._windows import is_integer
 from ..hom import HIGHEST, at_least_float32
 from ..spaces import GSpace, axis_matrices
-from ._arguments import TensorType, as_parity, is_integer, type_name
+from ._arguments import TensorType, as_parity, type_name
 from ._invariant_filters import check_sizes, filter_size, invariant_filters
 from ._signature import Signature
 from ._signed_axes import SignedAxes

@@ -12,9 +12,9 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array
 
-from .._windows import correlate, make_windows, one_of
+from .._windows import correlate, is_integer, make_windows, one_of
 from . import _tensors as tensors
-from ._arguments import as_dimension, as_flags, as_parity, is_integer, type_name
+from ._arguments import as_dimension, as_flags, as_parity, type_name
 from ._signed_axes import SignedAxes, turn_axis, turn_grid
 
 
@@ -336,8 +336,8 @@ class GeometricImage(eqx.Module):
         rhs_dilation: object = None,
         *,
         padding_mode: object = None,
-        dilation: object = None,
-        input_dilation: object = None,
+        dilation: object = 1,
+        input_dilation: object = 1,
     ) -> GeometricImage:
         """``out(i)_{ab} = sum_q A(s i + d q - pad)_a F(q)_b``: orders and parities add.
 
@@ -368,8 +368,10 @@ class GeometricImage(eqx.Module):
             stride=stride,
             padding=padding,
             padding_mode=padding_mode,
-            dilation=one_of(name, dilation=dilation, rhs_dilation=rhs_dilation),
-            input_dilation=one_of(name, input_dilation=input_dilation, lhs_dilation=lhs_dilation),
+            dilation=one_of(name, "dilation", dilation, "rhs_dilation", rhs_dilation),
+            input_dilation=one_of(
+                name, "input_dilation", input_dilation, "lhs_dilation", lhs_dilation
+            ),
             images=True,
         ).on(name, self.spatial, self.is_torus)
         rows = jnp.moveaxis(self.data.reshape(*self.spatial, -1), -1, 0)[:, None]

@@ -16,10 +16,11 @@ import numpy as np
 from jaxtyping import Float
 
 from .._numerics import freeze, pivoted_columns
+from .._windows import is_integer
 from ..groups import hyperoctahedral
 from ..representations import Representation
 from ..spaces import GSpace
-from ._arguments import as_dimension, as_parity, axis_space, group_matrices, is_integer
+from ._arguments import as_dimension, as_parity, axis_space, group_matrices
 from ._signature import tensor_representation
 from ._signed_axes import SignedAxes
 

@@ -18,8 +18,9 @@ import numpy as np
 from jaxtyping import Array
 
 from .._numerics import freeze
+from .._windows import is_integer
 from ..hom import HIGHEST, at_least_float32
-from ._arguments import as_dimension, as_parity, is_integer
+from ._arguments import as_dimension, as_parity
 from ._invariant_filters import invariant_filters
 
 _EXACT = 1e-9

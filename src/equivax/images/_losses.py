@@ -13,9 +13,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .._windows import is_integer
 from ..hom import at_least_float32
 from ._agreement import matched
-from ._arguments import is_integer
 from ._multi_image import MultiImage
 from ._tensors import norm_over
 

@@ -11,11 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from .._windows import is_integer
 from ..fields import FieldType
 from . import _reshaping as reshaping
 from . import _tensors as tensors
 from ._agreement import matched
-from ._arguments import as_dimension, as_flags, is_integer
+from ._arguments import as_dimension, as_flags
 from ._batch_axes import as_batch_index, as_factor, same_channels, scalars
 from ._dense_channels import channel_action, joined, reordered, to_block
 from ._geometric_image import GeometricImage, as_shift

@@ -11,8 +11,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from .._windows import is_integer
 from ._agreement import check_one_grid, matched
-from ._arguments import TensorType, is_integer, type_name
+from ._arguments import TensorType, type_name
 from ._batch_axes import as_split, scalars
 from ._dense_channels import to_dense
 from ._geometric_image import GeometricImage

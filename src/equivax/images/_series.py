@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Int
 
-from ._arguments import is_integer, type_name
+from .._windows import is_integer
+from ._arguments import type_name
 from ._multi_image import MultiImage
 from ._signature import Signature
 

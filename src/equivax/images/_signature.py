@@ -9,10 +9,11 @@ import jax
 import numpy as np
 
 from .._values import AbstractValue
+from .._windows import is_integer
 from ..fields import FieldType
 from ..representations import Representation, trivial
 from ..spaces import GSpace, axis_matrices
-from ._arguments import TensorType, as_dimension, as_type, axis_space, is_integer, type_name
+from ._arguments import TensorType, as_dimension, as_type, axis_space, type_name
 
 
 class Signature(AbstractValue):

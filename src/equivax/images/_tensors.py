@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ._arguments import is_integer
+from .._windows import is_integer
 
 
 def delta(D: int) -> Float[np.ndarray, "D D"]:

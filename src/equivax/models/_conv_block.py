@@ -166,10 +166,10 @@ class _PlainConv(AbstractImageModel):
         D: int,
         use_bias: Any = "auto",
         stride: Any = 1,
-        padding: Any = None,
+        padding: Any = "same",
         padding_mode: Any = None,
-        dilation: Any = None,
-        input_dilation: Any = None,
+        dilation: Any = 1,
+        input_dilation: Any = 1,
         lhs_dilation: Any = None,
         rhs_dilation: Any = None,
         key: PRNGKeyArray,
@@ -184,8 +184,10 @@ class _PlainConv(AbstractImageModel):
             stride=stride,
             padding=padding,
             padding_mode=padding_mode,
-            dilation=one_of(name, dilation=dilation, rhs_dilation=rhs_dilation),
-            input_dilation=one_of(name, input_dilation=input_dilation, lhs_dilation=lhs_dilation),
+            dilation=one_of(name, "dilation", dilation, "rhs_dilation", rhs_dilation),
+            input_dilation=one_of(
+                name, "input_dilation", input_dilation, "lhs_dilation", lhs_dilation
+            ),
             images=True,
         )
         self.conv = eqx.nn.Conv(

@@ -125,16 +125,12 @@ class TensorUNet(AbstractImageModel):
             blocks(source, target)
             for source, target in zip([start, *levels[:-1]], levels, strict=True)
         )
-        types = [level.field_type(D, self.space) for level in levels[:-1]]
-        # The mean of ties is said here, so that the export, which sees arrays, takes it too.
-        self.pools = tuple(
-            NormMaxPool(type_, 2, ties="mean") if self.equivariant else PointwiseMaxPool(type_, 2)
-            for type_ in types
-        )
+        kind = NormMaxPool if self.equivariant else PointwiseMaxPool
+        self.pools = tuple(kind(level.field_type(D, self.space), 2) for level in levels[:-1])
         self.ups = tuple(
             ConvBlock(
-                below, level, 2, input_dilation=2, padding=1, activation=None, key=next(keys),
-                **common,
+                below, level, 2, input_dilation=2, padding=1, padding_mode="torus", activation=None,
+                key=next(keys), **common,
             )
             for level, below in itertools.pairwise(levels)
         )  # fmt: skip

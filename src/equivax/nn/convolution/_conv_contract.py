@@ -75,10 +75,10 @@ class ConvContract(AbstractModule, AbstractImageLayer):
         filters: Mapping[Any, Any] | None = None,
         use_bias: bool | str = "auto",
         stride: int | tuple[int, ...] = 1,
-        padding: Any = None,
+        padding: Any = "same",
         padding_mode: Any = None,
-        dilation: Any = None,
-        input_dilation: Any = None,
+        dilation: Any = 1,
+        input_dilation: Any = 1,
         lhs_dilation: Any = None,
         rhs_dilation: Any = None,
         init: str = "he",
@@ -101,14 +101,15 @@ class ConvContract(AbstractModule, AbstractImageLayer):
             use_bias: ``"auto"`` (or True): scalars get ``+ b``, other fields ``b`` times their
                 spatial mean; ``"mean"``: all the latter; ``"scalar"``: scalars only; False: none.
             stride: Pixels from a window to the next.
-            padding: As in `Conv`; None is ``"same"``. ``"TORUS"``, ``"SAME"`` and ``"VALID"``, as
-                in ginjax, say the mode too: ``"same"``, ``"same"`` with zeros everywhere, and
-                ``"valid"``.
-            padding_mode: As in `Conv`, or ``"torus"``, which None means: ``"circular"`` where the
-                image is periodic, else ``"zeros"``.
-            dilation: Distance of neighbouring taps; 1 if None.
+            padding: As in `Conv`; None too is ``"same"``. ``"TORUS"``, ``"SAME"`` and ``"VALID"``
+                are the words of ginjax, which say the mode too: ``"same"``, ``"same"`` with zeros
+                everywhere, and ``"valid"``.
+            padding_mode: As in `Conv`, or ``"torus"``: ``"circular"`` where the image is periodic,
+                else ``"zeros"``. None: ``"zeros"`` if ``padding`` is given in numbers, else
+                ``"torus"``.
+            dilation: Distance of neighbouring taps.
             input_dilation: Distance of neighbouring input pixels on the finer grid that is
-                convolved; 1 if None.
+                convolved.
             lhs_dilation: Another name of ``input_dilation``, as in JAX.
             rhs_dilation: Another name of ``dilation``, as in JAX.
             init: ``"he"`` (output components of variance ``gain^2`` for unit normal input) or
@@ -116,8 +117,8 @@ class ConvContract(AbstractModule, AbstractImageLayer):
             gain: Of ``"he"``; sqrt 2 suits layers before a function like ReLU.
             precision: Of the convolution; kernels are made at the highest.
             grid_check: What to do if windows do not lie symmetrically, or do not go round a
-                periodic image once: ``"raise"``, ``"warn"`` or ``"off"``. Zeros around a periodic
-                image, and no padding, are taken for what was meant: they break translations.
+                periodic image once: ``"raise"``, ``"warn"`` or ``"off"``. Of zeros
+                around a periodic image, which break translations, it warns at most.
             allow_unreachable: Makes output types that no filter reaches zero.
             dtype: Of the parameters; JAX's default float if None.
             key: A JAX key.
@@ -141,8 +142,10 @@ class ConvContract(AbstractModule, AbstractImageLayer):
             stride=stride,
             padding=padding,
             padding_mode=padding_mode,
-            dilation=one_of(name, dilation=dilation, rhs_dilation=rhs_dilation),
-            input_dilation=one_of(name, input_dilation=input_dilation, lhs_dilation=lhs_dilation),
+            dilation=one_of(name, "dilation", dilation, "rhs_dilation", rhs_dilation),
+            input_dilation=one_of(
+                name, "input_dilation", input_dilation, "lhs_dilation", lhs_dilation
+            ),
             images=True,
         )
         report(name, space, unequal_axes(self.windows, moved_axes(space)[1]), self.grid_check)
@@ -195,7 +198,7 @@ class ConvContract(AbstractModule, AbstractImageLayer):
     # ---- application -------------------------------------------------------------------------
 
     def _image_options(self, x: MultiImage) -> dict[str, Any]:
-        return {"is_torus": x.is_torus, "metric": x.metric}
+        return {"is_torus": x.is_torus, "metric": x.metric, "periodic": x.is_torus}
 
     def _forward(
         self,
@@ -203,6 +206,7 @@ class ConvContract(AbstractModule, AbstractImageLayer):
         key: Any = None,
         is_torus: Any = True,
         metric: Array | None = None,
+        periodic: tuple[bool, ...] = (),
     ) -> Float[Array, "..."]:
         D = self.space.dim
         sides = x.shape[x.ndim - D :]
@@ -211,6 +215,8 @@ class ConvContract(AbstractModule, AbstractImageLayer):
             "ConvContract", self.space, self.windows, sides, self.grid_check,
             is_torus=flags, kernels=True,
         )  # fmt: skip
+        if self.grid_check != "off":
+            report("ConvContract", self.space, _cut(windows, periodic), "warn")
         bias, scaled = self._channel_bias()
         settings = {**windows.settings, "precision": self.precision}
         if metric is None:
@@ -259,6 +265,18 @@ class ConvContract(AbstractModule, AbstractImageLayer):
             precision=self.precision,
             scaled=scaled,
         )
+
+
+def _cut(windows: Windows, periodic: tuple[bool, ...]) -> list[str]:
+    """Which axes that are known to be periodic get zeros; those within a period do no harm."""
+    return [
+        f"zeros are added along spatial axis {axis}, which is periodic, so translations do not "
+        'commute; padding_mode="torus" wraps'
+        for axis, torus in enumerate(periodic)
+        if torus
+        and windows.padding_mode[axis] == "zeros"
+        and max(windows.padding[axis]) >= windows.input_dilation[axis]
+    ]
 
 
 def _bias_mode(use_bias: Any) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -79,7 +80,13 @@ def exported_convolution(
             padding_mode=modes.pop().upper(),
         )
     settings = {**windows.settings, "groups": groups, "precision": precision, "scaled": scaled}
-    return jax.tree_util.Partial(functools.partial(detached(convolved), **settings), kernel, bias)
+    return jax.tree_util.Partial(_with_settings(**settings), kernel, bias)
+
+
+@functools.lru_cache(maxsize=256)
+def _with_settings(**settings: Any) -> Callable[..., Any]:
+    """One function for equal settings, so that their exports share a compilation."""
+    return functools.partial(detached(convolved), **settings)
 
 
 def _fixed_padding(windows: Windows) -> Any:

@@ -7,9 +7,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..._windows import is_integer
 from ...fields import FieldType
 from ...kernels import TypeBasis
 from .. import init as schemes
@@ -50,7 +50,7 @@ def types_of_one_group(
     Raises:
         ValueError: If the fields do not come in ``groups`` equal parts.
     """
-    if isinstance(groups, (bool, np.bool_)) or not hasattr(groups, "__index__") or groups < 1:
+    if not is_integer(groups) or groups < 1:
         raise ValueError(f"{caller}: groups: expected a positive integer, got {groups!r}")
     return (
         _part(caller, "in_type", in_type, groups),

@@ -16,7 +16,7 @@ from .._core._grid_rule import as_grid_check, check_exchanged
 from .._core._module import AbstractModule
 from .._core._plain import plain_layer
 from ._sliding import cell_max, cell_mean
-from ._windows import spatial_type
+from ._window_pool import spatial_type
 
 _PLAIN_MEANS = (eqx.nn.AdaptiveAvgPool1d, eqx.nn.AdaptiveAvgPool2d, eqx.nn.AdaptiveAvgPool3d)
 _PLAIN_MAXIMA = (eqx.nn.AdaptiveMaxPool1d, eqx.nn.AdaptiveMaxPool2d, eqx.nn.AdaptiveMaxPool3d)

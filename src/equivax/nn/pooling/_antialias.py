@@ -17,7 +17,7 @@ from .._core._admission import check_permuted
 from .._core._plain import plain_layer
 from ._max import PLAIN_MAX_POOLS
 from ._sliding import slide_dense_max, slide_sum
-from ._windows import AbstractWindowPool, pool_windows, spatial_type
+from ._window_pool import AbstractWindowPool, pool_windows, spatial_type
 
 BLUR_PADDINGS = ("zero", "edge")
 
@@ -86,7 +86,7 @@ class PointwiseMaxPoolAntialiased(AbstractWindowPool):
         self.blur_padding = blur_padding
         self._set_up(type_, windows, grid_check)
 
-    def _pooled(self, x: Float[Array, "..."], image: bool) -> Float[Array, "..."]:
+    def _pooled(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
         w = self.windows
         dense = slide_dense_max(w.kernel_size, w.stride, w.pairs, w.ceil_mode, x)
         return slide_sum(*self._blur, self.blur_padding == "edge", dense)
@@ -161,7 +161,7 @@ class PointwiseAvgPoolAntialiased(AbstractWindowPool):
             )
         self._set_up(type_, windows, grid_check)
 
-    def _pooled(self, x: Float[Array, "..."], image: bool) -> Float[Array, "..."]:
+    def _pooled(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
         return slide_sum(*self._blur, False, x)
 
     @property

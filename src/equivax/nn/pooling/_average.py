@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from ...fields import FieldType
 from .._core._plain import plain_layer
 from ._sliding import slide_mean
-from ._windows import AbstractWindowPool, pool_windows, spatial_type
+from ._window_pool import AbstractWindowPool, pool_windows, spatial_type
 
 PLAIN_AVG_POOLS = (eqx.nn.AvgPool1d, eqx.nn.AvgPool2d, eqx.nn.AvgPool3d)
 
@@ -54,7 +54,7 @@ class PointwiseAvgPool(AbstractWindowPool):
         windows = pool_windows(name, type_, kernel_size, stride, padding, 1, ceil_mode)
         self._set_up(type_, windows, grid_check)
 
-    def _pooled(self, x: Float[Array, "..."], image: bool) -> Float[Array, "..."]:
+    def _pooled(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
         w = self.windows
         return slide_mean(w.kernel_size, w.stride, w.pairs, w.ceil_mode, x)
 

@@ -11,7 +11,7 @@ from ...fields import FieldType
 from .._core._admission import check_permuted
 from .._core._plain import plain_layer
 from ._sliding import plain_windows, slide_max
-from ._windows import AbstractWindowPool, pool_windows, spatial_type
+from ._window_pool import AbstractWindowPool, pool_windows, spatial_type
 
 PLAIN_MAX_POOLS = (eqx.nn.MaxPool1d, eqx.nn.MaxPool2d, eqx.nn.MaxPool3d)
 
@@ -68,7 +68,7 @@ class PointwiseMaxPool(AbstractWindowPool):
         windows = pool_windows(name, type_, kernel_size, stride, padding, dilation, ceil_mode)
         self._set_up(type_, windows, grid_check)
 
-    def _pooled(self, x: Float[Array, "..."], image: bool) -> Float[Array, "..."]:
+    def _pooled(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
         return slide_max(plain_windows(self.windows), x)
 
     def export(self) -> eqx.nn.Pool | eqx.nn.Lambda:

@@ -21,7 +21,7 @@ from .._core._per_field import (
 )
 from .._core._plain import plain_layer
 from ._sliding import plain_windows, slide_longest, slide_max
-from ._windows import AbstractWindowPool, pool_windows, spatial_type
+from ._window_pool import AbstractWindowPool, pool_windows, spatial_type
 
 TIES = ("mean", "first", "softmax")
 KEYS = ("norm", "value")
@@ -43,7 +43,7 @@ class NormMaxPool(AbstractWindowPool):
     """
 
     by: str = eqx.field(static=True)
-    ties: str | None = eqx.field(static=True)
+    ties: str = eqx.field(static=True)
     beta: float = eqx.field(static=True)
 
     def __init__(
@@ -56,7 +56,7 @@ class NormMaxPool(AbstractWindowPool):
         ceil_mode: bool = False,
         *,
         by: str = "norm",
-        ties: str | None = None,
+        ties: str = "mean",
         beta: float = 1.0,
         grid_check: str | None = None,
     ) -> None:
@@ -71,8 +71,7 @@ class NormMaxPool(AbstractWindowPool):
             ceil_mode: Whether a last window may reach over the end.
             by: ``"norm"``, by which a trivial field keeps its sign, or ``"value"``: the usual
                 maximum, of trivial fields.
-            ties: ``"mean"``, ``"first"`` or ``"softmax"``; None: the first of these if it is called
-                on a `MultiImage`, else the second.
+            ties: ``"mean"``, ``"first"`` or ``"softmax"``.
             beta: Of ``"softmax"``, positive.
             grid_check: On a grid where it cannot be exact.
 
@@ -86,7 +85,7 @@ class NormMaxPool(AbstractWindowPool):
         windows = pool_windows(name, type_, kernel_size, stride, padding, dilation, ceil_mode)
         if by not in KEYS:
             raise ValueError(f"{name}: by: expected one of {', '.join(KEYS)}, got {by!r}")
-        if ties is not None and ties not in TIES:
+        if ties not in TIES:
             raise ValueError(f"{name}: ties: expected one of {', '.join(TIES)}, got {ties!r}")
         if not beta > 0:
             raise ValueError(f"{name}: beta: expected a positive number, got {beta!r}")
@@ -100,17 +99,17 @@ class NormMaxPool(AbstractWindowPool):
         self.ties = ties
         self.beta = float(beta)
 
-    def _pooled(self, x: Float[Array, "..."], image: bool) -> Float[Array, "..."]:
+    def _pooled(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
         if self.by == "value":
             return slide_max(plain_windows(self.windows), x)
-        index = self._field_of_channel
-        ties = self.ties or ("mean" if image else "first")
         plan = field_blocks(whole_fields(self.in_type.representation))
-        return longest_field(*self._rule(ties), *plan, index, plain_windows(self.windows), x)
+        windows = plain_windows(self.windows)
+        return longest_field(*self._rule, *plan, self._field_of_channel, windows, x)
 
-    def _rule(self, ties: str) -> tuple[bool, float | None]:
+    @property
+    def _rule(self) -> tuple[bool, float | None]:
         """Whether the first wins, and how sharp a smooth mean is."""
-        return ties == "first", self.beta if ties == "softmax" else None
+        return self.ties == "first", self.beta if self.ties == "softmax" else None
 
     @property
     def _field_of_channel(self) -> np.ndarray | None:
@@ -119,13 +118,13 @@ class NormMaxPool(AbstractWindowPool):
         return field_index(rep) if len(self.in_type) < rep.size else None
 
     def export(self) -> eqx.nn.Lambda:
-        """A plain function; where ``ties`` is None, with the first at ties."""
+        """A plain function."""
         windows, index = plain_windows(self.windows), self._field_of_channel
         if self.by == "value":
             return plain_layer(slide_max, windows)
         plan = plain_blocks(whole_fields(self.in_type.representation))
         index = None if index is None else jnp.asarray(index)
-        return plain_layer(longest_field, *self._rule(self.ties or "first"), *plan, index, windows)
+        return plain_layer(longest_field, *self._rule, *plan, index, windows)
 
 
 def longest_field(first, beta, blocks, order, index, windows, x):

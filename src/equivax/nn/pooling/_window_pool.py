@@ -43,8 +43,8 @@ class AbstractWindowPool(AbstractModule):
         self.grid_check = None if grid_check is None else as_grid_check(grid_check, name)
 
     @abc.abstractmethod
-    def _pooled(self, x: Float[Array, "..."], image: bool) -> Float[Array, "..."]:
-        """The formula on a checked array; ``image`` says whether it is that of a `MultiImage`."""
+    def _pooled(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
+        """The formula on an array of which windows have been checked."""
 
     def _image_options(self, x: MultiImage) -> dict[str, Any]:
         return {"image": True}
@@ -59,7 +59,7 @@ class AbstractWindowPool(AbstractModule):
             largest_padding=[k // 2 for k in windows.kernel_size],
         )  # fmt: skip
         _check_every_window_meets(name, windows, sides)
-        return self._pooled(x, image)
+        return self._pooled(x)
 
     def _metric_on_output(self, metric: Array, x: MultiImage) -> Array:
         return self.windows.metric(metric, x.spatial)
