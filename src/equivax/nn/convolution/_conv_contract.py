@@ -269,6 +269,8 @@ class ConvContract(AbstractModule, AbstractImageLayer):
 
 def _cut(windows: Windows, periodic: tuple[bool, ...]) -> list[str]:
     """Which axes that are known to be periodic get zeros; those within a period do no harm."""
+    if isinstance(windows.padding, str):
+        return []
     return [
         f"zeros are added along spatial axis {axis}, which is periodic, so translations do not "
         'commute; padding_mode="torus" wraps'
