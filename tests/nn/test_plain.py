@@ -2,6 +2,8 @@
 
 import functools
 import pickle
+import subprocess
+import sys
 import typing
 
 import equinox as eqx
@@ -14,6 +16,8 @@ import equivax as evx
 from equivax import nn
 from equivax.nn._core import _plain
 from equivax.nn._core._plain import detached, plain_function, plain_layer, plain_value
+from field_cases import CASES, RECIPES
+from field_orbits import example, made
 from laws import assert_free_of_equivax, relative
 
 # The functions of this file play those of a file of the library.
@@ -184,3 +188,42 @@ def test_pickle_says_what_stores_an_export():
     layer = nn.NormNonlinearity(2 * evx.groups.cyclic(3).regular).export()
     with pytest.raises((pickle.PicklingError, AttributeError), match="store_it_with_cloudpickle"):
         pickle.dumps(layer)
+
+
+WITHOUT_EQUIVAX = """
+import sys
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "equivax":
+            raise ImportError("equivax is not installed here")
+
+sys.meta_path.insert(0, Refuse())
+import cloudpickle, jax
+
+with open(sys.argv[1], "rb") as file:
+    exports = cloudpickle.load(file)
+for name, (function, shape, expected) in exports.items():
+    found = jax.eval_shape(function, jax.ShapeDtypeStruct(shape, "float32")).shape
+    if found != expected:
+        raise SystemExit(f"{name}: {found} instead of {expected}")
+print(len(exports))
+"""
+
+
+def test_exports_of_every_layer_on_fields_find_all_they_need_without_equivax(tmp_path, key):
+    cloudpickle = pytest.importorskip("cloudpickle")
+    exports = {}
+    for name, recipe in RECIPES.items():
+        cases = [case for case in CASES.values() if case.recipe is recipe and recipe.exports]
+        if cases and recipe.covers in vars(nn).values():  # networks are made of these
+            layer = made(cases[0], key)
+            module, shape = layer.module, example(cases[0], layer.module).shape
+            plain = module.export() if layer.state is None else module.export(layer.state)
+            exports[name] = plain, shape, module.evaluate_output_shape(shape)
+    file = tmp_path / "exports.pkl"
+    file.write_bytes(cloudpickle.dumps(exports))
+    command = [sys.executable, "-c", WITHOUT_EQUIVAX, str(file)]
+    ran = subprocess.run(command, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert int(ran.stdout) == len(exports) > 40

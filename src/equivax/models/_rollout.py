@@ -20,7 +20,7 @@ def rollout(
     x: MultiImage,
     steps: int,
     *,
-    constants: Any = None,
+    constants: object = None,
     future: int = 1,
     loop: str = "auto",
 ) -> MultiImage:
@@ -73,17 +73,21 @@ def rollout(
     return series.unfold_time(future).merge((axis, axis + 1)).fold_time()
 
 
-def _next(model: Any, x: MultiImage, fixed: Any, future: int) -> tuple[MultiImage, MultiImage]:
+def _next(
+    model: Callable[..., Any], x: MultiImage, fixed: Signature | None, future: int
+) -> tuple[MultiImage, MultiImage]:
     y = model(x)
     return autoregressive_step(x, y, fixed, future=future), y
 
 
 @eqx.filter_jit
-def _step(model: Any, x: MultiImage, fixed: Any, future: int) -> tuple[MultiImage, MultiImage]:
+def _step(
+    model: Callable[..., Any], x: MultiImage, fixed: Signature | None, future: int
+) -> tuple[MultiImage, MultiImage]:
     return _next(model, x, fixed, future)
 
 
-def _on_cpu(model: Any, x: MultiImage) -> bool:
+def _on_cpu(model: Callable[..., Any], x: MultiImage) -> bool:
     """Whether values are at hand, and on a CPU."""
     leaves = [leaf for leaf in jax.tree.leaves((model, x)) if eqx.is_array(leaf)]
     if any(isinstance(leaf, Tracer) for leaf in leaves):

@@ -20,7 +20,7 @@ Model = TypeVar("Model")
 RULES = ("min_norm", "nearest")
 
 
-def transfer_weights(source: Any, target: Model, rule: str = "min_norm") -> Model:
+def transfer_weights(source: object, target: Model, rule: str = "min_norm") -> Model:
     """``target`` with the weights of ``source``, a model of the same structure in fewer dimensions.
 
     Convolutions get kernels that restrict to the old ones (`images.transfer_kernel`); scales,
@@ -45,7 +45,7 @@ def transfer_weights(source: Any, target: Model, rule: str = "min_norm") -> Mode
             f"transfer_weights: rule: expected one of {', '.join(RULES)}, got {rule!r}"
         )
 
-    def is_layer(node: Any) -> bool:
+    def is_layer(node: object) -> bool:
         return isinstance(node, ConvContract)
 
     old, _ = jax.tree.flatten(source, is_leaf=is_layer)

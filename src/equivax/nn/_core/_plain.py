@@ -117,7 +117,7 @@ def _kept(value: Any, where: str, known: dict[Any, types.FunctionType]) -> Any:
     return _copied(original, known)
 
 
-def _is_ours(value: Any) -> bool:
+def _is_ours(value: object) -> bool:
     """Whether something is a module, a function or a class of equivax, or an instance of one."""
     name = value.__name__ if isinstance(value, types.ModuleType) else value.__module__
     return (name or "").split(".")[0] == "equivax"
@@ -175,7 +175,7 @@ def plain_value(value: Any) -> Any:
     return value
 
 
-def _is_instance(node: Any) -> bool:
+def _is_instance(node: object) -> bool:
     return type(node).__module__.split(".")[0] == "equivax"
 
 

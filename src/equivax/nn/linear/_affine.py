@@ -103,8 +103,8 @@ class Affine(AbstractModule):
         x: Float[Array, "..."],
         key: PRNGKeyArray | None = None,
         *,
-        scale: Any = None,
-        bias: Any = None,
+        scale: ArrayLike | None = None,
+        bias: ArrayLike | None = None,
     ) -> Float[Array, "..."]:
         if self.learnable:
             if scale is not None or bias is not None:
@@ -113,7 +113,7 @@ class Affine(AbstractModule):
                     "them at the call"
                 )
             scale, bias = self.scale, self.bias
-        elif scale is None:
+        if scale is None:
             raise ValueError("Affine: scale: expected an array, since learnable=False, got None")
         scale = self._invariant("scale", scale, self.num_scale)
         if bias is not None:

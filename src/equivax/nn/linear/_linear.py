@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 import warnings
-from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
+from jax.lax import PrecisionLike
 from jax.typing import DTypeLike
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
 
@@ -39,7 +39,7 @@ class Linear(AbstractModule):
     in_type: Type = eqx.field(static=True)
     out_type: Type = eqx.field(static=True)
     mode: str = eqx.field(static=True)
-    precision: Any = eqx.field(static=True)
+    precision: PrecisionLike = eqx.field(static=True)
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Linear(AbstractModule):
         init: Scheme = "xavier_normal",
         bias_init: str = "zeros",
         mode: str = "auto",
-        precision: Any = None,
+        precision: PrecisionLike = None,
         warn_unused: bool = True,
         dtype: DTypeLike | None = None,
         key: PRNGKeyArray,

@@ -22,9 +22,8 @@ from .._core._channels import (
     safe_norms,
     take_channels,
     type_like,
-    widened,
 )
-from .._core._fibres import KindPlan, by_kind, coordinates_plan
+from .._core._fibres import ByKind, KindPlan, by_kind, coordinates_plan, fibre_plan, maybe_turned
 from .._core._module import AbstractModule, channel_axis, on_channels, representation_of
 from .._core._plain import plain_function, plain_layer, plain_linear, plain_on_channels
 
@@ -119,63 +118,65 @@ class IrrepNormPool(AbstractModule):
         self.trivial = trivial
         self.eps = float(eps)
 
-    def _constants(
-        self,
-    ) -> tuple[KindPlan, Runs, tuple[np.ndarray, np.ndarray] | None, float, int]:
-        rep = self._rep
-        sizes = [rep.group.irrep_data(i).size for i in rep.irreps]
-        values = None
-        if self.trivial == "value" and trivial_count(rep):
-            values = _is_trivial_copy(rep), np.cumsum(sizes) - sizes
-        runs = runs_of((size, 1) for size in sizes)
-        return coordinates_plan(rep), runs, values, self.eps, channel_axis(self.in_type)
+    def _constants(self) -> ByKind:
+        rep, kinds, fields, copies = self._rep, [], [], []
+        plan = fibre_plan(rep)
+        for fibre in plan.fibres:
+            summand = fibre.summand
+            turn = None if summand.is_diagonal_basis else summand.change_of_basis.T
+            sizes = [rep.group.irrep_data(i).size for i in summand.irreps]
+            values = None
+            if self.trivial == "value" and len(fibre.trivial):
+                identity = trivial(rep.group).irreps[0]
+                chosen = np.array([i == identity for i in summand.irreps])
+                values = chosen, np.cumsum(sizes) - sizes
+            runs = runs_of((size, 1) for size in sizes)
+            kinds.append((len(fibre.fields), summand.size, turn, runs, values))
+            fields.append(fibre.fields)
+            copies.append(np.full(len(fibre.fields), len(sizes)))
+        number = np.repeat(np.concatenate(fields), np.concatenate(copies))
+        back = None if plan.gather is None else np.argsort(number, kind="stable")
+        function = functools.partial(irrep_lengths, self.eps)
+        return function, kinds, plan.gather, back, channel_axis(self.in_type)
 
     def _forward(
         self, x: Float[Array, "..."], key: PRNGKeyArray | None = None
     ) -> Float[Array, "..."]:
-        return irrep_lengths(*self._constants(), x)
+        return by_kind(*self._constants(), x)
 
     def export(self) -> eqx.nn.Lambda:
         """A plain function with the changes of basis as constants."""
-        return plain_layer(irrep_lengths, *self._constants())
+        return plain_layer(by_kind, *self._constants())
 
 
 def irrep_lengths(
-    plan: KindPlan,
+    eps: float,
+    turn: np.ndarray | Array | None,
     runs: Runs,
     values: tuple[np.ndarray | Array, np.ndarray | Array] | None,
-    eps: float,
-    axis: int,
-    x: Float[Array, "..."],
-) -> Float[Array, "..."]:
-    """The length of every irrep copy, or the number itself.
+    z: Float[Array, "batch fields n points"],
+) -> Float[Array, "batch fields copies points"]:
+    """The length of every irrep copy of the fields of one kind, or the number itself.
 
     Args:
-        plan: To the coordinates, see `coordinates_plan`.
-        runs: The copies.
-        values: Which copies are taken as they are, and where they stand; None for none.
         eps: As in `IrrepNormPool`.
-        axis: The channel axis, negative.
-        x: ``(..., channels, *spatial)``.
+        turn: To the coordinates; None where the channels are.
+        runs: The copies.
+        values: Which copies are taken as they are, and where each starts; None for none.
+        z: The fields.
     """
-    coordinates = by_kind(*plan, axis, widened(x))
-    squares = block_sums(runs, coordinates * coordinates, axis)
+    coordinates = maybe_turned(turn, z)
+    squares = block_sums(runs, coordinates * coordinates, -2)
     lengths = jnp.sqrt(squares + eps**2) - eps if eps > 0 else safe_norms(squares)
-    if values is not None:
-        chosen, places = values
-        lengths = jnp.where(
-            along(jnp.asarray(chosen), axis), take_channels(coordinates, places, axis), lengths
-        )
-    return lengths.astype(x.dtype)
+    if values is None:
+        return lengths
+    chosen, places = values
+    numbers = take_channels(coordinates, places, -2)
+    return jnp.where(along(jnp.asarray(chosen), -2), numbers, lengths)
 
 
 def _trivial(rep: Representation) -> Representation:
     return trivial(rep.group)
-
-
-def _is_trivial_copy(rep: Representation) -> np.ndarray:
-    identity = trivial(rep.group).irreps[0]
-    return np.array([i == identity for i in rep.irreps])
 
 
 class QuadraticPool(AbstractModule):
