@@ -347,3 +347,22 @@ def test_bad_input_is_refused(name):
     call, message = BAD[name]
     with pytest.raises(ValueError, match=message):
         call(groups.cyclic(4).regular)
+
+
+@pytest.mark.parametrize("pool", ["all", "type", "copy"])
+@pytest.mark.filterwarnings("ignore:LayerNorm")
+def test_a_layer_norm_makes_no_number_of_rounding(pool):
+    """Centring leaves nothing of a single trivial irrep; a remainder would be made a sign."""
+    group = groups.dihedral(3)
+    for rep in (group.regular, group.regular + group.irrep(1, 1)):
+        layer = nn.LayerNorm(rep, pool=pool, affine=False)
+        plain = jax.vmap(layer.export())
+        matrices = [jnp.asarray(rep(g), jnp.float32) for g in group.generators]
+        for size in (1.0, 1e2, 1e4, 1e6):
+            x = jnp.asarray(size * normal(8, rep.size), jnp.float32)
+            y = layer(x)
+            for matrix in matrices:
+                assert float(jnp.abs(layer(x @ matrix.T) - y @ matrix.T).max()) < 2e-6
+            assert float(jnp.abs(plain(x) - y).max()) < 2e-6
+            trivial = evx.linalg.invariant_projector(rep) @ np.asarray(y).T
+            assert pool == "all" or np.abs(trivial).max() < 1e-6

@@ -21,8 +21,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-#: Directions whose deviation is less than so many roundings of the data are taken for zero.
-ROUNDINGS = 8.0
+from ._rounding import above_rounding, denoised
 
 
 def whitened(groups, eps, whiten, basis, rows, scale, bias, added, z):
@@ -109,17 +108,6 @@ def without_rounding(mean, y, moments):
     alive = above_rounding(variances, level[..., None])
     pairs = alive[..., None, :] & alive[..., :, None]
     return denoised(y, alive[:, :, None, :, None]), denoised(moments, pairs)
-
-
-def above_rounding(variance, level):
-    """Whether numbers vary by more than the rounding of data of mean square ``level``."""
-    rounding = ROUNDINGS * jnp.finfo(variance.dtype).eps
-    return jax.lax.stop_gradient(variance > rounding * rounding * level)
-
-
-def denoised(value, alive):
-    """Zero for what is not alive; derivatives are those at that point."""
-    return value - jax.lax.stop_gradient(jnp.where(alive, 0.0, value))
 
 
 def second_moments(x):
