@@ -15,7 +15,7 @@ from equivax import groups, nn, testing
 from golden_statistics import array, gaussians
 from golden_vectors import REPS, with_golden_basis
 from golden_vectors import array as vectors
-from laws import normal
+from laws import normal, relative
 
 ATOL = 1e-9
 KEY = jax.random.key(11)
@@ -289,6 +289,19 @@ def test_running_moments_weigh_samples_exactly():
     assert float(jnp.abs(moments.cov_yx - expected).max()) < 1e-11
     _, at_rest = eqx.nn.inference_mode(layer)(batches[0], state)
     assert jax.tree.all(jax.tree.map(np.array_equal, at_rest, state))
+
+
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
+def test_running_moments_keep_small_deviations_beside_large_means(size):
+    rep = groups.dihedral(3).regular
+    x = jnp.asarray(size * (normal(4000, rep.size) + 1e4), jnp.float32)
+    layer, state = eqx.nn.make_with_state(nn.RunningMoments)(rep, dtype=jnp.float32)
+    moments, _ = layer(x, state)
+    x = x.astype(float)
+    expected = evx.stats.cov(x, x, rep, rep, estimator="ml")
+    assert relative(moments.cov_xx, expected) < 1e-5
+    mean = evx.stats.mean(x, rep)
+    assert relative(moments.mean_x, mean) < 1e-6
 
 
 def test_running_moments_of_pairs_give_the_least_squares_map():
