@@ -107,7 +107,7 @@ def split(columns, shapes, x):
 
 def joined(columns, parts):
     """The inverse of `split`."""
-    flat = [part.reshape(*part.shape[:-2], -1) for part in parts]
+    flat = [part.reshape(*part.shape[:-2], part.shape[-2] * part.shape[-1]) for part in parts]
     moved = jnp.concatenate(flat, axis=-1)
     return jnp.matmul(moved, columns.T.astype(moved.dtype), precision="highest")
 
