@@ -95,7 +95,7 @@ def whitened_by_rows(eps, basis, rows, mean, x):
 
 def whitened_fully(eps, mean, x):
     """``(S + eps I)^(-1/2) x`` for centred x ``(batch, groups, fields, n, points)``."""
-    _, axes = principal_axes(second_moments(jax.lax.stop_gradient(x)), 6)
+    _, axes = principal_axes(second_moments(jax.lax.stop_gradient(x)), 4)
     y = product(transposed(axes), x)
     moments = second_moments(y)
     y, moments = without_rounding(mean, y, moments)
@@ -162,7 +162,7 @@ def inverse_root(S, eps):
 
 def eigen(S, eps):
     """``(S + eps I)^(-1/2)``, its eigenvalues ``(..., n)`` and eigenvectors, by columns."""
-    values, vectors = principal_axes(S, 6)
+    values, vectors = principal_axes(S, 5)
     values = 1.0 / jnp.sqrt(jnp.maximum(values, 0.0) + eps)
     root = jnp.matmul(vectors * values[..., None, :], transposed(vectors), precision="highest")
     return root, values, vectors
