@@ -202,7 +202,8 @@ def principal_axes(S, sweeps):
     size = n + n % 2
     half = size // 2
     S = jnp.pad(S, [(0, 0)] * (S.ndim - 2) + [(0, size - n)] * 2)
-    axes = jnp.broadcast_to(jnp.eye(size, dtype=S.dtype), S.shape)
+    # Zeros like S are spread over devices as S is, which a loop asks of what it carries.
+    axes = jnp.zeros_like(S) + jnp.broadcast_to(jnp.eye(size, dtype=S.dtype), S.shape)
     seats = [0, half, *range(1, half - 1), *range(half + 1, size), half - 1][:size]
 
     def turned(A, c, s):
