@@ -105,3 +105,36 @@ def test_refusals(name):
     call, kind, message = REFUSED[name]
     with pytest.raises(kind, match=message):
         call()
+
+
+def in_double(layer, x, precision):
+    """What a layer gives in float64 for the same input."""
+    with precision(True):
+        layer = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), layer)
+        return np.asarray(layer(jnp.asarray(x, jnp.float64)))
+
+
+@pytest.mark.filterwarnings("ignore:FieldNorm")
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+@pytest.mark.parametrize("mean", [0.0, 1e4])
+@pytest.mark.parametrize(
+    "make",
+    [
+        nn.InstanceNorm,
+        nn.FieldNorm,
+        lambda t: nn.RMSNorm(t, affine=False),
+        lambda t: nn.LayerNorm(t, whiten=None, affine=False),
+    ],
+    ids=["instance", "field", "rms", "layer"],
+)
+def test_large_means_and_any_size_in_single_precision(make, mean, dtype, precision):
+    layer = make(MIXED)
+    invariant = sum(MIXED.representation.matrices) @ np.ones(MIXED.size) / 8
+    x = normal(2, MIXED.size, 6, 6) + mean * invariant[:, None, None]
+    for size in (1e-6, 1.0, 1e6):
+        given = jnp.asarray(size * x, dtype)
+        found, expected = layer(given), in_double(layer, given, precision)
+        # The output of 16 bits is rounded once, at the end.
+        assert relative(found, expected) < (1e-6 if dtype == jnp.float32 else 1e-2)
+        if dtype == jnp.float32:
+            assert relative(jax.vmap(layer.export())(given), expected) < 2e-6

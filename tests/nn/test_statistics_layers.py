@@ -15,7 +15,7 @@ from equivax import groups, nn, testing
 from golden_statistics import array, gaussians
 from golden_vectors import REPS, with_golden_basis
 from golden_vectors import array as vectors
-from laws import normal
+from laws import normal, relative
 
 ATOL = 1e-9
 KEY = jax.random.key(11)
@@ -293,6 +293,19 @@ def test_running_moments_weigh_samples_exactly():
     assert jax.tree.all(jax.tree.map(np.array_equal, at_rest, state))
 
 
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
+def test_running_moments_keep_small_deviations_beside_large_means(size):
+    rep = groups.dihedral(3).regular
+    x = jnp.asarray(size * (normal(4000, rep.size) + 1e4), jnp.float32)
+    layer, state = eqx.nn.make_with_state(nn.RunningMoments)(rep, dtype=jnp.float32)
+    moments, _ = layer(x, state)
+    x = x.astype(float)
+    expected = evx.stats.cov(x, x, rep, rep, estimator="ml")
+    assert relative(moments.cov_xx, expected) < 1e-5
+    mean = evx.stats.mean(x, rep)
+    assert relative(moments.mean_x, mean) < 1e-6
+
+
 def test_running_moments_of_pairs_give_the_least_squares_map():
     group = groups.quaternion()
     source, target = 2 * group.regular, group.regular + group.trivial
@@ -349,3 +362,22 @@ def test_bad_input_is_refused(name):
     call, message = BAD[name]
     with pytest.raises(ValueError, match=message):
         call(groups.cyclic(4).regular)
+
+
+@pytest.mark.parametrize("pool", ["all", "type", "copy"])
+@pytest.mark.filterwarnings("ignore:LayerNorm")
+def test_a_layer_norm_makes_no_number_of_rounding(pool):
+    """Centring leaves nothing of a single trivial irrep; a remainder would be made a sign."""
+    group = groups.dihedral(3)
+    for rep in (group.regular, group.regular + group.irrep(1, 1)):
+        layer = nn.LayerNorm(rep, pool=pool, affine=False)
+        plain = jax.vmap(layer.export())
+        matrices = [jnp.asarray(rep(g), jnp.float32) for g in group.generators]
+        for size in (1.0, 1e2, 1e4, 1e6):
+            x = jnp.asarray(size * normal(8, rep.size), jnp.float32)
+            y = layer(x)
+            for matrix in matrices:
+                assert float(jnp.abs(layer(x @ matrix.T) - y @ matrix.T).max()) < 2e-6
+            assert float(jnp.abs(plain(x) - y).max()) < 2e-6
+            trivial = evx.linalg.invariant_projector(rep) @ np.asarray(y).T
+            assert pool == "all" or np.abs(trivial).max() < 1e-6

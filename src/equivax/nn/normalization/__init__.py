@@ -11,6 +11,6 @@ from ._field_norm import FieldNorm as FieldNorm
 from ._group import GroupNorm as GroupNorm
 from ._instance import InstanceNorm as InstanceNorm
 from ._layer import LayerNorm as LayerNorm
-from ._layer import RMSNorm as RMSNorm
-from ._running import Moments as Moments
+from ._moments import Moments as Moments
+from ._rms import RMSNorm as RMSNorm
 from ._running import RunningMoments as RunningMoments

@@ -8,17 +8,18 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from ...fields import Type
-from ...hom import at_least_float32, invariant_vector, trivial_count
-from ...representations import Representation, Summand
-from .._core._channels import field_index, field_sizes, spread
-from .._core._fibres import Fibre, fibre_plan, turned
+from ...hom import invariant_vector, trivial_count
+from ...representations import Representation
+from .._core._channels import field_sizes
+from .._core._fibres import FibrePlan, by_kind, constants, fibre_plan
 from .._core._module import AbstractModule, channel_axis, representation_of
-from .._core._plain import plain_layer
+from .._core._plain import plain_function, plain_layer
 from ._checks import checked_eps
+from ._rounding import above_rounding, denoised
 
 
 class FieldNorm(AbstractModule):
@@ -40,7 +41,12 @@ class FieldNorm(AbstractModule):
     eps: float = eqx.field(static=True)
 
     def __init__(
-        self, in_type: Type, *, eps: float = 1e-5, affine: bool = True, dtype: Any = None
+        self,
+        in_type: Type,
+        *,
+        eps: float = 1e-5,
+        affine: bool = True,
+        dtype: DTypeLike | None = None,
     ) -> None:
         """Starts with scales 1 and biases 0.
 
@@ -70,79 +76,63 @@ class FieldNorm(AbstractModule):
         self.in_type = in_type
         self.out_type = in_type
 
-    def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
-        rep = self._rep
-        plan, axis = fibre_plan(rep), channel_axis(self.in_type)
-        wide = x.astype(at_least_float32(x.dtype))
-        pieces = []
-        for fibre, z in zip(plan.fibres, plan.split(wide, axis), strict=True):
-            z = _without_invariants(fibre, z)
-            y = z / jnp.sqrt(jnp.mean(z * z, axis=2, keepdims=True) + self.eps)
-            if self.weight is not None:
-                y = y * self.weight.astype(z.dtype)[fibre.fields][:, None, None]
-            pieces.append(y)
-        y = plan.join(pieces, wide, axis)
-        if self.bias is not None:
-            shift = invariant_vector(rep, self.bias.astype(wide.dtype))
-            y = y + shift.reshape(-1, *(1,) * (-1 - axis))
-        return y.astype(x.dtype)
+    def _forward(
+        self, x: Float[Array, "..."], key: PRNGKeyArray | None = None
+    ) -> Float[Array, "..."]:
+        plan = fibre_plan(self._rep)
+        kinds = field_kinds(plan, self._rep, self.weight, self.bias)
+        function = functools.partial(field_normed, self.eps)
+        return by_kind(function, kinds, plan.gather, plan.scatter, channel_axis(self.in_type), x)
 
     def export(self) -> eqx.nn.Lambda:
-        """A plain function with constant matrices."""
-        rep = self._rep
-        dtype = jnp.result_type(float) if self.weight is None else self.weight.dtype
-        residual = np.zeros((rep.size, rep.size))
-        for fibre in fibre_plan(rep).fibres:
-            index = fibre.channels
-            residual[index[:, :, None], index[:, None, :]] = invariant_residual(fibre.summand)
-        number = field_index(rep)
-        same = number[:, None] == number[None, :]
-        weight = jnp.ones((rep.size,), dtype)
-        if self.weight is not None:
-            weight = spread(rep, self.weight)
-        shift = jnp.zeros((rep.size,), dtype)
-        if self.bias is not None:
-            shift = invariant_vector(rep, self.bias)
-        return plain_layer(
-            _field_norm,
-            jnp.asarray(residual, dtype),
-            jnp.asarray(same / same.sum(axis=0), dtype),
-            weight,
-            shift,
-            self.eps,
-            channel_axis(self.in_type),
-        )
+        """A plain function with constant vectors."""
+        plan = fibre_plan(self._rep)
+        kinds = field_kinds(plan, self._rep, self.weight, self.bias)
+        function = plain_function(field_normed, self.eps)
+        return plain_layer(by_kind, function, *constants(plan, kinds), channel_axis(self.in_type))
 
 
-def _field_norm(residual, pooling, weight, shift, eps, axis, x):
-    v = jnp.moveaxis(x, axis, -1)
-    v = jnp.matmul(v, residual.astype(v.dtype), precision="highest")
-    square = jnp.matmul(v * v, pooling.astype(v.dtype), precision="highest")
-    y = v / jnp.sqrt(square + eps) * weight.astype(v.dtype) + shift.astype(v.dtype)
-    return jnp.moveaxis(y, -1, axis)
+def field_normed(eps, invariant, weight, shift, z):
+    """``w (z - P z) / sqrt(mean (z - P z)^2 + eps) + shift``, at every point.
+
+    Args:
+        eps: Positive.
+        invariant: Orthonormal columns of invariant vectors, ``(size, rank)``.
+        weight: One per field, or None.
+        shift: An invariant vector per field, ``(fields, size)``, or None.
+        z: ``(batch, fields, size, points)``.
+    """
+    if invariant.shape[1] == z.shape[2]:
+        z = jnp.zeros_like(z)  # exactly, and so are its gradients
+    level = jnp.mean(z * z, axis=2, keepdims=True)
+    columns = jnp.asarray(invariant, z.dtype)
+    for i in 2 * list(range(columns.shape[1])):  # the first time leaves rounding of large means
+        column = columns[:, i, None]
+        z = z - column * jnp.sum(column * z, axis=2, keepdims=True)
+    square = jnp.mean(z * z, axis=2, keepdims=True)
+    z = denoised(z, above_rounding(square, level))
+    y = z / jnp.sqrt(square + eps)
+    return scaled_and_shifted(weight, shift, y)
 
 
-def _without_invariants(fibre: Fibre, z: Array) -> Array:
-    """``x - P x`` of equal fields."""
-    if not len(fibre.trivial):
-        return z
-    residual = invariant_residual(fibre.summand)
-    if not residual.any():
-        return jnp.zeros_like(z)
-    constant = np.eye(len(residual)) - 1 / len(residual)
-    if np.abs(residual - constant).max() < 1e-12:  # P is the mean over the channels
-        return z - jnp.mean(z, axis=2, keepdims=True)
-    return turned(residual, z)
+def scaled_and_shifted(weight, shift, y):
+    """``weight y + shift`` on ``(batch, fields, size, points)``; None for neither."""
+    if weight is not None:
+        y = y * weight.astype(y.dtype)[:, None, None]
+    return y if shift is None else y + shift.astype(y.dtype)[:, :, None]
 
 
-@functools.lru_cache(maxsize=512)
-def invariant_residual(summand: Summand) -> np.ndarray:
-    """``I - P``, symmetric; exactly zero on invariant fields."""
-    identity = summand.group.irrep_ids(0)[0]
-    columns = summand.change_of_basis[:, summand.columns_of(identity).reshape(-1)]
-    if columns.shape[1] == summand.size:
-        return np.zeros((summand.size, summand.size))
-    return np.eye(summand.size) - columns @ columns.T
+def field_kinds(
+    plan: FibrePlan, rep: Representation, weight: Array | None, bias: Array | None
+) -> list[tuple[Any, ...]]:
+    """The kinds of `by_kind`: columns of invariant vectors, weights and shifts of their fields."""
+    shift, kinds = None if bias is None else invariant_vector(rep, bias), []
+    for fibre in plan.fibres:
+        columns = fibre.summand.change_of_basis[:, fibre.trivial]
+        own = None if weight is None else weight[fibre.fields]
+        shifts = None if shift is None or not len(fibre.trivial) else shift[fibre.channels]
+        kinds.append((len(fibre.fields), fibre.summand.size, columns, own, shifts))
+    return kinds
 
 
 @functools.lru_cache(maxsize=4096)

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from ...fields import Type
-from ...hom import at_least_float32, invariant_vector, trivial_count
-from .._core._channels import field_index, field_sizes, spread
-from .._core._fibres import fibre_plan, turned
+from ...hom import trivial_count
+from .._core._channels import field_sizes
+from .._core._fibres import by_kind, constants, fibre_plan
 from .._core._module import AbstractModule, channel_axis, representation_of
-from .._core._plain import plain_layer
+from .._core._plain import plain_function, plain_layer
 from ._checks import checked_eps
-from ._field_norm import invariant_residual
+from ._field_norm import field_kinds, scaled_and_shifted
+from ._rounding import above_rounding, denoised
 
 
 class InstanceNorm(AbstractModule):
@@ -49,7 +51,12 @@ class InstanceNorm(AbstractModule):
     eps: float = eqx.field(static=True)
 
     def __init__(
-        self, in_type: Type, *, eps: float = 1e-5, affine: bool = True, dtype: Any = None
+        self,
+        in_type: Type,
+        *,
+        eps: float = 1e-5,
+        affine: bool = True,
+        dtype: DTypeLike | None = None,
     ) -> None:
         """Starts with scales 1 and biases 0.
 
@@ -74,54 +81,42 @@ class InstanceNorm(AbstractModule):
         self.in_type = in_type
         self.out_type = in_type
 
-    def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
-        rep = self._rep
-        plan, axis = fibre_plan(rep), channel_axis(self.in_type)
-        wide = x.astype(at_least_float32(x.dtype))
-        pieces = []
-        for fibre, z in zip(plan.fibres, plan.split(wide, axis), strict=True):
-            if len(fibre.trivial):
-                mean = jnp.mean(z, axis=3, keepdims=True)
-                invariant = np.eye(fibre.summand.size) - invariant_residual(fibre.summand)
-                z = z - turned(invariant, mean)
-            y = z / jnp.sqrt(jnp.mean(z * z, axis=(2, 3), keepdims=True) + self.eps)
-            if self.weight is not None:
-                y = y * self.weight.astype(z.dtype)[fibre.fields][:, None, None]
-            pieces.append(y)
-        y = plan.join(pieces, wide, axis)
-        if self.bias is not None:
-            shift = invariant_vector(rep, self.bias.astype(wide.dtype))
-            y = y + shift.reshape(-1, *(1,) * (-1 - axis))
-        return y.astype(x.dtype)
+    def _forward(
+        self, x: Float[Array, "..."], key: PRNGKeyArray | None = None
+    ) -> Float[Array, "..."]:
+        plan = fibre_plan(self._rep)
+        kinds = field_kinds(plan, self._rep, self.weight, self.bias)
+        function = functools.partial(instance_normed, self.eps)
+        return by_kind(function, kinds, plan.gather, plan.scatter, channel_axis(self.in_type), x)
 
     def export(self) -> eqx.nn.Lambda:
-        """A plain function; its matrices meet means and variances, not activations."""
-        rep = self._rep
-        dtype = jnp.result_type(float) if self.weight is None else self.weight.dtype
-        invariant = np.zeros((rep.size, rep.size))
-        for fibre in fibre_plan(rep).fibres:
-            index = fibre.channels
-            kept = np.eye(fibre.summand.size) - invariant_residual(fibre.summand)
-            invariant[index[:, :, None], index[:, None, :]] = kept
-        number = field_index(rep)
-        same = number[:, None] == number[None, :]
-        ones = jnp.ones((rep.size,), dtype)
-        return plain_layer(
-            _instance_norm,
-            jnp.asarray(invariant, dtype),
-            jnp.asarray(same / same.sum(axis=0), dtype),
-            ones if self.weight is None else spread(rep, self.weight),
-            0 * ones if self.bias is None else invariant_vector(rep, self.bias),
-            self.eps,
-        )
+        """A plain function; its matrices meet means, not activations."""
+        plan = fibre_plan(self._rep)
+        kinds = field_kinds(plan, self._rep, self.weight, self.bias)
+        function = plain_function(instance_normed, self.eps)
+        return plain_layer(by_kind, function, *constants(plan, kinds), channel_axis(self.in_type))
 
 
-def _instance_norm(invariant, pooling, weight, shift, eps, x):
-    ones = (1,) * (x.ndim - 1)
-    flat = x.reshape(x.shape[0], -1)
-    mean = jnp.matmul(invariant.astype(x.dtype), jnp.mean(flat, axis=1), precision="highest")
-    z = x - mean.reshape(-1, *ones)
-    squares = jnp.mean((z * z).reshape(x.shape[0], -1), axis=1)
-    variance = jnp.matmul(pooling.astype(x.dtype), squares, precision="highest")
-    scale = weight.astype(x.dtype) / jnp.sqrt(variance + eps)
-    return z * scale.reshape(-1, *ones) + shift.astype(x.dtype).reshape(-1, *ones)
+def instance_normed(eps, invariant, weight, shift, z):
+    """``w (z - P m) / sqrt(mean (z - P m)^2 + eps) + shift`` with ``m`` the mean over points.
+
+    Args:
+        eps: Positive.
+        invariant: Orthonormal columns of invariant vectors, ``(size, rank)``.
+        weight: One per field, or None.
+        shift: An invariant vector per field, ``(fields, size)``, or None.
+        z: ``(batch, fields, size, points)``.
+    """
+    level = jnp.mean(jax.lax.stop_gradient(z[..., :1]) ** 2, axis=(2, 3), keepdims=True)
+    if invariant.shape[1]:
+        columns = jnp.asarray(invariant, z.dtype)
+        projector = jnp.matmul(columns, columns.T, precision="highest")
+        # From one point on: the difference of numbers that are nearly equal is exact.
+        reference = jax.lax.stop_gradient(z[..., :1])
+        z = z - jnp.matmul(projector, reference, precision="highest")
+        rest = jnp.mean(z, axis=3, keepdims=True)
+        z = z - jnp.matmul(projector, rest, precision="highest")
+    variance = jnp.mean(z * z, axis=(2, 3), keepdims=True)
+    z = denoised(z, above_rounding(variance, level + variance))
+    y = z / jnp.sqrt(variance + eps)
+    return scaled_and_shifted(weight, shift, y)

@@ -1,62 +1,23 @@
-"""`RunningMoments`: exponentially weighted means and covariances, as coefficients of Hom_G."""
+"""`RunningMoments`: exponentially weighted means and covariances, batch by batch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from ...fields import Type
-from ...hom import HomBasis, hom_basis, invariant_vector, to_irreps, trivial_count
-from ...representations import Representation, as_representation, check_same_group, trivial
+from ...hom import HomBasis, at_least_float32, hom_basis, to_irreps, trivial_count
+from ...representations import Representation, check_same_group, trivial
 from ...stats import moment_coefficients
 from .._core._module import AbstractStatefulModule, representation_of
 from ._batch import AxisName, mean_over
-
-
-class Moments(eqx.Module):
-    """Invariant means and commuting covariances, kept as coefficients.
-
-    Attributes:
-        mean_coeffs: Trivial coordinates of the means of ``x`` and ``y``.
-        cov_coeffs: Coefficients of the covariances ``xx``, ``yy`` and ``yx``.
-        in_type: Type of ``x``.
-        out_type: Type of ``y``.
-    """
-
-    mean_coeffs: tuple[Array, Array]
-    cov_coeffs: tuple[dict[str, Array], dict[str, Array], dict[str, Array]]
-    in_type: Type = eqx.field(static=True)
-    out_type: Type = eqx.field(static=True)
-
-    @property
-    def mean_x(self) -> Float[Array, " n_in"]:
-        """``E X``."""
-        return _expand(as_representation(self.in_type, "in_type"), self.mean_coeffs[0])
-
-    @property
-    def mean_y(self) -> Float[Array, " n_out"]:
-        """``E Y``."""
-        return _expand(as_representation(self.out_type, "out_type"), self.mean_coeffs[1])
-
-    @property
-    def cov_xx(self) -> Float[Array, "n_in n_in"]:
-        """``Cov(X, X)``."""
-        return hom_basis(self.in_type, self.in_type).synthesize(self.cov_coeffs[0])
-
-    @property
-    def cov_yy(self) -> Float[Array, "n_out n_out"]:
-        """``Cov(Y, Y)``."""
-        return hom_basis(self.out_type, self.out_type).synthesize(self.cov_coeffs[1])
-
-    @property
-    def cov_yx(self) -> Float[Array, "n_out n_in"]:
-        """``Cov(Y, X)``."""
-        return hom_basis(self.in_type, self.out_type).synthesize(self.cov_coeffs[2])
+from ._moments import Moments, invariant_mean
 
 
 class RunningMoments(AbstractStatefulModule):
@@ -90,7 +51,7 @@ class RunningMoments(AbstractStatefulModule):
         momentum: float = 0.1,
         axis_name: AxisName = None,
         inference: bool = False,
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         """Starts without data.
 
@@ -100,7 +61,7 @@ class RunningMoments(AbstractStatefulModule):
             momentum: Weight of the newest batch, in (0, 1].
             axis_name: Named axes of ``vmap`` or ``pmap`` whose samples count as one batch.
             inference: Whether to return the running moments without an update.
-            dtype: Of the statistics; JAX's default float if None.
+            dtype: Of the statistics, float32 at least; JAX's default float if None.
 
         Raises:
             ValueError: If ``momentum`` is not in (0, 1] or the groups differ.
@@ -114,7 +75,7 @@ class RunningMoments(AbstractStatefulModule):
         self.momentum = float(momentum)
         self.axis_name = axis_name
         self.inference = inference
-        dtype = jnp.result_type(float) if dtype is None else dtype
+        dtype = at_least_float32(jnp.dtype(dtype or jnp.result_type(float)))
         check_same_group("RunningMoments", *self._reps)
         means = tuple(jnp.zeros((trivial_count(rep),), dtype) for rep in self._reps)
         zeros = tuple(
@@ -136,7 +97,12 @@ class RunningMoments(AbstractStatefulModule):
         return hom_basis(x, x), hom_basis(y, y), hom_basis(x, y)
 
     def _forward(
-        self, x: Float[Array, "..."], state: eqx.nn.State, key: Any = None, *, y: Any = None
+        self,
+        x: Float[Array, "..."],
+        state: eqx.nn.State,
+        key: PRNGKeyArray | None = None,
+        *,
+        y: Float[Array, "..."] | None = None,
     ) -> tuple[Moments, eqx.nn.State]:
         means, covariances, count = state.get(self.running)
         if not self.inference:
@@ -163,14 +129,12 @@ class RunningMoments(AbstractStatefulModule):
         share = jnp.full((len(xs),), 1 / len(xs), dtype)
         count = count + 1
         rate = self.momentum / (1 - (1 - self.momentum) ** count.astype(dtype))
-        rate = rate.astype(dtype)
-        batch_means = [
-            mean_over(self.axis_name, _trivial_mean(rep, data))
-            for rep, data in zip((source, target), (xs, ys), strict=True)
-        ]
+        # Exactly 1 for the first batch: else its distance from the zeros at the start is counted.
+        rate = jnp.where(count == 1, 1.0, rate).astype(dtype)
         # Centred here and not below, since the mean is that of all named axes.
-        xs = xs - _expand(source, batch_means[0])
-        ys = ys - _expand(target, batch_means[1])
+        mean_x, xs = self._centred(source, xs)
+        mean_y, ys = self._centred(target, ys)
+        batch_means = mean_x, mean_y
         kept_means = jax.lax.stop_gradient(means)
         deltas = tuple(new - old for new, old in zip(batch_means, kept_means, strict=True))
         new_means = tuple(old + rate * delta for old, delta in zip(kept_means, deltas, strict=True))
@@ -190,6 +154,18 @@ class RunningMoments(AbstractStatefulModule):
             new_covariances.append(new)
         return new_means, tuple(new_covariances), count
 
+    def _centred(self, rep: Representation, samples: Array) -> tuple[Array, Array]:
+        """Trivial coordinates of the mean, and the samples without it.
+
+        Twice: the first time leaves the rounding of a large mean.
+        """
+        total = jnp.zeros((trivial_count(rep),), samples.dtype)
+        for _ in range(2):
+            mean = mean_over(self.axis_name, _trivial_mean(rep, samples))
+            samples = samples - invariant_mean(rep, mean)
+            total = total + mean
+        return total, samples
+
     def evaluate_output_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
         """Moments are not an array.
 
@@ -198,7 +174,7 @@ class RunningMoments(AbstractStatefulModule):
         """
         raise TypeError("RunningMoments: evaluate_output_shape: the output is Moments, no array")
 
-    def export(self, state: eqx.nn.State) -> Any:
+    def export(self, state: eqx.nn.State) -> NoReturn:
         """Statistics have no plain counterpart.
 
         Args:
@@ -218,9 +194,3 @@ def _trivial_mean(rep: Representation, samples: Float[Array, "N n"]) -> Float[Ar
         return jnp.zeros((0,), samples.dtype)
     name = rep.group.irrep_data(trivial(rep.group).irreps[0]).name
     return to_irreps(rep, samples)[name][..., 0].mean(axis=0)
-
-
-def _expand(rep: Representation, coeffs: Float[Array, " m0"]) -> Float[Array, " n"]:
-    if trivial_count(rep) == 0:
-        return jnp.zeros((rep.size,), coeffs.dtype)
-    return invariant_vector(rep, coeffs)

@@ -21,8 +21,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-#: Directions whose deviation is less than so many roundings of the data are taken for zero.
-ROUNDINGS = 8.0
+from ._rounding import above_rounding, denoised
 
 
 def whitened(groups, eps, whiten, basis, rows, scale, bias, added, z):
@@ -87,7 +86,8 @@ def whitened_by_rows(eps, basis, rows, mean, x):
     axes = jnp.broadcast_to(jnp.eye(x.shape[3]) if basis is None else basis, lead).astype(x.dtype)
     y = x if basis is None else product(transposed(axes), x)
     rows = rows.astype(x.dtype)
-    flat = jnp.matmul(second_moments(y).reshape(*lead[:2], -1), rows.T, precision="highest")
+    flat = second_moments(y).reshape(*lead[:2], rows.shape[1])
+    flat = jnp.matmul(flat, rows.T, precision="highest")
     moments = jnp.matmul(flat, rows, precision="highest").reshape(lead)
     y, moments = without_rounding(mean, y, moments)
     return product(jnp.matmul(axes, inverse_root(moments, eps), precision="highest"), y)
@@ -95,7 +95,7 @@ def whitened_by_rows(eps, basis, rows, mean, x):
 
 def whitened_fully(eps, mean, x):
     """``(S + eps I)^(-1/2) x`` for centred x ``(batch, groups, fields, n, points)``."""
-    _, axes = principal_axes(second_moments(jax.lax.stop_gradient(x)), 6)
+    _, axes = principal_axes(second_moments(jax.lax.stop_gradient(x)), 4)
     y = product(transposed(axes), x)
     moments = second_moments(y)
     y, moments = without_rounding(mean, y, moments)
@@ -109,17 +109,6 @@ def without_rounding(mean, y, moments):
     alive = above_rounding(variances, level[..., None])
     pairs = alive[..., None, :] & alive[..., :, None]
     return denoised(y, alive[:, :, None, :, None]), denoised(moments, pairs)
-
-
-def above_rounding(variance, level):
-    """Whether numbers vary by more than the rounding of data of mean square ``level``."""
-    rounding = ROUNDINGS * jnp.finfo(variance.dtype).eps
-    return jax.lax.stop_gradient(variance > rounding * rounding * level)
-
-
-def denoised(value, alive):
-    """Zero for what is not alive; derivatives are those at that point."""
-    return value - jax.lax.stop_gradient(jnp.where(alive, 0.0, value))
 
 
 def second_moments(x):
@@ -173,7 +162,7 @@ def inverse_root(S, eps):
 
 def eigen(S, eps):
     """``(S + eps I)^(-1/2)``, its eigenvalues ``(..., n)`` and eigenvectors, by columns."""
-    values, vectors = principal_axes(S, 6)
+    values, vectors = principal_axes(S, 5)
     values = 1.0 / jnp.sqrt(jnp.maximum(values, 0.0) + eps)
     root = jnp.matmul(vectors * values[..., None, :], transposed(vectors), precision="highest")
     return root, values, vectors
@@ -213,7 +202,8 @@ def principal_axes(S, sweeps):
     size = n + n % 2
     half = size // 2
     S = jnp.pad(S, [(0, 0)] * (S.ndim - 2) + [(0, size - n)] * 2)
-    axes = jnp.broadcast_to(jnp.eye(size, dtype=S.dtype), S.shape)
+    # Zeros like S are spread over devices as S is, which a loop asks of what it carries.
+    axes = jnp.zeros_like(S) + jnp.broadcast_to(jnp.eye(size, dtype=S.dtype), S.shape)
     seats = [0, half, *range(1, half - 1), *range(half + 1, size), half - 1][:size]
 
     def turned(A, c, s):
