@@ -6,13 +6,13 @@ Sums of squares must not over- or underflow, and nothing may be lost beside a fi
 import functools
 
 import equinox as eqx
+import field_cases
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import cases
-import field_cases
 from equivax import nn
 from field_orbits import call, equivariance_error, jitted, made, orbit_inputs
 from laws import EXACT, cast, drawn, normal, relative

@@ -11,12 +11,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from field_cases import CASES, RECIPES
 
 import equivax as evx
 from equivax import nn
 from equivax.nn._core import _plain
 from equivax.nn._core._plain import detached, plain_function, plain_layer, plain_value
-from field_cases import CASES, RECIPES
 from field_orbits import example, made
 from laws import assert_free_of_equivax, relative
 

@@ -90,10 +90,31 @@ def padded(x, padding, modes, input_dilation):
             zeros[axis], left[axis] = (0, 0), 1
         if any(inner or high for _, high, inner in spread):
             x = jax.lax.pad(x, jnp.zeros((), x.dtype), spread)
-        x = jnp.pad(x, around, mode=PADDING_MODES[name] if x.size else "constant")
+        x = (
+            wrapped(x, around)
+            if name == "circular"
+            else jnp.pad(x, around, mode=PADDING_MODES[name])
+        )
         if x.shape != tuple(ends):
             x = jax.lax.slice(x, (0,) * x.ndim, ends)
     return x, zeros, left
+
+
+def wrapped(x, around):
+    """An array continued as a circle, by pairs of cells before and after, per axis.
+
+    `jnp.pad` does so too, but for axes of symbolic length.
+    """
+    for axis, (before, after) in enumerate(around):
+        length = x.shape[axis]
+        if isinstance(length, int) and max(before, after) > length:  # more than once around
+            pairs = [(before, after) if a == axis else (0, 0) for a in range(x.ndim)]
+            x = jnp.pad(x, pairs, mode="wrap" if length else "constant")
+        elif before or after:
+            last = jax.lax.slice_in_dim(x, length - before, length, axis=axis)
+            first = jax.lax.slice_in_dim(x, 0, after, axis=axis)
+            x = jnp.concatenate([last, x, first], axis=axis)
+    return x
 
 
 def correlate(

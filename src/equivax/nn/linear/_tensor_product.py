@@ -194,7 +194,7 @@ def products(
     dtype = jnp.result_type(x, y)
     x, y = widened(x.astype(dtype)), widened(y.astype(dtype))
     batch, points = (
-        jnp.broadcast_shapes(x.shape[:axis], y.shape[:axis]),
+        jax.lax.broadcast_shapes(x.shape[:axis], y.shape[:axis]),
         x.shape[x.ndim + axis + 1 :],
     )
     x, y = (jnp.broadcast_to(v, (*batch, *v.shape[axis:])) for v in (x, y))
@@ -213,7 +213,7 @@ def _check_outside(x: Array, y: Array, axis: int) -> None:
     """Refuses inputs whose batch axes do not broadcast, or whose spatial axes differ."""
     fits = x.shape[x.ndim + axis + 1 :] == y.shape[y.ndim + axis + 1 :]
     try:
-        jnp.broadcast_shapes(x.shape[:axis], y.shape[:axis])
+        jax.lax.broadcast_shapes(x.shape[:axis], y.shape[:axis])
     except ValueError:
         fits = False
     if not fits:

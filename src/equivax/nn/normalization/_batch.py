@@ -221,7 +221,7 @@ class AbstractBatchNorm(AbstractStatefulModule):
             count,
         )
 
-    def _bessel(self, x: Array) -> np.ndarray:
+    def _bessel(self, x: Array) -> np.ndarray | Array:
         """``N / (N - 1)`` for each variance, 1 where ``N = 1``.
 
         Raises:
@@ -239,8 +239,13 @@ class AbstractBatchNorm(AbstractStatefulModule):
                 _warn_single(type(self).__name__)
         else:
             samples *= jax.lax.psum(1, cast(Any, self.axis_name))
-        count = samples * np.asarray(self._statistics.vectors, np.float64)
-        return count / np.maximum(count - 1, 1)
+        vectors = np.asarray(self._statistics.vectors, np.float64)
+        if isinstance(samples, int):
+            count = samples * vectors
+            return count / np.maximum(count - 1, 1)
+        # A batch of symbolic size (`jax.export`): its number is known when the program runs.
+        wide = jnp.asarray(samples, jnp.float32) * jnp.asarray(vectors, jnp.float32)
+        return wide / jnp.maximum(wide - 1, 1)
 
     def _average(self, values: Array, axes: tuple[int, ...]) -> Array:
         """The mean over some axes and the named ones."""

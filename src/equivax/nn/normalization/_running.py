@@ -124,9 +124,10 @@ class RunningMoments(AbstractStatefulModule):
         dtype = means[0].dtype
         xs = x.reshape(-1, source.size).astype(dtype)
         ys = y.reshape(-1, target.size).astype(dtype)
-        if not len(xs):
+        samples = xs.shape[0]
+        if samples == 0:
             raise ValueError("RunningMoments: x: expected at least one sample, got none")
-        share = jnp.full((len(xs),), 1 / len(xs), dtype)
+        share = jnp.full((samples,), 1 / jnp.asarray(samples, dtype), dtype)
         count = count + 1
         rate = self.momentum / (1 - (1 - self.momentum) ** count.astype(dtype))
         # Exactly 1 for the first batch: else its distance from the zeros at the start is counted.
