@@ -1,5 +1,8 @@
 """Windows that slide over a grid: one value, one set of arguments, one way to pad."""
 
+from ._arguments import Integers as Integers
+from ._arguments import ModeLike as ModeLike
+from ._arguments import PaddingLike as PaddingLike
 from ._arguments import as_tuple as as_tuple
 from ._arguments import is_integer as is_integer
 from ._arguments import is_several as is_several

@@ -5,12 +5,21 @@ from __future__ import annotations
 import dataclasses
 import operator
 from collections.abc import Sequence
-from typing import Any, TypeGuard
+from typing import Any, SupportsIndex, TypeAlias, TypeGuard
 
 import numpy as np
 
 from ._arrays import PADDING_MODES
 from ._windows import TORUS, Ints, Pairs, Windows
+
+Integers: TypeAlias = SupportsIndex | Sequence[SupportsIndex] | np.ndarray
+"""One integer for all spatial axes, or one per axis."""
+
+PaddingLike: TypeAlias = Integers | Sequence[Sequence[SupportsIndex]] | str
+"""Cells on both sides of all axes or of each, pairs ``(before, after)``, or a name."""
+
+ModeLike: TypeAlias = str | Sequence[str]
+"""What the added cells are, along all axes or each."""
 
 IMAGE_PADDINGS = {
     "TORUS": ("same", TORUS),
@@ -61,14 +70,14 @@ def as_tuple(value: Any, dim: int, caller: str, argument: str, minimum: int) -> 
 def make_windows(
     caller: str,
     dim: int,
-    kernel_size: Any,
+    kernel_size: Integers,
     *,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    input_dilation: Any = 1,
-    padding_mode: Any = "zeros",
-    ceil_mode: Any = False,
+    stride: Integers = 1,
+    padding: PaddingLike | None = 0,
+    dilation: Integers = 1,
+    input_dilation: Integers = 1,
+    padding_mode: ModeLike | None = "zeros",
+    ceil_mode: object = False,
     images: bool = False,
 ) -> Windows:
     """Windows from a user's arguments.

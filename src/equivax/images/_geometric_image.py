@@ -12,7 +12,7 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array
 
-from .._windows import correlate, is_integer, make_windows, one_of
+from .._windows import Integers, ModeLike, PaddingLike, correlate, is_integer, make_windows, one_of
 from . import _tensors as tensors
 from ._arguments import as_dimension, as_flags, as_parity, type_name
 from ._signed_axes import SignedAxes, turn_axis, turn_grid
@@ -330,14 +330,14 @@ class GeometricImage(eqx.Module):
     def convolve_with(
         self,
         filter: object,
-        stride: object = 1,
-        padding: object = None,
-        lhs_dilation: object = None,
-        rhs_dilation: object = None,
+        stride: Integers = 1,
+        padding: PaddingLike | None = None,
+        lhs_dilation: Integers | None = None,
+        rhs_dilation: Integers | None = None,
         *,
-        padding_mode: object = None,
-        dilation: object = 1,
-        input_dilation: object = 1,
+        padding_mode: ModeLike | None = None,
+        dilation: Integers = 1,
+        input_dilation: Integers = 1,
     ) -> GeometricImage:
         """``out(i)_{ab} = sum_q A(s i + d q - pad)_a F(q)_b``: orders and parities add.
 

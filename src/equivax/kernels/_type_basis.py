@@ -87,7 +87,7 @@ class TypeBasis(AbstractValue):
         """Solves all pairs of kinds.
 
         Args:
-            in_type: Anything with a ``space`` and a ``representation`` whose summands are fields.
+            in_type: What has a ``space`` and a ``representation`` whose summands are fields.
             out_type: Likewise, on the same space.
             kernel_size: Taps per axis, one integer or one per axis; None if the basis is a
                 `Differential` that says how many.

@@ -13,7 +13,7 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, PRNGKeyArray
 
-from .._windows import Windows, make_windows, one_of
+from .._windows import Integers, ModeLike, PaddingLike, Windows, make_windows, one_of
 from ..images import MultiImage, Signature, as_dimension, as_flags, axis_space
 from ..nn import AbstractModule, ConvContract, LayerNorm, PointwiseNonlinearity, VectorNeuron
 from ..nn.authoring import exported_chain, split_keys
@@ -161,17 +161,17 @@ class _PlainConv(AbstractImageModel):
         self,
         in_signature: Signature,
         out_signature: Signature,
-        kernel_size: Any,
+        kernel_size: Integers,
         *,
         D: int,
         use_bias: Any = "auto",
-        stride: Any = 1,
-        padding: Any = "same",
-        padding_mode: Any = None,
-        dilation: Any = 1,
-        input_dilation: Any = 1,
-        lhs_dilation: Any = None,
-        rhs_dilation: Any = None,
+        stride: Integers = 1,
+        padding: PaddingLike = "same",
+        padding_mode: ModeLike | None = None,
+        dilation: Integers = 1,
+        input_dilation: Integers = 1,
+        lhs_dilation: Integers | None = None,
+        rhs_dilation: Integers | None = None,
         key: PRNGKeyArray,
     ) -> None:
         name = "ConvBlock"

@@ -68,7 +68,7 @@ class Multiple(AbstractContainer):
         """Gives every layer its fields.
 
         Args:
-            in_type: Any type.
+            in_type: A type of any fields.
             labels: One per field.
             modules: A mapping from labels to layers, or pairs ``(layer, label)``. A tuple of labels
                 calls the layer with as many inputs, ``layer(x, y)``. It is not changed.

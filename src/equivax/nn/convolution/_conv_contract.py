@@ -11,9 +11,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..._windows import Windows, make_windows, one_of
+from ..._windows import Integers, ModeLike, PaddingLike, Windows, make_windows, one_of
 from ...images import (
     FilterBasis,
     MultiImage,
@@ -61,7 +62,7 @@ class ConvContract(AbstractModule, AbstractImageLayer):
     basis: FilterBasis = eqx.field(static=True)
     bias_mode: str | None = eqx.field(static=True)
     windows: Windows = eqx.field(static=True)
-    precision: Any = eqx.field(static=True)
+    precision: jax.lax.PrecisionLike = eqx.field(static=True)
     grid_check: str = eqx.field(static=True)
 
     def __init__(
@@ -75,18 +76,18 @@ class ConvContract(AbstractModule, AbstractImageLayer):
         filters: Mapping[Any, Any] | None = None,
         use_bias: bool | str = "auto",
         stride: int | tuple[int, ...] = 1,
-        padding: Any = "same",
-        padding_mode: Any = None,
-        dilation: Any = 1,
-        input_dilation: Any = 1,
-        lhs_dilation: Any = None,
-        rhs_dilation: Any = None,
+        padding: PaddingLike = "same",
+        padding_mode: ModeLike | None = None,
+        dilation: Integers = 1,
+        input_dilation: Integers = 1,
+        lhs_dilation: Integers | None = None,
+        rhs_dilation: Integers | None = None,
         init: str = "he",
         gain: float = 1.0,
         precision: jax.lax.PrecisionLike = None,
         grid_check: str = "raise",
         allow_unreachable: bool = False,
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
         key: PRNGKeyArray,
     ) -> None:
         """Finds the filters on the host and draws the weights.
@@ -203,8 +204,8 @@ class ConvContract(AbstractModule, AbstractImageLayer):
     def _forward(
         self,
         x: Float[Array, "..."],
-        key: Any = None,
-        is_torus: Any = True,
+        key: PRNGKeyArray | None = None,
+        is_torus: object = True,
         metric: Array | None = None,
         periodic: tuple[bool, ...] = (),
     ) -> Float[Array, "..."]:
@@ -247,7 +248,7 @@ class ConvContract(AbstractModule, AbstractImageLayer):
             scaled += [not plain and name in self.bias] * (channels * size)
         return jnp.concatenate(parts), tuple(scaled)
 
-    def export(self, is_torus: Any = True) -> Any:
+    def export(self, is_torus: object = True) -> Any:
         """`equinox.nn.Conv` where that is the same function, else a plain function of an example.
 
         Args:
@@ -294,7 +295,7 @@ def _bias_mode(use_bias: Any) -> str | None:
 
 
 def _initial(
-    basis: FilterBasis, init: Any, gain: Any, dtype: Any, key: PRNGKeyArray
+    basis: FilterBasis, init: Any, gain: Any, dtype: DTypeLike, key: PRNGKeyArray
 ) -> dict[str, Array]:
     if init not in ("he", "ginjax"):
         raise ValueError(f"ConvContract: init: expected 'he' or 'ginjax', got {init!r}")
@@ -303,7 +304,7 @@ def _initial(
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def _drawn(
-    basis: FilterBasis, init: str, dtype: Any, gain: Any, key: PRNGKeyArray
+    basis: FilterBasis, init: str, dtype: DTypeLike, gain: Any, key: PRNGKeyArray
 ) -> dict[str, Array]:
     """All weights of a layer from one draw: programs of random numbers are slow to compile."""
     D, found, start = basis.space.dim, {}, 0

@@ -10,9 +10,10 @@ from typing import Any, Unpack
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..._windows import Windows, as_tuple, make_windows
+from ..._windows import PaddingLike, Windows, as_tuple, make_windows
 from ...fields import FieldType
 from ...kernels import Differential, Grid, Harmonic, HarmonicOptions, TypeBasis
 from .._core._grid_rule import GridWarning, as_grid_check
@@ -44,7 +45,7 @@ class ConvTranspose(AbstractSteerable):
         kernel_size: int | tuple[int, ...],
         *,
         stride: int | tuple[int, ...] = 1,
-        padding: Any = 0,
+        padding: PaddingLike = 0,
         output_padding: int | tuple[int, ...] = 0,
         dilation: int | tuple[int, ...] = 1,
         padding_mode: str = "zeros",
@@ -55,7 +56,7 @@ class ConvTranspose(AbstractSteerable):
         init: str | Callable[..., Weights] | None = "generalized_he",
         warn_unused: bool = True,
         grid_check: str = "warn",
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
         key: PRNGKeyArray,
         **options: Unpack[HarmonicOptions],
     ) -> None:

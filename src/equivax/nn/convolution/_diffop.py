@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Unpack
+from typing import Unpack
 
 import jax
+from jax.typing import DTypeLike
 from jaxtyping import PRNGKeyArray
 
-from ..._windows import make_windows
+from ..._windows import PaddingLike, make_windows
 from ...fields import FieldType
 from ...kernels import Differential, DifferentialOptions, TypeBasis, differential_options
 from ._shared import Weights, checked_types, types_of_one_group
@@ -37,7 +38,7 @@ class Diffop(AbstractCorrelation):
         out_type: FieldType,
         *,
         kernel_size: int | tuple[int, ...] | None = None,
-        padding: Any = 0,
+        padding: PaddingLike = 0,
         stride: int | tuple[int, ...] = 1,
         dilation: int | tuple[int, ...] = 1,
         padding_mode: str | tuple[str, ...] = "zeros",
@@ -48,7 +49,7 @@ class Diffop(AbstractCorrelation):
         init: str | Callable[..., Weights] | None = "generalized_he",
         warn_unused: bool = True,
         grid_check: str = "warn",
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
         key: PRNGKeyArray,
         **options: Unpack[DifferentialOptions],
     ) -> None:

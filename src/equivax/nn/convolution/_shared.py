@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..._windows import is_integer
@@ -82,7 +82,7 @@ def initial_weights(
     basis: TypeBasis,
     init: str | Callable[..., Weights] | None,
     groups: int,
-    dtype: Any,
+    dtype: DTypeLike | None,
     key: PRNGKeyArray,
 ) -> Weights:
     """Coefficients by a scheme; with groups, one draw per group on a leading axis.

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..._windows import Windows
@@ -38,7 +39,7 @@ class AbstractSteerable(AbstractModule):
     basis: TypeBasis = eqx.field(static=True)
     windows: Windows = eqx.field(static=True)
     groups: int = eqx.field(static=True)
-    precision: Any = eqx.field(static=True)
+    precision: jax.lax.PrecisionLike = eqx.field(static=True)
     grid_check: str = eqx.field(static=True)
 
     @abc.abstractmethod
@@ -57,7 +58,7 @@ class AbstractSteerable(AbstractModule):
         precision: jax.lax.PrecisionLike,
         init: str | Callable[..., Weights] | None,
         grid_check: str,
-        dtype: Any,
+        dtype: DTypeLike | None,
         key: PRNGKeyArray,
     ) -> None:
         """Sets every field; the types have been checked, and the basis is that of one group."""
@@ -138,7 +139,9 @@ class AbstractSteerable(AbstractModule):
         """The kernel in the order in which windows meet the input."""
         return self.kernel
 
-    def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
+    def _forward(
+        self, x: Float[Array, "..."], key: PRNGKeyArray | None = None
+    ) -> Float[Array, "..."]:
         dim = self.in_type.space.dim
         on = self._windows_on(x.shape[x.ndim - dim :], self.grid_check)
         return convolved(

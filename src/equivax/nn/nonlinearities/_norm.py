@@ -63,7 +63,7 @@ class NormNonlinearity(AbstractModule):
         """Starts with the same bias for every field.
 
         Args:
-            in_type: Any type.
+            in_type: A type of any fields.
             function: ``phi``, of the norm: `jax.nn.relu`, `jax.nn.sigmoid`, `jax.nn.softplus`,
                 `squash`.
             use_bias: Whether to subtract a learned bias, one per field in field order.

@@ -69,7 +69,7 @@ class VectorNeuron(AbstractModule):
         """Draws the directions.
 
         Args:
-            in_type: Any type; for tensor images ``signature.field_type(D)``.
+            in_type: A type of any fields; for tensor images ``signature.field_type(D)``.
             activation: Elementwise, such as `jax.nn.gelu`.
             eps: Added to the length of q, positive.
             convention: ``"signed"`` or ``"magnitude"``.

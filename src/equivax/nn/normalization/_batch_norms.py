@@ -176,7 +176,7 @@ class IIDBatchNorm(AbstractBatchNorm):
         """Starts with scales 1 and biases 0.
 
         Args:
-            in_type: Any type.
+            in_type: A type of any fields.
             variance: ``"about_channel_means"`` for the mean of the variances of the channels;
                 ``"about_invariant_mean"`` for that of squared distances from ``P mean``, which
                 counts a mean of the data that is not invariant, too.
@@ -227,7 +227,7 @@ class GNormBatchNorm(AbstractBatchNorm):
         """Starts with scales 1 and biases 0.
 
         Args:
-            in_type: Any type.
+            in_type: A type of any fields.
             per: ``"copy"``, or ``"type"`` for one variance for all copies of an irrep in a field;
                 that does not depend on the choice of copies, and is the same where none repeats.
             correction: 0 for the biased variance in training, 1 for ``N / (N - 1)`` times it.

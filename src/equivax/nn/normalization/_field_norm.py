@@ -51,7 +51,7 @@ class FieldNorm(AbstractModule):
         """Starts with scales 1 and biases 0.
 
         Args:
-            in_type: Any type; fields that are not invariant, to keep anything of them.
+            in_type: A type of any fields; fields that are not invariant, to keep anything of them.
             eps: Added to the mean square, positive.
             affine: Whether to learn scales and biases.
             dtype: Of the parameters; JAX's default float if None.

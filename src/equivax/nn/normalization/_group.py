@@ -76,7 +76,7 @@ class GroupNorm(AbstractModule):
         """Starts with scales 1 and biases 0.
 
         Args:
-            in_type: Any type; for tensor images ``signature.field_type(D)``.
+            in_type: A type of any fields; for tensor images ``signature.field_type(D)``.
             groups: Must divide the number of fields of every kind.
             eps: Added to the covariance, positive; far below the variances of the data.
             whiten: ``"full"``, ``"isotypic"`` or ``"rms"``.

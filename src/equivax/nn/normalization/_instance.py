@@ -61,7 +61,7 @@ class InstanceNorm(AbstractModule):
         """Starts with scales 1 and biases 0.
 
         Args:
-            in_type: Any type.
+            in_type: A type of any fields.
             eps: Added to the variance, positive.
             affine: Whether to learn scales and biases.
             dtype: Of the parameters; JAX's default float if None.

@@ -60,7 +60,7 @@ class LayerNorm(AbstractModule):
         """Starts with scales 1 and bias 0.
 
         Args:
-            in_type: Any type.
+            in_type: A type of any fields.
             eps: Added to the mean square or the covariance, positive; None: 1e-5 where fields are
                 whitened, else 1e-6.
             pool: Of vectors, over what the mean square is taken: ``"all"``, ``"type"`` (all copies

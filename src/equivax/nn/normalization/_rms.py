@@ -45,7 +45,7 @@ class RMSNorm(AbstractModule):
         """Starts with scales 1.
 
         Args:
-            in_type: Any type.
+            in_type: A type of any fields.
             eps: Added to the mean square, positive.
             affine: Whether to learn one scale per irrep copy.
             dtype: Of the parameters; JAX's default float if None.

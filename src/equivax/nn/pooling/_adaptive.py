@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import equinox as eqx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..._windows import as_tuple, at_centres
+from ..._windows import Integers, as_tuple, at_centres
 from ...fields import FieldType
 from ...images import MultiImage
 from .._core._admission import check_permuted
@@ -36,11 +35,13 @@ class PointwiseAdaptiveAvgPool(AbstractModule):
     output_size: tuple[int, ...] = eqx.field(static=True)
     grid_check: str = eqx.field(static=True)
 
-    def __init__(self, in_type: FieldType, output_size: Any, *, grid_check: str = "warn") -> None:
+    def __init__(
+        self, in_type: FieldType, output_size: Integers, *, grid_check: str = "warn"
+    ) -> None:
         """Checks the size.
 
         Args:
-            in_type: Any `FieldType`.
+            in_type: A `FieldType` of any fields.
             output_size: Number of cells; an integer, or one per axis.
             grid_check: What to do if it differs on axes that the group exchanges: "raise", "warn"
                 or "off".
@@ -57,7 +58,9 @@ class PointwiseAdaptiveAvgPool(AbstractModule):
         self.in_type = in_type
         self.out_type = in_type
 
-    def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
+    def _forward(
+        self, x: Float[Array, "..."], key: PRNGKeyArray | None = None
+    ) -> Float[Array, "..."]:
         return cell_mean(self.output_size, x)
 
     def _metric_on_output(self, metric: Array, x: MultiImage) -> Array:
@@ -86,7 +89,9 @@ class PointwiseAdaptiveMaxPool(AbstractModule):
     output_size: tuple[int, ...] = eqx.field(static=True)
     grid_check: str = eqx.field(static=True)
 
-    def __init__(self, in_type: FieldType, output_size: Any, *, grid_check: str = "warn") -> None:
+    def __init__(
+        self, in_type: FieldType, output_size: Integers, *, grid_check: str = "warn"
+    ) -> None:
         """Checks the type and the size.
 
         Args:
@@ -109,7 +114,9 @@ class PointwiseAdaptiveMaxPool(AbstractModule):
         self.in_type = in_type
         self.out_type = in_type
 
-    def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
+    def _forward(
+        self, x: Float[Array, "..."], key: PRNGKeyArray | None = None
+    ) -> Float[Array, "..."]:
         return cell_max(self.output_size, x)
 
     def _metric_on_output(self, metric: Array, x: MultiImage) -> Array:

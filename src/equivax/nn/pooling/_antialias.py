@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ..._windows import make_windows
+from ..._windows import Integers, PaddingLike, make_windows
 from ...fields import FieldType
 from .._core._admission import check_permuted
 from .._core._plain import plain_layer
@@ -36,10 +36,10 @@ class PointwiseMaxPoolAntialiased(AbstractWindowPool):
     def __init__(
         self,
         in_type: FieldType,
-        kernel_size: Any,
-        stride: Any = None,
-        padding: Any = 0,
-        dilation: Any = 1,
+        kernel_size: Integers,
+        stride: Integers | None = None,
+        padding: PaddingLike = 0,
+        dilation: Integers = 1,
         ceil_mode: bool = False,
         sigma: float = 0.6,
         *,
@@ -129,15 +129,15 @@ class PointwiseAvgPoolAntialiased(AbstractWindowPool):
         self,
         in_type: FieldType,
         sigma: float,
-        stride: Any,
-        padding: Any = None,
+        stride: Integers,
+        padding: PaddingLike | None = None,
         *,
         grid_check: str | None = None,
     ) -> None:
         """Checks the windows.
 
         Args:
-            in_type: Any `FieldType`.
+            in_type: A `FieldType` of any fields.
             sigma: Standard deviation of the blur, in cells.
             stride: Cells from an output to the next; an integer, or one per axis.
             padding: Zeros added on each side, as in `PointwiseMaxPool`; half the blur if None.
@@ -190,7 +190,7 @@ def _as_sigma(sigma: Any, caller: str) -> float:
 
 
 def _plain_blur(
-    in_type: FieldType, weights: Any, stride: Any, padding: Any, edge: bool
+    in_type: FieldType, weights: Any, stride: Integers, padding: PaddingLike, edge: bool
 ) -> eqx.nn.Conv:
     channels, dim = in_type.size, in_type.space.dim
     kernel = np.ones(())

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import equinox as eqx
 from jaxtyping import Array, Float
 
+from ..._windows import Integers, PaddingLike
 from ...fields import FieldType
 from .._core._plain import plain_layer
 from ._sliding import slide_mean
@@ -28,9 +27,9 @@ class PointwiseAvgPool(AbstractWindowPool):
     def __init__(
         self,
         in_type: FieldType,
-        kernel_size: Any,
-        stride: Any = None,
-        padding: Any = 0,
+        kernel_size: Integers,
+        stride: Integers | None = None,
+        padding: PaddingLike = 0,
         ceil_mode: bool = False,
         *,
         grid_check: str | None = None,
@@ -38,7 +37,7 @@ class PointwiseAvgPool(AbstractWindowPool):
         """Checks the windows.
 
         Args:
-            in_type: Any `FieldType`.
+            in_type: A `FieldType` of any fields.
             kernel_size: As in `PointwiseMaxPool`, like the rest.
             stride: Cells from a window to the next.
             padding: Zeros added on both sides.

@@ -134,7 +134,7 @@ class NormPool(AbstractModule):
         """Plans the pooling.
 
         Args:
-            in_type: Any type.
+            in_type: A type of any fields.
 
         Raises:
             TypeError: If ``in_type`` is no type.

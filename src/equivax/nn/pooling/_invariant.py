@@ -98,7 +98,7 @@ class IrrepNormPool(AbstractModule):
         """Plans the pooling.
 
         Args:
-            in_type: Any vector type.
+            in_type: A vector type.
             trivial: ``"norm"``, or ``"value"`` to pass trivial copies unchanged, with their sign.
             eps: If positive, ``sqrt(|xh_i|^2 + eps^2) - eps``, smooth at 0.
 
@@ -197,7 +197,7 @@ class QuadraticPool(AbstractModule):
         """Plans the pooling.
 
         Args:
-            in_type: Any vector type.
+            in_type: A vector type.
         """
         rep = representation_of(in_type, "QuadraticPool", "in_type")
         self.in_type = in_type

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import equinox as eqx
 from jaxtyping import Array, Float
 
+from ..._windows import Integers, PaddingLike
 from ...fields import FieldType
 from .._core._admission import check_permuted
 from .._core._plain import plain_layer
@@ -36,10 +35,10 @@ class PointwiseMaxPool(AbstractWindowPool):
     def __init__(
         self,
         in_type: FieldType,
-        kernel_size: Any,
-        stride: Any = None,
-        padding: Any = 0,
-        dilation: Any = 1,
+        kernel_size: Integers,
+        stride: Integers | None = None,
+        padding: PaddingLike = 0,
+        dilation: Integers = 1,
         ceil_mode: bool = False,
         *,
         grid_check: str | None = None,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ..._windows import Integers, PaddingLike
 from ...fields import FieldType
 from .._core._channels import field_index
 from .._core._per_field import (
@@ -49,10 +48,10 @@ class NormMaxPool(AbstractWindowPool):
     def __init__(
         self,
         in_type: FieldType,
-        kernel_size: Any,
-        stride: Any = None,
-        padding: Any = 0,
-        dilation: Any = 1,
+        kernel_size: Integers,
+        stride: Integers | None = None,
+        padding: PaddingLike = 0,
+        dilation: Integers = 1,
         ceil_mode: bool = False,
         *,
         by: str = "norm",
@@ -63,7 +62,7 @@ class NormMaxPool(AbstractWindowPool):
         """Checks the windows.
 
         Args:
-            in_type: Any `FieldType`.
+            in_type: A `FieldType` of any fields.
             kernel_size: As in `PointwiseMaxPool`, like the next five.
             stride: Cells from a window to the next.
             padding: Cells added on both sides; never chosen.

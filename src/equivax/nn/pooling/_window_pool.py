@@ -8,9 +8,9 @@ from typing import Any
 
 import equinox as eqx
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..._windows import Windows, as_tuple, make_windows
+from ..._windows import Integers, PaddingLike, Windows, as_tuple, make_windows
 from ...fields import FieldType, Type
 from ...images import MultiImage
 from .._core._grid_rule import as_grid_check, checked_windows
@@ -35,7 +35,7 @@ class AbstractWindowPool(AbstractModule):
     def __init__(self, in_type: FieldType) -> None:
         """Checks the options and hands them to `_set_up`."""
 
-    def _set_up(self, in_type: FieldType, windows: Windows, grid_check: Any) -> None:
+    def _set_up(self, in_type: FieldType, windows: Windows, grid_check: object) -> None:
         self.in_type = in_type
         self.out_type = in_type
         self.windows = windows
@@ -50,7 +50,7 @@ class AbstractWindowPool(AbstractModule):
         return {"image": True}
 
     def _forward(
-        self, x: Float[Array, "..."], key: Any = None, image: bool = False
+        self, x: Float[Array, "..."], key: PRNGKeyArray | None = None, image: bool = False
     ) -> Float[Array, "..."]:
         space, windows = self.in_type.space, self.windows
         name, sides = type(self).__name__, x.shape[x.ndim - space.dim :]
@@ -68,11 +68,11 @@ class AbstractWindowPool(AbstractModule):
 def pool_windows(
     caller: str,
     in_type: FieldType,
-    kernel_size: Any,
-    stride: Any,
-    padding: Any,
-    dilation: Any = 1,
-    ceil_mode: Any = False,
+    kernel_size: Integers,
+    stride: Integers | None,
+    padding: PaddingLike,
+    dilation: Integers = 1,
+    ceil_mode: object = False,
 ) -> Windows:
     """Windows from a user's arguments; the stride is the kernel if None.
 

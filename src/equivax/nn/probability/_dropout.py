@@ -43,7 +43,7 @@ class FieldDropout(AbstractModule):
         """Stores the rate.
 
         Args:
-            in_type: Any type.
+            in_type: A type of any fields.
             p: Probability to drop a field, in [0, 1].
             broadcast_spatial: Whether all positions of a field share one draw.
             inference: Whether the layer is the identity; `equinox.nn.inference_mode` sets it.

@@ -54,7 +54,7 @@ class Disentangle(AbstractModule):
         """Plans the change.
 
         Args:
-            in_type: Any type.
+            in_type: A type of any fields.
             by: ``"permutation"`` (the default for fields) or ``"irreps"`` (the default for a bare
                 `Representation`; the output type is then the direct sum of its irreps, in the
                 group's order).

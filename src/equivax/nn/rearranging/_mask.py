@@ -51,7 +51,7 @@ class Mask(AbstractModule):
         """Stores the numbers of the mask.
 
         Args:
-            in_type: Any fields on a line, a plane or in space.
+            in_type: Fields on a line, a plane or in space.
             S: Length of every spatial axis.
             margin: By how many percent the ball is smaller than the largest that fits, 0 to 100.
             sigma: How smooth the edge is, positive.

@@ -30,7 +30,7 @@ class Reshuffle(AbstractModule):
         """Stores the order.
 
         Args:
-            in_type: Any type.
+            in_type: A type of any fields.
             permutation: Positions of fields, each once.
 
         Raises:

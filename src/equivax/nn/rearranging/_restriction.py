@@ -20,7 +20,7 @@ class Identity(AbstractModule):
         """Stores the type.
 
         Args:
-            in_type: Any type.
+            in_type: A type of any fields.
 
         Raises:
             TypeError: If ``in_type`` is no type.
@@ -56,7 +56,7 @@ class Restriction(AbstractModule):
         """Restricts the type.
 
         Args:
-            in_type: Any type.
+            in_type: A type of any fields.
             subgroup: A `Subgroup` of its group, or whatever ``group.subgroup`` takes: a peer's id
                 such as ``(None, 4)``, generators, a name, a group in its usual place.
 

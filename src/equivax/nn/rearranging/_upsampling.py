@@ -19,7 +19,7 @@ from typing import Any
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..._windows import as_tuple, is_several
 from ...fields import FieldType, Type
@@ -63,7 +63,7 @@ class Upsampling(AbstractModule):
         """Stores the options.
 
         Args:
-            in_type: Any fields on a line, a plane or in space.
+            in_type: Fields on a line, a plane or in space.
             scale_factor: ``L' = floor(L scale_factor)``: a positive number, or one per axis.
             size: ``L'`` itself, an integer or one per axis, in the place of ``scale_factor``.
             mode: ``"bilinear"`` (linear along every axis, for any dimension) or ``"nearest"``.
@@ -107,7 +107,9 @@ class Upsampling(AbstractModule):
         self.align_corners = bool(align_corners)
         self.grid_check = as_grid_check(grid_check, "Upsampling")
 
-    def _forward(self, x: Float[Array, "..."], key: Any = None) -> Float[Array, "..."]:
+    def _forward(
+        self, x: Float[Array, "..."], key: PRNGKeyArray | None = None
+    ) -> Float[Array, "..."]:
         dim = -1 - channel_axis(self.in_type)
         lengths = x.shape[x.ndim - dim :]
         targets = self._targets(lengths)
