@@ -83,7 +83,7 @@ class AbstractValue:
         return self
 
 
-def _comparable(value: Any) -> Any:
+def _comparable(value: object) -> Any:
     """A field's value, with digests in place of arrays."""
     if isinstance(value, np.ndarray):
         return digest(value)

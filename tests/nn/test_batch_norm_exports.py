@@ -282,7 +282,7 @@ BAD = {
     "eps is no number": (
         lambda: nn.InnerBatchNorm(REGULAR, eps=float("nan")),
         ValueError,
-        "eps: expected a positive number, got nan",
+        "eps: expected a positive finite number, got nan",
     ),
     "momentum": (
         lambda: nn.NormBatchNorm(VECTORS, momentum=1.5),

@@ -23,7 +23,7 @@ BAD = {
     "half a group": (lambda: nn.GroupNorm(TYPE, 0.5), "groups: expected a positive integer"),
     "whiten": (lambda: nn.GroupNorm(TYPE, whiten="zca"), "whiten: expected one of full, isotypic"),
     "bias": (lambda: nn.GroupNorm(TYPE, bias="free"), "bias: expected a boolean or one of auto"),
-    "eps": (lambda: nn.GroupNorm(TYPE, eps=0.0), "eps: expected a positive number"),
+    "eps": (lambda: nn.GroupNorm(TYPE, eps=0.0), "eps: expected a positive finite number"),
     "affine": (lambda: nn.GroupNorm(TYPE, affine=1), "affine: expected True or False, got 1"),
     "pool and whiten": (lambda: nn.LayerNorm(TYPE, pool="copy"), "pool, center: belong to vectors"),
     "vectors": (

@@ -29,7 +29,7 @@ IMAGE_PADDINGS = {
 """What JAX and ginjax call padding, which says the mode too."""
 
 
-def is_several(value: Any) -> bool:
+def is_several(value: object) -> TypeGuard[Sequence[Any]]:
     """Whether a value is a sequence of numbers or the like, not one number or a word."""
     if isinstance(value, np.ndarray):
         return value.ndim > 0
@@ -41,7 +41,7 @@ def is_integer(value: object) -> TypeGuard[int]:
     return hasattr(value, "__index__") and not isinstance(value, (bool, np.bool_, np.ndarray))
 
 
-def as_tuple(value: Any, dim: int, caller: str, argument: str, minimum: int) -> Ints:
+def as_tuple(value: object, dim: int, caller: str, argument: str, minimum: int) -> Ints:
     """One integer per axis from an integer, or a sequence with one per axis.
 
     Args:
@@ -148,7 +148,7 @@ def _as_modes(value: Any, dim: int, caller: str, images: bool) -> tuple[str, ...
     return modes
 
 
-def _as_pairs(value: Any, windows: Windows, caller: str) -> Pairs:
+def _as_pairs(value: object, windows: Windows, caller: str) -> Pairs:
     dim = len(windows.stride)
     if isinstance(value, str) and value == "valid":
         return ((0, 0),) * dim
@@ -176,7 +176,7 @@ def _as_pairs(value: Any, windows: Windows, caller: str) -> Pairs:
     return tuple((operator.index(before), operator.index(after)) for before, after in pairs)
 
 
-def one_of(caller: str, name: str, value: Any, other: str, second: Any) -> Any:
+def one_of(caller: str, name: str, value: object, other: str, second: Any) -> Any:
     """The value of an argument, 1 by default, that goes by another name too.
 
     Raises:

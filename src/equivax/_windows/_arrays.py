@@ -161,7 +161,7 @@ def at_centres(values, centres, circular, trailing):
     """Values between cells: those of the cell itself, or the mean of the neighbours by distance.
 
     Args:
-        values: Any array.
+        values: object array.
         centres: Per axis, numerators and the denominator of the places.
         circular: Which axes are circles; the others go on with their outermost cells.
         trailing: Number of axes after the spatial ones.

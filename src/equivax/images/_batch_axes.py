@@ -106,7 +106,7 @@ def same_channels(given: Signature, wanted: Signature) -> Signature:
     return wanted
 
 
-def as_factor(image: MultiImage, value: Any) -> Any:
+def as_factor(image: MultiImage, value: object) -> Any:
     """A number, or an array with an axis for channels and pixels each.
 
     Raises:

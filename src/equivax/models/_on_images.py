@@ -11,7 +11,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..images import (
     MultiImage,
@@ -76,7 +76,7 @@ class ModelWrapper(AbstractImageModel):
         Signature(3 k0p0)
     """
 
-    model: Any
+    model: PyTree
     in_signature: Signature = eqx.field(static=True)
     out_signature: Signature = eqx.field(static=True)
     space: GSpace = eqx.field(static=True)
@@ -189,7 +189,7 @@ class GroupAverage(AbstractImageModel):
     Shapes: as the network. Sides and torus flags that the group exchanges must be equal.
     """
 
-    model: Any
+    model: PyTree
     inference: bool
     in_signature: Signature = eqx.field(static=True)
     out_signature: Signature = eqx.field(static=True)

@@ -15,7 +15,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PRNGKeyArray
+from jax.typing import DTypeLike
+from jaxtyping import PRNGKeyArray, PyTree
 
 from ..fields import Type
 from ..groups import GroupElement
@@ -45,11 +46,11 @@ class EquivarianceError(NamedTuple):
     relative: float
 
 
-def randomize_parameters(module: Any, key: PRNGKeyArray) -> Any:
+def randomize_parameters(module: PyTree, key: PRNGKeyArray) -> Any:
     """A copy of a module with every floating leaf drawn from a standard normal distribution.
 
     Args:
-        module: Any pytree.
+        module: PyTree pytree.
         key: A JAX key.
     """
     leaves, structure = jax.tree.flatten(module)
@@ -69,7 +70,7 @@ def equivariance_error(
     key: PRNGKeyArray,
     elements: Sequence[GroupElement] | None = None,
     batch: int = 3,
-    dtype: Any = None,
+    dtype: DTypeLike | None = None,
     randomize: bool = True,
     call_options: dict[str, Any] | None = None,
     spatial: Sequence[int] | None = None,
@@ -198,7 +199,7 @@ def _depth(function: Any) -> int:
     return max(1, sum(_depth(node) for node in inner))
 
 
-def _round_to(x: np.ndarray, dtype: Any) -> np.ndarray:
+def _round_to(x: np.ndarray, dtype: DTypeLike) -> np.ndarray:
     """Values that the dtype holds exactly, so that rounding of the input is not measured."""
     return np.asarray(x.astype(dtype), np.float64)
 

@@ -9,9 +9,10 @@ from typing import Any
 import equinox as eqx
 import jax
 import numpy as np
+from jaxtyping import PyTree
 
 
-def assert_only_parameters(module: Any, expected: int | None = None) -> None:
+def assert_only_parameters(module: PyTree, expected: int | None = None) -> None:
     """Raises if a module has array leaves that are not trainable parameters.
 
     NumPy arrays and integer arrays among the leaves are refused: an optimiser would touch or

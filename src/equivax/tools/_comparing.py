@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from typing import Any
 
 import jax
+from jax.typing import DTypeLike
+from jaxtyping import PyTree
 
-from ..nn._core._printing import clipped
 from ._fingerprint import Part, array_part, described
 from ._header import Header
-from ._header_fields import on_one_line
+from ._header_fields import clipped, on_one_line
 from ._leaves import KEY, StoredArray, as_stored, named_leaves
 
 SWITCH = 'switch them on with jax.config.update("jax_enable_x64", True)'
@@ -22,7 +23,7 @@ def has_64_bits() -> bool:
     return bool(jax.config.jax_enable_x64)  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def compare(header: Header, model: Any, state: Any, dtype: Any) -> None:
+def compare(header: Header, model: PyTree, state: Any, dtype: DTypeLike | None) -> None:
     """Refuses a model whose parameters would mean something else.
 
     Args:

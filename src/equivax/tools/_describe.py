@@ -7,10 +7,9 @@ import datetime
 import os
 from typing import Any
 
-from ..nn._core._printing import clipped
 from ._files import checked_digest, checked_path, opened
 from ._header import read_header
-from ._header_fields import on_one_line
+from ._header_fields import clipped, on_one_line
 from ._leaves import StoredArray
 
 ROWS = 40
@@ -139,5 +138,5 @@ def _rows(pairs: list[tuple[str, str]]) -> list[str]:
     return [*rows, f"  and {len(pairs) - ROWS} more"] if len(pairs) > ROWS else rows
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     return getattr(value, "__name__", None) or repr(value)

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 
 import equinox as eqx
 import numpy as np
+from jax.typing import DTypeLike
+from jaxtyping import PyTree
 
 from .._numerics import rounded_digest
 from ..fields import FieldType
@@ -52,7 +54,7 @@ class Part(NamedTuple):
     digest: str
 
 
-def fingerprint(model: Any) -> str:
+def fingerprint(model: PyTree) -> str:
     """A digest of the types and bases of a model and of the shapes and dtypes of its arrays.
 
     Equal for two models exactly if the arrays of one mean the same in the other: the values of the
@@ -84,17 +86,17 @@ def combined(listed: list[Part]) -> str:
     return _hash(f"basis {BASIS_VERSION}", *(f"{part.path} {part.digest}" for part in listed))
 
 
-def described(model: Any, *, settings: bool = True) -> list[Part]:
+def described(model: PyTree, *, settings: bool = True) -> list[Part]:
     """Every array and every module of a model, in the order of the tree.
 
     Args:
-        model: Any pytree.
+        model: PyTree pytree.
         settings: Whether `SETTINGS` take part.
     """
     return [_part(path, node, settings) for path, node in nodes(model)]
 
 
-def nodes(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+def nodes(node: PyTree, path: str = "") -> Iterator[tuple[str, Any]]:
     """Every module and leaf of a model with its path, in the order of the tree."""
     if isinstance(node, eqx.Module):
         yield path, node
@@ -106,7 +108,7 @@ def nodes(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
             yield here, part
 
 
-def _part(path: str, node: Any, settings: bool) -> Part:
+def _part(path: str, node: PyTree, settings: bool) -> Part:
     if isinstance(node, eqx.Module):
         return _module(node, path, settings)
     if hasattr(node, "shape") and hasattr(node, "dtype"):
@@ -114,7 +116,7 @@ def _part(path: str, node: Any, settings: bool) -> Part:
     return Part(path, f"a {type(node).__name__}", _hash(type(node).__name__))
 
 
-def array_part(path: str, dtype: Any, shape: Sequence[int]) -> Part:
+def array_part(path: str, dtype: DTypeLike, shape: Sequence[int]) -> Part:
     """An array as a part of a model."""
     text = f"{dtype}{list(shape)}"
     return Part(path, f"an array {text}", _hash(text))
@@ -141,7 +143,7 @@ def _module(node: eqx.Module, path: str, settings: bool) -> Part:
 # ---- values ------------------------------------------------------------------------------------
 
 
-def _meaning(value: Any) -> str:
+def _meaning(value: object) -> str:
     """A type, a basis, or a tuple that holds some, as text; ``""`` for anything else."""
     if isinstance(value, tuple):
         inner = [_meaning(entry) for entry in value]
@@ -207,7 +209,7 @@ def _plain(recipe: Any) -> str:
     return f"{type(recipe).__name__}({', '.join(f'{n}={_value(v)}' for n, v in values.items())})"
 
 
-def _value(value: Any) -> str:
+def _value(value: object) -> str:
     if isinstance(value, (tuple, list)):
         return f"[{', '.join(map(_value, value))}]"
     if isinstance(value, float):

@@ -36,7 +36,7 @@ def field(found: dict[str, Any], name: str, fits: Callable[[Any], bool], expecte
     return found[name]
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """A value from a stranger on one short line of ASCII."""
     if isinstance(value, (list, dict)):
         return f"a {type(value).__name__} of {len(value)}"
@@ -48,17 +48,17 @@ def on_one_line(text: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in text)
 
 
-def is_count(value: Any) -> bool:
+def is_count(value: object) -> bool:
     """A number that counts something."""
     return type(value) is int and 0 <= value <= LARGEST_SIZE
 
 
-def is_text(value: Any) -> bool:
+def is_text(value: object) -> bool:
     """A string of a sensible length."""
     return isinstance(value, str) and len(value) <= LONGEST_TEXT
 
 
-def is_texts(value: Any) -> bool:
+def is_texts(value: object) -> bool:
     """A list of such strings."""
     return isinstance(value, list) and all(map(is_text, value))
 
@@ -72,17 +72,17 @@ def is_date(value: Any) -> bool:
     return True
 
 
-def is_parts(value: Any) -> bool:
+def is_parts(value: object) -> bool:
     """``[[path, about, digest], ...]``."""
     return isinstance(value, list) and all(is_texts(part) and len(part) == 3 for part in value)
 
 
-def is_leaves(value: Any) -> bool:
+def is_leaves(value: object) -> bool:
     """A list of arrays."""
     return isinstance(value, list) and all(map(is_leaf, value))
 
 
-def is_leaf(value: Any) -> bool:
+def is_leaf(value: object) -> bool:
     """``[name, dtype, shape]`` of an array that a machine could hold."""
     if not isinstance(value, list) or len(value) != 3:
         return False
@@ -107,7 +107,7 @@ def _is_dtype(text: str) -> bool:
         return False
 
 
-def is_values(value: Any) -> bool:
+def is_values(value: object) -> bool:
     """A dict of JSON values, looked through without recursion."""
     if not isinstance(value, dict):
         return False

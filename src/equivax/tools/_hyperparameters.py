@@ -48,7 +48,7 @@ def encoded(hyperparameters: Any) -> dict[str, Any]:
     return {name: _encoded(value, name, 1) for name, value in hyperparameters.items()}
 
 
-def _encoded(value: Any, name: str, depth: int) -> Any:
+def _encoded(value: object, name: str, depth: int) -> Any:
     if depth > DEEPEST:
         raise _refused(name, f"more than {DEEPEST} lists and dicts inside each other")
     if isinstance(value, (np.bool_, np.integer, np.floating)):
@@ -81,7 +81,7 @@ def _encoded_dict(value: Mapping[Any, Any], name: str, depth: int) -> dict[str, 
     return found
 
 
-def _told(value: Any) -> str:
+def _told(value: object) -> str:
     kind = type(value).__name__
     if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
         return "a PRNG key; load gives a key to a function that takes key="
@@ -99,7 +99,7 @@ def _refused(name: str, got: str) -> ValueError:
     )
 
 
-def decoded(value: Any) -> Any:
+def decoded(value: object) -> Any:
     """What `encoded` was given.
 
     Raises:

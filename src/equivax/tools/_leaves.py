@@ -15,6 +15,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
+from jaxtyping import PyTree
 
 from ..hom import is_concrete
 from ._fingerprint import nodes
@@ -56,7 +58,7 @@ class StoredArray(NamedTuple):
         return math.prod(self.shape) * jnp.dtype(self.dtype).itemsize
 
 
-def named_leaves(model: Any, state: Any) -> list[tuple[str, Any]]:
+def named_leaves(model: PyTree, state: Any) -> list[tuple[str, Any]]:
     """Leaves that are stored, of the model and then of the state, with their names."""
     found = [(name, leaf) for name, leaf in nodes(model) if not isinstance(leaf, eqx.Module)]
     found += [(f"state[{i}]", leaf) for i, leaf in enumerate(jax.tree.leaves(state))]
@@ -141,7 +143,7 @@ def as_leaf(array: np.ndarray, stored: StoredArray, like: Any) -> Any:
     return type(like)(array.item()) if isinstance(like, NUMBERS) else jnp.asarray(array)
 
 
-def cast(array: np.ndarray, dtype: Any, name: str) -> np.ndarray:
+def cast(array: np.ndarray, dtype: DTypeLike, name: str) -> np.ndarray:
     """The same numbers in another dtype; floats are rounded.
 
     Raises:

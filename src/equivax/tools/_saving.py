@@ -19,6 +19,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
+from jaxtyping import PyTree
 
 from ..hom import at_least_float32
 from ._comparing import SWITCH, compare, has_64_bits
@@ -42,7 +44,7 @@ from ._leaves import (
 
 def save(
     path: str | os.PathLike[str],
-    model: Any,
+    model: PyTree,
     state: eqx.nn.State | None = None,
     hyperparameters: Mapping[str, Any] | None = None,
     *,
@@ -111,7 +113,9 @@ def save(
         digested.close_with_digest()
 
 
-def load(path: str | os.PathLike[str], make: Callable[..., Any], *, dtype: Any = None) -> Any:
+def load(
+    path: str | os.PathLike[str], make: Callable[..., Any], *, dtype: DTypeLike | None = None
+) -> Any:
     """Reads a model that `save` wrote.
 
     The digest of the file and every field of its header are checked before ``make`` is called.
@@ -147,7 +151,7 @@ def load(path: str | os.PathLike[str], make: Callable[..., Any], *, dtype: Any =
         return _filled(file, where, end, header, (model, state), dtype)
 
 
-def _floating(dtype: Any) -> np.dtype[Any]:
+def _floating(dtype: DTypeLike) -> np.dtype[Any]:
     try:
         found = jnp.dtype(dtype)
     except TypeError:
@@ -159,8 +163,8 @@ def _floating(dtype: Any) -> np.dtype[Any]:
     return found
 
 
-def _has_statistics(tree: Any) -> bool:
-    def index(node: Any) -> bool:
+def _has_statistics(tree: PyTree) -> bool:
+    def index(node: PyTree) -> bool:
         return isinstance(node, eqx.nn.StateIndex)
 
     return any(map(index, jax.tree.leaves(tree, is_leaf=index)))
@@ -236,7 +240,12 @@ def _abstractly(build: Callable[[], Any]) -> Any:
 
 
 def _filled(
-    file: IO[bytes], where: Path, end: int, header: Header, like: tuple[Any, Any], dtype: Any
+    file: IO[bytes],
+    where: Path,
+    end: int,
+    header: Header,
+    like: tuple[Any, Any],
+    dtype: DTypeLike | None,
 ) -> Any:
     """The built model and state with the numbers of the file."""
     leaves, structure = jax.tree.flatten(like)
@@ -271,7 +280,7 @@ def _check_fits(stored: StoredArray, like: StoredArray, exactly: bool) -> None:
         raise ValueError(f"expected {like.text} at {stored.name}, got {stored.text}")
 
 
-def _target(leaf: Any, dtype: Any, in_state: bool) -> Any:
+def _target(leaf: Any, dtype: DTypeLike | None, in_state: bool) -> Any:
     """What an array is cast to where ``dtype`` is asked for; None for numbers and keys."""
     if dtype is None or is_key(leaf) or not hasattr(leaf, "dtype"):
         return None

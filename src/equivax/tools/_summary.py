@@ -11,6 +11,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jaxtyping import PyTree
 
 from ..nn._core._module import observer
 from ..nn._core._printing import (
@@ -31,7 +32,7 @@ ROWS = 40
 @dataclasses.dataclass(frozen=True)
 class _Row:
     path: tuple[str, ...]
-    node: Any
+    node: PyTree
     types: str
     parameters: int
     dim: int | None
@@ -39,7 +40,7 @@ class _Row:
 
 
 def summary(
-    model: Any,
+    model: PyTree,
     in_shape: Sequence[Any] | None = None,
     *,
     state: eqx.nn.State | None = None,
@@ -117,7 +118,7 @@ def _positive(name: str, value: Any, least: int) -> int:
 # ---- rows --------------------------------------------------------------------------------------
 
 
-def _levels(model: Any) -> list[list[_Row]]:
+def _levels(model: PyTree) -> list[list[_Row]]:
     """Rows of the first level, of the first two, and so on."""
     top = place(model.in_type) if hasattr(model, "in_type") else ""
     rows = _rows(model, (), top)
@@ -127,7 +128,7 @@ def _levels(model: Any) -> list[list[_Row]]:
     return [[row for row in rows if len(row.path) <= n] for n in range(1, deepest + 1)]
 
 
-def _rows(node: Any, path: tuple[str, ...], around: str) -> list[_Row]:
+def _rows(node: PyTree, path: tuple[str, ...], around: str) -> list[_Row]:
     found = []
     for name, part in parts(node):
         here = (*path, name)
@@ -141,7 +142,7 @@ def _rows(node: Any, path: tuple[str, ...], around: str) -> list[_Row]:
     return found
 
 
-def _row(path: tuple[str, ...], node: Any, around: str) -> _Row:
+def _row(path: tuple[str, ...], node: PyTree, around: str) -> _Row:
     basis = getattr(node, "basis", None)
     dim = getattr(basis, "dim", None)
     return _Row(
@@ -158,7 +159,7 @@ def _row(path: tuple[str, ...], node: Any, around: str) -> _Row:
 
 
 def _shapes(
-    model: Any, in_shape: Sequence[Any], state: eqx.nn.State | None
+    model: PyTree, in_shape: Sequence[Any], state: eqx.nn.State | None
 ) -> dict[tuple[str, ...], str]:
     """Path of a layer to the shape of its output, ``""`` for layers that are not called."""
     if not callable(model):
@@ -178,11 +179,11 @@ def _shapes(
         options["key"] = jax.random.key(0)
     found: dict[tuple[str, ...], str] = {}
 
-    def run(model: Any, state: Any, *inputs: Any) -> Any:
+    def run(model: PyTree, state: Any, *inputs: Any) -> Any:
         names = {id(row.node): row.path for row in _rows(model, (), "")}
         names[id(model)] = ("",)
 
-        def hear(layer: Any, output: Any) -> None:
+        def hear(layer: PyTree, output: Any) -> None:
             if id(layer) in names:
                 found[names[id(layer)]] = _shape_of(output)
 
@@ -201,7 +202,7 @@ def _shapes(
     return found
 
 
-def _has_statistics(model: Any) -> bool:
+def _has_statistics(model: PyTree) -> bool:
     return is_stateful(model) or any(
         isinstance(leaf, eqx.nn.StateIndex)
         for leaf in jax.tree.leaves(model, is_leaf=lambda n: isinstance(n, eqx.nn.StateIndex))
@@ -232,7 +233,7 @@ def _shape_of(output: Any) -> str:
 
 
 def _table(
-    model: Any, rows: list[_Row], shapes: dict[Any, str], with_shapes: bool, width: int
+    model: PyTree, rows: list[_Row], shapes: dict[Any, str], with_shapes: bool, width: int
 ) -> str:
     title = type(model).__name__
     if hasattr(model, "in_type"):

@@ -42,7 +42,7 @@ class Named:
     name: str
 
 
-def named(value: Any) -> Any:
+def named(value: object) -> Any:
     """A value with functions of the table by their names, inside tuples too."""
     if type(value) is tuple:
         return tuple(map(named, value))
@@ -50,7 +50,7 @@ def named(value: Any) -> Any:
     return value if name is None else Named(name)
 
 
-def unnamed(value: Any) -> Any:
+def unnamed(value: object) -> Any:
     """The inverse of `named`."""
     if type(value) is tuple:
         return tuple(map(unnamed, value))

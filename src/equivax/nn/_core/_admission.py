@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 import jax
@@ -141,3 +142,14 @@ def induced_or_refuse(caller: str, index: int, field: Representation) -> Induced
             "NormNonlinearity and GatedNonlinearity take any field"
         )
     return found
+
+
+def checked_eps(caller: str, eps: float) -> float:
+    """What is added to variances.
+
+    Raises:
+        ValueError: If it is not positive and finite.
+    """
+    if not 0 < eps < math.inf:
+        raise ValueError(f"{caller}: eps: expected a positive finite number, got {eps}")
+    return float(eps)

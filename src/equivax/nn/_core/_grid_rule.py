@@ -26,7 +26,7 @@ class GridWarning(UserWarning):
     """A grid layer met an input on which it cannot commute with the group."""
 
 
-def as_grid_check(value: Any, caller: str) -> str:
+def as_grid_check(value: object, caller: str) -> str:
     """``value`` if it is one of `GRID_CHECKS`.
 
     Raises:

@@ -70,7 +70,7 @@ def _copied(function: Any, known: dict[Any, types.FunctionType]) -> types.Functi
     copy = types.FunctionType(function.__code__, names, function.__name__)
     known[function] = copy
 
-    def kept(value: Any, name: str) -> Any:
+    def kept(value: object, name: str) -> Any:
         return _kept(value, f"{where}: {name}", known)
 
     if function.__defaults__:
@@ -95,7 +95,7 @@ def _names(code: types.CodeType) -> Iterator[str]:
             yield from _names(constant)
 
 
-def _kept(value: Any, where: str, known: dict[Any, types.FunctionType]) -> Any:
+def _kept(value: object, where: str, known: dict[Any, types.FunctionType]) -> Any:
     """What a detached function sees in the place of a value of its file."""
     if isinstance(value, VALUES):
         return value
@@ -145,7 +145,7 @@ def plain_callable(function: Callable[..., Any]) -> Callable[..., Any]:
     return detached(function) if _is_ours(function) else function
 
 
-def plain_value(value: Any) -> Any:
+def plain_value(value: object) -> Any:
     """A value as an exported function holds it.
 
     Numbers and strings stay, arrays become leaves, named tuples plain ones, functions static.

@@ -11,6 +11,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import numpy as np
+from jaxtyping import PyTree
 
 from ...fields import FieldType, Type
 from ...representations import as_representation
@@ -68,7 +69,7 @@ def border(
 # ---- the tree of layers ------------------------------------------------------------------------
 
 
-def parts(node: Any) -> Iterator[tuple[str, Any]]:
+def parts(node: PyTree) -> Iterator[tuple[str, Any]]:
     """What a module or pytree is made of: its own leaves and the modules right inside it.
 
     Names are those of Python, ``before`` or ``layers[0]``; the layers of a `Sequential` have
@@ -97,7 +98,7 @@ def _step(key: Any) -> str:
     return f"[{inner!r}]"
 
 
-def parameters(node: Any) -> int:
+def parameters(node: PyTree) -> int:
     """Number of parameters: entries of the floating array leaves; statistics are none."""
     leaves = jax.tree.leaves(node, is_leaf=lambda leaf: isinstance(leaf, eqx.nn.StateIndex))
     return sum(int(np.prod(leaf.shape)) for leaf in leaves if is_parameter(leaf))
@@ -113,7 +114,7 @@ def is_parameter(leaf: Any) -> bool:
 # ---- lines -------------------------------------------------------------------------------------
 
 
-def printed(layer: Any) -> str:
+def printed(layer: PyTree) -> str:
     """A layer as text: as many levels of layers inside as fit on a screen."""
     text = _printed(layer, "", 0)
     for depth in range(1, DEEPEST):
@@ -124,7 +125,7 @@ def printed(layer: Any) -> str:
     return text
 
 
-def _printed(layer: Any, around: str, depth: int) -> str:
+def _printed(layer: PyTree, around: str, depth: int) -> str:
     inner = [(name, part) for name, part in parts(layer) if isinstance(part, eqx.Module)]
     pieces = []
     if hasattr(layer, "in_type") and hasattr(layer, "out_type"):
@@ -147,7 +148,7 @@ def _printed(layer: Any, around: str, depth: int) -> str:
     return head + "\n" + textwrap.indent("\n".join(lines), "  ") + "\n)"
 
 
-def is_layer(node: Any) -> bool:
+def is_layer(node: PyTree) -> bool:
     """Whether a module has types at its border, or is a list of such."""
     return hasattr(node, "in_type") or (hasattr(node, "layers") and hasattr(node, "insert"))
 
@@ -157,7 +158,7 @@ def _foreign(part: Any) -> str:
     return f"{kind}({count:,} parameters)" if count else f"{kind}()"
 
 
-def _options(layer: Any) -> Iterator[str]:
+def _options(layer: PyTree) -> Iterator[str]:
     """Arguments that differ from their defaults, as far as the layer keeps them by name."""
     windows = getattr(layer, "windows", None)
     stored = {**(vars(windows) if hasattr(windows, "__dict__") else {}), **vars(layer)}
@@ -179,7 +180,7 @@ def _defaults(cls: type) -> dict[str, Any]:
     return {p.name: p.default for p in named if p.name not in hidden}
 
 
-def _shown(value: Any, default: Any) -> str | None:
+def _shown(value: object, default: Any) -> str | None:
     """The value of an option, or None if it is the default or nothing short to say."""
     if value is default or value is None:
         return None
@@ -195,13 +196,13 @@ def _shown(value: Any, default: Any) -> str | None:
     return None
 
 
-def _is_plain(value: Any) -> bool:
+def _is_plain(value: object) -> bool:
     if isinstance(value, tuple):
         return all(_is_plain(entry) for entry in value)
     return isinstance(value, (bool, int, float, str))
 
 
-def _single(entry: Any) -> Any:
+def _single(entry: object) -> Any:
     """``3`` for ``(3, 3)``."""
     if isinstance(entry, tuple) and entry and all(other == entry[0] for other in entry):
         return entry[0]  # pyright: ignore[reportGeneralTypeIssues]

@@ -6,13 +6,14 @@ from typing import Any
 
 import equinox as eqx
 import jax
+from jaxtyping import PyTree
 
 from .._core._module import Layer
 from .._core._stateful import exported
 from ._module_list import ModuleList
 
 
-def export(model: Any, state: eqx.nn.State | None = None) -> Any:
+def export(model: PyTree, state: eqx.nn.State | None = None) -> Any:
     """Replaces every equivariant layer in a pytree by plain Equinox, of the same function.
 
     Args:
@@ -28,7 +29,7 @@ def export(model: Any, state: eqx.nn.State | None = None) -> Any:
         ValueError: If a layer has running statistics and there is no state.
     """
 
-    def replace(node: Any) -> Any:
+    def replace(node: PyTree) -> Any:
         if isinstance(node, ModuleList):
             return node.export(state)
         if isinstance(node, Layer):

@@ -9,7 +9,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from ...fields import FieldType
 from ...images import MultiImage, Signature, TensorType, axis_space, type_name
@@ -221,7 +221,7 @@ def _is_safe(layer: Callable[..., Any], given: FieldType) -> bool:
 
 
 def _on_block(
-    layer: Any, x: MultiImage, type_: TensorType, state: eqx.nn.State | None
+    layer: PyTree, x: MultiImage, type_: TensorType, state: eqx.nn.State | None
 ) -> tuple[MultiImage, eqx.nn.State | None]:
     """A callable of one example of a block, on all of them."""
     block = x[type_]

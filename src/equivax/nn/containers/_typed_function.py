@@ -8,7 +8,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from ...fields import GeometricTensor, Type
 from ...representations import as_representation
@@ -26,7 +26,7 @@ class TypedFunction(AbstractContainer):
     Shapes: those of the callable, which gets an array.
     """
 
-    module: Any
+    module: PyTree
     function: Any = eqx.field(static=True)
     in_type: Type = eqx.field(static=True)
     out_type: Type = eqx.field(static=True)

@@ -17,7 +17,7 @@ from ..._windows import Windows
 from ...fields import FieldType
 from ...images import MultiImage
 from ...kernels import TypeBasis
-from .._core._grid_rule import as_grid_check, checked_windows
+from .._core._grid_rule import as_grid_check, checked_windows, moved_axes
 from .._core._module import AbstractModule
 from ..linear._invariant_bias import bias_coefficients, initial_bias, invariant_bias
 from ._formula import convolved, exported_convolution
@@ -73,6 +73,7 @@ class AbstractSteerable(AbstractModule):
         self.out_type = out_type
         self.precision = precision
         self.grid_check = as_grid_check(grid_check, caller)
+        moved_axes(in_type.space)  # kept from here on: host work belongs to construction
 
     # ---- kernel and bias ---------------------------------------------------------------------
 

@@ -14,12 +14,11 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ...fields import Type
 from ...hom import HomBasis, hom_basis
 from ...representations import Representation
-from .._core._admission import check_function
+from .._core._admission import check_function, checked_eps
 from .._core._channels import safe_norms
 from .._core._fibres import ByKind, Fibre, by_kind, fibre_plan, kind_names
 from .._core._module import AbstractModule, channel_axis, representation_of
 from .._core._plain import plain_layer
-from ..normalization._checks import checked_eps
 
 CONVENTIONS = ("signed", "magnitude")
 MIXES = ("fields", "hom")

@@ -22,9 +22,9 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ...fields import Type
 from ...hom import at_least_float32
 from ...representations import Representation
+from .._core._admission import checked_eps
 from .._core._channels import along
 from .._core._module import AbstractStatefulModule, channel_axis
-from ._checks import checked_eps
 from ._pointwise_map import plain_map
 from ._statistics import Statistics
 

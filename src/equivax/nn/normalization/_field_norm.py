@@ -14,11 +14,11 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ...fields import Type
 from ...hom import invariant_vector, trivial_count
 from ...representations import Representation
+from .._core._admission import checked_eps
 from .._core._channels import field_sizes
 from .._core._fibres import FibrePlan, by_kind, constants, fibre_plan
 from .._core._module import AbstractModule, channel_axis, representation_of
 from .._core._plain import plain_function, plain_layer
-from ._checks import checked_eps
 from ._rounding import above_rounding, denoised
 
 

@@ -15,10 +15,10 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ...fields import Type
 from ...hom import hom_basis
 from ...representations import Representation
+from .._core._admission import checked_eps
 from .._core._fibres import Fibre, FibrePlan, by_kind, constants, fibre_plan, kind_names
 from .._core._module import AbstractModule, channel_axis, representation_of
 from .._core._plain import plain_function, plain_layer
-from ._checks import checked_eps
 from ._whitening import whitened
 
 WHITENS = ("full", "isotypic", "rms")

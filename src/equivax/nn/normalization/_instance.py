@@ -12,11 +12,11 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ...fields import Type
 from ...hom import trivial_count
+from .._core._admission import checked_eps
 from .._core._channels import field_sizes
 from .._core._fibres import by_kind, constants, fibre_plan
 from .._core._module import AbstractModule, channel_axis, representation_of
 from .._core._plain import plain_function, plain_layer
-from ._checks import checked_eps
 from ._field_norm import field_kinds, scaled_and_shifted
 from ._rounding import above_rounding, denoised
 

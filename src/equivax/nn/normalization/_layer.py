@@ -12,10 +12,10 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ...fields import Type
 from ...representations import Representation
+from .._core._admission import checked_eps
 from .._core._module import AbstractModule, channel_axis, on_channels, representation_of
 from .._core._plain import plain_on_channels
-from ..linear._affine import Affine
-from ._checks import checked_eps
+from ..linear import Affine
 from ._group import GroupNorm
 from ._vectors import POOLS, in_layer, plain
 

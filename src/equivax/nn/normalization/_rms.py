@@ -8,10 +8,10 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ...fields import Type
+from .._core._admission import checked_eps
 from .._core._module import AbstractModule, on_channels, representation_of
 from .._core._plain import plain_function, plain_on_channels
-from ..linear._affine import Affine
-from ._checks import checked_eps
+from ..linear import Affine
 
 
 def rms_normed(eps, x):

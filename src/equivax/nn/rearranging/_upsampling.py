@@ -177,7 +177,7 @@ class Upsampling(AbstractModule):
         return plain_layer(resize, **self._rule())
 
 
-def _factors(value: Any, dim: int) -> tuple[float, ...]:
+def _factors(value: object, dim: int) -> tuple[float, ...]:
     takes = f"Upsampling: scale_factor: expected a positive number, or {dim} of them"
     entries: list[Any] = list(value) if is_several(value) else [value] * dim
     if len(entries) != dim:
