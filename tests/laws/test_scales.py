@@ -6,7 +6,6 @@ Sums of squares must not over- or underflow, and nothing may be lost beside a fi
 import functools
 
 import equinox as eqx
-import field_cases
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -54,9 +53,9 @@ def beyond(case, errors):
     return {what: error for what, error in errors.items() if not error <= bounds[what[0]]}
 
 
-@pytest.mark.parametrize("name", chosen(field_cases.CASES))
+@pytest.mark.parametrize("name", chosen(cases.FIELDS))
 def test_fields_of_any_size(name, key, precision):
-    case = field_cases.CASES[name]
+    case = cases.FIELDS[name]
     layer = made(case, key)
 
     def function(module, state, x):
@@ -75,7 +74,7 @@ def test_fields_of_any_size(name, key, precision):
 def test_vectors_of_any_size(name, key, precision):
     case = cases.CASES[name]
     options = {}
-    if case.recipe.kind == "stateful":
+    if case.recipe.stateful:
         module, state = case.build_with_state(key)
     else:
         module, state = drawn(eqx.filter_eval_shape(case.build, key)), None

@@ -11,9 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from field_cases import CASES, RECIPES
 
 import equivax as evx
+from cases import FIELD_RECIPES as RECIPES
+from cases import FIELDS as CASES
 from equivax import nn
 from equivax.nn._core import _plain
 from equivax.nn._core._plain import detached, plain_function, plain_layer, plain_value

@@ -166,7 +166,7 @@ def test_a_plane_is_pooled_axis_by_axis():
 def test_norm_max_pool_takes_whole_vectors_and_the_first_at_ties():
     type_ = FieldType(C4, [C4.irrep(1), C4.trivial])
     x = np.random.default_rng(3).integers(-1, 2, (4, 3, 6, 6)).astype(float)  # many ties
-    pool = nn.NormMaxPool(type_, 3, 1, 1)
+    pool = nn.NormMaxPool(type_, 3, 1, 1, ties="first")
     y = np.asarray(applied(pool, x))
     for b, r, c in itertools.product(range(4), range(6), range(6)):
         taps = [
@@ -180,7 +180,7 @@ def test_norm_max_pool_takes_whole_vectors_and_the_first_at_ties():
             np.testing.assert_array_equal(y[b, channels, r, c], x[b, channels, i, j])
     np.testing.assert_array_equal(exported(pool, x), y)
     # The gradient goes to the chosen vector and nowhere else.
-    single = nn.NormMaxPool(type_, 6)
+    single = nn.NormMaxPool(type_, 6, ties="first")
     weights = np.array([2.0, 3.0])[:, None, None]
     grads = np.asarray(jax.jit(jax.grad(lambda x: jnp.sum(single(x)[0, :2] * weights)))(x))
     squares = np.sum(np.asarray(x[0, :2]) ** 2, axis=0)

@@ -64,7 +64,7 @@ class FourierNonlinearity(AbstractModule):
         function: Callable[[Array], Array] = jax.nn.relu,
         *,
         grid: FourierGrid | None = None,
-        oversampling: float | None = None,
+        oversampling: float | int | None = None,
         out_irreps: int | Iterable[Any] | None = None,
         subgroup: object = None,
     ) -> None:
