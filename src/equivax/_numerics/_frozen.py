@@ -41,7 +41,7 @@ def digest(*arrays: np.ndarray) -> bytes:
     """Content hash of arrays: equal if and only if dtypes, shapes and values are.
 
     Args:
-        arrays: Any number of arrays; their order matters.
+        arrays: However many; their order matters.
 
     Returns:
         16 bytes. Negative and positive zero count as the same value.
@@ -60,7 +60,7 @@ def rounded_digest(*arrays: np.ndarray, resolution: float) -> str:
     """Content hash of arrays up to rounding errors, so that it does not depend on the machine.
 
     Args:
-        arrays: Any number of arrays; their order matters.
+        arrays: However many; their order matters.
         resolution: Width of the cells in which entries count as equal.
 
     Returns:

@@ -176,7 +176,7 @@ def _as_pairs(value: object, windows: Windows, caller: str) -> Pairs:
     return tuple((operator.index(before), operator.index(after)) for before, after in pairs)
 
 
-def one_of(caller: str, name: str, value: object, other: str, second: Any) -> Any:
+def one_of(caller: str, name: str, value: object, other: str, second: object) -> Any:
     """The value of an argument, 1 by default, that goes by another name too.
 
     Raises:

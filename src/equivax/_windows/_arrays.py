@@ -67,7 +67,7 @@ def padded(x, padding, modes, input_dilation):
     """An array with the cells around its last axes that are no zeros.
 
     Args:
-        x: Any array with these axes last.
+        x: An array with these axes last.
         padding: Pairs of cells before and after, per axis.
         modes: A key of `PADDING_MODES`, per axis.
         input_dilation: Per axis.

@@ -27,7 +27,7 @@ def turn_fibers(
 
     Args:
         rep: The representation.
-        x: Any array with ``rep.size`` entries along ``axis``.
+        x: An array with ``rep.size`` entries along ``axis``.
         g: An element of the group.
         axis: The channel axis.
     """
@@ -53,7 +53,7 @@ def move_points(
 
     Args:
         space: The space, of dimension d.
-        x: Any array with at least d axes.
+        x: An array with at least d axes.
         g: An element of the group.
         order: 0 nearest cell, 1 linear, 3 cubic convolution (Keys 1981, a = -1/2).
 

@@ -78,7 +78,7 @@ class GeometricImage(eqx.Module):
 
     @classmethod
     def zeros(
-        cls, spatial: Any, k: int, parity: int, D: int, is_torus: object = True, **options: Any
+        cls, spatial: object, k: int, parity: int, D: int, is_torus: object = True, **options: Any
     ) -> GeometricImage:
         """The image of zeros.
 
@@ -102,7 +102,7 @@ class GeometricImage(eqx.Module):
         spatial: Any,
         parity: int,
         D: int,
-        value: object,
+        value: Any,
         is_torus: object = True,
         covariant_axes: object = False,
         dtype: DTypeLike | None = None,
@@ -299,7 +299,7 @@ class GeometricImage(eqx.Module):
 
     # ---- the group ---------------------------------------------------------------------------
 
-    def translate(self, tau: Any) -> GeometricImage:
+    def translate(self, tau: object) -> GeometricImage:
         """``out(i) = in(i - tau)`` on the torus.
 
         Raises:

@@ -196,7 +196,7 @@ class MultiImage(eqx.Module):
             return to_block(self.dense(key), len(key[0]), self.D)
         return self.at_batch(index)
 
-    def at_batch(self, indices: Any) -> MultiImage:
+    def at_batch(self, indices: object) -> MultiImage:
         """Selects from the batch axes, as indexing of an array does.
 
         Args:

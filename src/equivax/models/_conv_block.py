@@ -164,7 +164,7 @@ class _PlainConv(AbstractImageModel):
         kernel_size: Integers,
         *,
         D: int,
-        use_bias: Any = "auto",
+        use_bias: object = "auto",
         stride: Integers = 1,
         padding: PaddingLike = "same",
         padding_mode: ModeLike | None = None,

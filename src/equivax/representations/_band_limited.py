@@ -37,7 +37,7 @@ def band_limited(
     coordinates.
 
     Args:
-        group: Any group.
+        group: A group.
         max_frequency: Of the irreps of an infinite group.
         irreps: Ids in its place, in order; for a finite group the default is all.
         subgroup: ``H``: a `Subgroup`, or whatever ``group.subgroup`` takes. Default: functions on

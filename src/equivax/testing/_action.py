@@ -8,7 +8,6 @@ acted on by a subgroup, says which element of the one group is an element of the
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -58,7 +57,7 @@ def _is_exact(type_: Type, g: GroupElement) -> bool:
     return not isinstance(type_, FieldType) or type_.space.grid_action(g) is not None
 
 
-def embedding_of(function: Any) -> Embedding:
+def embedding_of(function: object) -> Embedding:
     """From elements of the group of ``out_type`` to elements of the group of ``in_type``.
 
     That of the layer if it has one, the composition for a `Sequential`, else the identity.

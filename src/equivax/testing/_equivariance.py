@@ -190,7 +190,7 @@ def assert_equivariant(
         )
 
 
-def _depth(function: Any) -> int:
+def _depth(function: object) -> int:
     """Number of equivariant layers inside: rounding errors add up over them."""
     nodes = jax.tree.leaves(
         function, is_leaf=lambda node: isinstance(node, Layer) and node is not function

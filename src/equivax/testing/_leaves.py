@@ -40,7 +40,7 @@ def assert_only_parameters(module: PyTree, expected: int | None = None) -> None:
         raise AssertionError(f"expected {expected} parameters, found {total}")
 
 
-def assert_finite_gradients(function: Callable[..., Any], *arguments: Any) -> None:
+def assert_finite_gradients(function: Callable[..., Any], *arguments: PyTree) -> None:
     """Raises if the gradient of ``sum(f(...)^2)`` in any argument is not finite.
 
     Args:
@@ -51,7 +51,7 @@ def assert_finite_gradients(function: Callable[..., Any], *arguments: Any) -> No
         AssertionError: Naming the leaf.
     """
 
-    def loss(inputs: Any) -> Any:
+    def loss(inputs: PyTree) -> Any:
         call, rest = inputs
         return sum(
             (leaf**2).sum() for leaf in jax.tree.leaves(call(*rest)) if eqx.is_inexact_array(leaf)
@@ -84,7 +84,7 @@ def count_traces(function: Callable[..., Any]) -> Iterator[tuple[Callable[..., A
     counter = TraceCount()
 
     @eqx.filter_jit
-    def jitted(*arguments: Any) -> Any:
+    def jitted(*arguments: PyTree) -> Any:
         counter.count += 1
         return function(*arguments)
 

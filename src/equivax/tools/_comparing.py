@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any
 
 import jax
 from jax.typing import DTypeLike
@@ -23,7 +22,7 @@ def has_64_bits() -> bool:
     return bool(jax.config.jax_enable_x64)  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def compare(header: Header, model: PyTree, state: Any, dtype: DTypeLike | None) -> None:
+def compare(header: Header, model: PyTree, state: PyTree, dtype: DTypeLike | None) -> None:
     """Refuses a model whose parameters would mean something else.
 
     Args:

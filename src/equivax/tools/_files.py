@@ -14,7 +14,7 @@ import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 MARK = b"\nequivax sha256 "
 """Begins the last line, which holds the digest of all that stands before it."""
@@ -23,7 +23,7 @@ TRAILER = len(MARK) + 64 + 1
 CHUNK = 1 << 20
 
 
-def checked_path(caller: str, path: Any) -> Path:
+def checked_path(caller: str, path: object) -> Path:
     """A path from what the user gave.
 
     Raises:

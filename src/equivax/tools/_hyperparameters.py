@@ -28,7 +28,7 @@ DEEPEST = 32
 FUNCTIONS: dict[str, Callable[..., Any]] = {**ACTIVATIONS, "equivax.nn.squash": squash}
 
 
-def encoded(hyperparameters: Any) -> dict[str, Any]:
+def encoded(hyperparameters: object) -> dict[str, Any]:
     """Hyperparameters as JSON holds them.
 
     Raises:

@@ -58,20 +58,20 @@ class StoredArray(NamedTuple):
         return math.prod(self.shape) * jnp.dtype(self.dtype).itemsize
 
 
-def named_leaves(model: PyTree, state: Any) -> list[tuple[str, Any]]:
+def named_leaves(model: PyTree, state: PyTree) -> list[tuple[str, Any]]:
     """Leaves that are stored, of the model and then of the state, with their names."""
     found = [(name, leaf) for name, leaf in nodes(model) if not isinstance(leaf, eqx.Module)]
     found += [(f"state[{i}]", leaf) for i, leaf in enumerate(jax.tree.leaves(state))]
     return [(name, leaf) for name, leaf in found if is_stored(leaf)]
 
 
-def is_stored(leaf: Any) -> bool:
+def is_stored(leaf: PyTree) -> bool:
     """Whether a leaf goes into the file; functions and strings come with the code."""
     kinds = (jax.Array, jax.ShapeDtypeStruct, np.ndarray, np.generic, *NUMBERS)
     return isinstance(leaf, kinds) or hasattr(leaf, "__jax_array__")
 
 
-def as_stored(name: str, leaf: Any) -> StoredArray:
+def as_stored(name: str, leaf: PyTree) -> StoredArray:
     """A leaf of the built model as a file would tell of it."""
     if is_key(leaf):
         return StoredArray(name, KEY, tuple(leaf.shape))
@@ -79,7 +79,7 @@ def as_stored(name: str, leaf: Any) -> StoredArray:
     return StoredArray(name, array.dtype.name, tuple(array.shape))
 
 
-def is_key(leaf: Any) -> bool:
+def is_key(leaf: PyTree) -> bool:
     """Whether a leaf holds typed PRNG keys."""
     dtype = getattr(leaf, "dtype", None)
     return dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
@@ -88,7 +88,7 @@ def is_key(leaf: Any) -> bool:
 # ---- writing -----------------------------------------------------------------------------------
 
 
-def checked_leaf(name: str, leaf: Any) -> StoredArray:
+def checked_leaf(name: str, leaf: PyTree) -> StoredArray:
     """What the file will say of a leaf.
 
     Raises:
@@ -116,7 +116,7 @@ def _is_numeric(dtype: np.dtype[Any]) -> bool:
     return dtype.kind in "biufc" or (dtype.kind == "V" and dtype.type is not np.void)
 
 
-def write_leaf(file: Any, leaf: Any) -> None:
+def write_leaf(file: Any, leaf: PyTree) -> None:
     """Writes a leaf that was checked."""
     array = np.asarray(jax.random.key_data(leaf) if is_key(leaf) else leaf)
     np.lib.format.write_array(file, np.asarray(array, order="C"), allow_pickle=False)
@@ -125,7 +125,7 @@ def write_leaf(file: Any, leaf: Any) -> None:
 # ---- reading -----------------------------------------------------------------------------------
 
 
-def as_leaf(array: np.ndarray, stored: StoredArray, like: Any) -> Any:
+def as_leaf(array: np.ndarray, stored: StoredArray, like: PyTree) -> Any:
     """An array that was read, as a leaf of the kind of ``like``: an array, a number, or keys.
 
     Raises:

@@ -173,7 +173,7 @@ def _has_statistics(tree: PyTree) -> bool:
 # ---- the function that builds ------------------------------------------------------------------
 
 
-def _check_builds(caller: str, make: Any) -> None:
+def _check_builds(caller: str, make: object) -> None:
     if not callable(make):
         raise TypeError(
             f"{caller}: make: expected a function that builds the model, got {type(make).__name__}"
@@ -280,7 +280,7 @@ def _check_fits(stored: StoredArray, like: StoredArray, exactly: bool) -> None:
         raise ValueError(f"expected {like.text} at {stored.name}, got {stored.text}")
 
 
-def _target(leaf: Any, dtype: DTypeLike | None, in_state: bool) -> Any:
+def _target(leaf: PyTree, dtype: DTypeLike | None, in_state: bool) -> Any:
     """What an array is cast to where ``dtype`` is asked for; None for numbers and keys."""
     if dtype is None or is_key(leaf) or not hasattr(leaf, "dtype"):
         return None

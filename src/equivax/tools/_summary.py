@@ -179,11 +179,11 @@ def _shapes(
         options["key"] = jax.random.key(0)
     found: dict[tuple[str, ...], str] = {}
 
-    def run(model: PyTree, state: Any, *inputs: Any) -> Any:
+    def run(model: PyTree, state: PyTree, *inputs: PyTree) -> Any:
         names = {id(row.node): row.path for row in _rows(model, (), "")}
         names[id(model)] = ("",)
 
-        def hear(layer: PyTree, output: Any) -> None:
+        def hear(layer: PyTree, output: PyTree) -> None:
             if id(layer) in names:
                 found[names[id(layer)]] = _shape_of(output)
 
@@ -209,7 +209,7 @@ def _has_statistics(model: PyTree) -> bool:
     )
 
 
-def _inputs(in_shape: Any) -> list[jax.ShapeDtypeStruct]:
+def _inputs(in_shape: object) -> list[jax.ShapeDtypeStruct]:
     message = f"summary: in_shape: expected a shape such as (1, 33, 33), got {in_shape!r}"
     if isinstance(in_shape, (str, bytes)) or not isinstance(in_shape, Sequence):
         raise TypeError(message)
@@ -224,7 +224,7 @@ def _inputs(in_shape: Any) -> list[jax.ShapeDtypeStruct]:
     return [jax.ShapeDtypeStruct(tuple(shape), jnp.result_type(float)) for shape in shapes]
 
 
-def _shape_of(output: Any) -> str:
+def _shape_of(output: PyTree) -> str:
     shapes = [str(tuple(leaf.shape)) for leaf in jax.tree.leaves(output) if is_parameter(leaf)]
     return ", ".join(shapes)
 

@@ -22,7 +22,7 @@ def error_by_angle(
     in_type: FieldType | None = None,
     out_type: FieldType | None = None,
     *,
-    angles: Any = None,
+    angles: object = None,
     order: int = 3,
 ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
     """``|f(g x) - g f(x)| / |f(x)|`` for rotations ``g`` of an image, with interpolation.
@@ -116,7 +116,7 @@ def plot_error_by_angle(*functions: Any, **named: Any) -> Any:
     return figure
 
 
-def _checked(argument: str, type_: Any) -> FieldType:
+def _checked(argument: str, type_: object) -> FieldType:
     if not isinstance(type_, FieldType):
         raise TypeError(
             f"error_by_angle: {argument}: expected a FieldType, got {type(type_).__name__}"

@@ -30,7 +30,7 @@ ACTIVATIONS: dict[str, Callable[..., Any]] = {
 """Public name to function; of two names of one function the first is its name."""
 
 
-def activation_name(function: Any) -> str | None:
+def activation_name(function: object) -> str | None:
     """The name of a function in the table, or None."""
     return next((name for name, known in ACTIVATIONS.items() if known is function), None)
 

@@ -52,7 +52,7 @@ def detached(function: Callable[..., Any]) -> types.FunctionType:
 
 
 @functools.cache
-def _detached(function: Any) -> types.FunctionType:
+def _detached(function: object) -> types.FunctionType:
     return _copied(function, {})
 
 

@@ -76,7 +76,7 @@ def parts(node: PyTree) -> Iterator[tuple[str, Any]]:
     their own names, or ``[0]``. Indices of states are no parts.
     """
 
-    def below(child: Any) -> bool:
+    def below(child: object) -> bool:
         return child is not node and isinstance(child, eqx.Module)
 
     names = getattr(node, "names", None)
@@ -104,7 +104,7 @@ def parameters(node: PyTree) -> int:
     return sum(int(np.prod(leaf.shape)) for leaf in leaves if is_parameter(leaf))
 
 
-def is_parameter(leaf: Any) -> bool:
+def is_parameter(leaf: PyTree) -> bool:
     """Whether a leaf is a floating array, or the shape of one."""
     if not hasattr(leaf, "shape") or not hasattr(leaf, "dtype"):
         return False
@@ -153,7 +153,7 @@ def is_layer(node: PyTree) -> bool:
     return hasattr(node, "in_type") or (hasattr(node, "layers") and hasattr(node, "insert"))
 
 
-def _foreign(part: Any) -> str:
+def _foreign(part: object) -> str:
     kind, count = type(part).__name__, parameters(part)
     return f"{kind}({count:,} parameters)" if count else f"{kind}()"
 
@@ -180,7 +180,7 @@ def _defaults(cls: type) -> dict[str, Any]:
     return {p.name: p.default for p in named if p.name not in hidden}
 
 
-def _shown(value: object, default: Any) -> str | None:
+def _shown(value: object, default: object) -> str | None:
     """The value of an option, or None if it is the default or nothing short to say."""
     if value is default or value is None:
         return None

@@ -27,7 +27,7 @@ class TypedFunction(AbstractContainer):
     """
 
     module: PyTree
-    function: Any = eqx.field(static=True)
+    function: object = eqx.field(static=True)
     in_type: Type = eqx.field(static=True)
     out_type: Type = eqx.field(static=True)
 

@@ -67,12 +67,12 @@ class ConvContract(AbstractModule, AbstractImageLayer):
 
     def __init__(
         self,
-        in_signature: Any,
-        out_signature: Any,
+        in_signature: object,
+        out_signature: object,
         kernel_size: int | tuple[int, ...] = 3,
         *,
         D: int = 2,
-        group: Any = None,
+        group: object = None,
         filters: Mapping[Any, Any] | None = None,
         use_bias: bool | str = "auto",
         stride: int | tuple[int, ...] = 1,
@@ -176,7 +176,7 @@ class ConvContract(AbstractModule, AbstractImageLayer):
         """The dense kernel ``(C_out, C_in, *kernel)``, expanded at every access."""
         return self.basis.expand(self.weights)
 
-    def coefficients(self, kernel: Any) -> dict[str, Array]:
+    def coefficients(self, kernel: object) -> dict[str, Array]:
         """Weights of the Frobenius-orthogonal projection of a dense kernel.
 
         Args:
@@ -188,7 +188,7 @@ class ConvContract(AbstractModule, AbstractImageLayer):
         found = self.basis.coefficients(jnp.asarray(kernel))
         return {name: found[name].astype(old.dtype) for name, old in self.weights.items()}
 
-    def with_kernel(self, kernel: Any) -> ConvContract:
+    def with_kernel(self, kernel: object) -> ConvContract:
         """This layer with the projection of a dense kernel as its kernel.
 
         Raises:
@@ -282,7 +282,7 @@ def _cut(windows: Windows, periodic: tuple[bool, ...]) -> list[str]:
     ]
 
 
-def _bias_mode(use_bias: Any) -> str | None:
+def _bias_mode(use_bias: object) -> str | None:
     if use_bias is False or use_bias is None:
         return None
     mode = "auto" if use_bias is True else use_bias
@@ -295,7 +295,7 @@ def _bias_mode(use_bias: Any) -> str | None:
 
 
 def _initial(
-    basis: FilterBasis, init: Any, gain: Any, dtype: DTypeLike, key: PRNGKeyArray
+    basis: FilterBasis, init: object, gain: Any, dtype: DTypeLike, key: PRNGKeyArray
 ) -> dict[str, Array]:
     if init not in ("he", "ginjax"):
         raise ValueError(f"ConvContract: init: expected 'he' or 'ginjax', got {init!r}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Callable
-from typing import Any, Unpack
+from typing import Unpack
 
 import equinox as eqx
 import jax
@@ -167,7 +167,7 @@ class ConvTranspose(AbstractSteerable):
         )
 
 
-def _one_sided(caller: str, output_padding: Any, grid_check: str) -> None:
+def _one_sided(caller: str, output_padding: object, grid_check: str) -> None:
     message = (
         f"{caller}: output_padding: {output_padding} adds cells on one side only, so the layer "
         "does not commute with turns and flips of the grid; use 0, or grid_check='off'"

@@ -92,7 +92,7 @@ class AbstractSteerable(AbstractModule):
             return None
         return invariant_bias(self.out_type.representation, self.bias_coeffs)
 
-    def with_kernel(self: Layer, kernel: Any) -> Layer:
+    def with_kernel(self: Layer, kernel: object) -> Layer:
         """This layer with the orthogonal projection of a dense kernel as its kernel.
 
         Args:
@@ -114,7 +114,7 @@ class AbstractSteerable(AbstractModule):
         new = {name: found[name].astype(old.dtype) for name, old in self.weights.items()}
         return eqx.tree_at(lambda tree: tree.weights, self, new)
 
-    def with_bias(self: Layer, vector: Any) -> Layer:
+    def with_bias(self: Layer, vector: object) -> Layer:
         """This layer with the projection of a dense vector on the invariants as its bias.
 
         Raises:

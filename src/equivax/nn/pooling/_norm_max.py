@@ -153,7 +153,7 @@ def slide_tied(beta, windows, x, lengths):
     Args:
         beta: None; or the mean of all entries has weights ``exp(beta sqrt(lengths))``.
         windows: As for `slide_max`.
-        x: Any array with these axes last.
+        x: An array with these axes last.
         lengths: Non-negative numbers, of the shape of ``x``.
     """
     kernel, stride, padding, dilation, _ = windows

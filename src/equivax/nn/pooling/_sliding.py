@@ -42,7 +42,7 @@ def slide_max(windows, x):
 
     Args:
         windows: From `plain_windows`.
-        x: Any array with these axes last.
+        x: An array with these axes last.
     """
     kernel, stride, padding, dilation, ceil_mode = windows
     for axis in range(-len(kernel), 0):
@@ -69,7 +69,7 @@ def slide_longest(windows, x, lengths):
 
     Args:
         windows: From `plain_windows`.
-        x: Any array with these axes last.
+        x: An array with these axes last.
         lengths: Non-negative numbers, of the shape of ``x``; no gradient flows through them.
     """
     kernel, stride, padding, dilation, ceil_mode = windows
@@ -108,7 +108,7 @@ def slide_sum(weights, stride, padding, edge, x):
         stride: Cells from a window to the next, per axis.
         padding: Pairs of cells before and after, per axis.
         edge: Whether the padding repeats the outermost cells; else it is zero.
-        x: Any array with these axes last.
+        x: An array with these axes last.
     """
     dtype = x.dtype
     x = x.astype(jnp.float32) if x.dtype.itemsize < 4 else x  # sums of 16-bit numbers lose digits
@@ -133,7 +133,7 @@ def slide_mean(kernel, stride, padding, ceil_mode, x):
         stride: Cells from a window to the next, per axis.
         padding: Pairs of cells before and after, per axis.
         ceil_mode: Whether a last window may reach over the end; it has fewer cells then.
-        x: Any array with these axes last.
+        x: An array with these axes last.
     """
     dtype = x.dtype
     x = x.astype(jnp.float32) if x.dtype.itemsize < 4 else x
@@ -160,7 +160,7 @@ def slide_dense_max(kernel, stride, padding, ceil_mode, x):
         stride: Of what follows, per axis; matters in ``ceil_mode`` only.
         padding: Pairs of cells before and after, per axis.
         ceil_mode: Whether to go on to the start of a last window that reaches over the end.
-        x: Any array with these axes last.
+        x: An array with these axes last.
     """
     pads = []
     for axis in range(-len(kernel), 0):
@@ -177,7 +177,7 @@ def cell_max(output_size, x):
 
     Args:
         output_size: Number of cells ``o``, per axis.
-        x: Any array with these axes last.
+        x: An array with these axes last.
     """
     for axis in range(-len(output_size), 0):
         o, length = output_size[axis], x.shape[axis]
@@ -200,7 +200,7 @@ def cell_mean(output_size, x):
 
     Args:
         output_size: Number of cells ``o``, per axis.
-        x: Any array with these axes last.
+        x: An array with these axes last.
     """
     dtype = x.dtype
     x = x.astype(jnp.float32) if x.dtype.itemsize < 4 else x

@@ -53,9 +53,9 @@ class Upsampling(AbstractModule):
     def __init__(
         self,
         in_type: Type,
-        scale_factor: Any = None,
+        scale_factor: object = None,
         *,
-        size: Any = None,
+        size: object = None,
         mode: str = "bilinear",
         align_corners: bool = False,
         grid_check: str = "warn",
