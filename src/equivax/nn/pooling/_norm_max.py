@@ -5,19 +5,11 @@ from __future__ import annotations
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from ..._windows import Integers, PaddingLike
 from ...fields import FieldType
-from .._core._channels import field_index
-from .._core._per_field import (
-    field_blocks,
-    plain_blocks,
-    pool_fields,
-    squared_length,
-    whole_fields,
-)
+from .._core._channels import block_sums, spread_blocks, whole_fields, widened
 from .._core._plain import plain_layer
 from ._sliding import plain_windows, slide_longest, slide_max
 from ._window_pool import AbstractWindowPool, pool_windows, spatial_type
@@ -101,50 +93,36 @@ class NormMaxPool(AbstractWindowPool):
     def _pooled(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
         if self.by == "value":
             return slide_max(plain_windows(self.windows), x)
-        plan = field_blocks(whole_fields(self.in_type.representation))
-        windows = plain_windows(self.windows)
-        return longest_field(*self._rule, *plan, self._field_of_channel, windows, x)
+        runs = whole_fields(self.in_type.representation)
+        return longest_field(*self._rule, runs, plain_windows(self.windows), x)
 
     @property
     def _rule(self) -> tuple[bool, float | None]:
         """Whether the first wins, and how sharp a smooth mean is."""
         return self.ties == "first", self.beta if self.ties == "softmax" else None
 
-    @property
-    def _field_of_channel(self) -> np.ndarray | None:
-        """The field of every channel, or None if every channel is a field."""
-        rep = self.in_type.representation
-        return field_index(rep) if len(self.in_type) < rep.size else None
-
     def export(self) -> eqx.nn.Lambda:
         """A plain function."""
-        windows, index = plain_windows(self.windows), self._field_of_channel
+        windows = plain_windows(self.windows)
         if self.by == "value":
             return plain_layer(slide_max, windows)
-        plan = plain_blocks(whole_fields(self.in_type.representation))
-        index = None if index is None else jnp.asarray(index)
-        return plain_layer(longest_field, *self._rule, *plan, index, windows)
+        runs = whole_fields(self.in_type.representation)
+        return plain_layer(longest_field, *self._rule, runs, windows)
 
 
-def longest_field(first, beta, blocks, order, index, windows, x):
+def longest_field(first, beta, runs, windows, x):
     """Per field, the vector with the largest norm in every window.
 
     Args:
         first: Whether the first of several equally long ones is taken, not their mean.
         beta: As for `slide_tied`.
-        blocks: As for `pool_fields`.
-        order: As for `pool_fields`.
-        index: Field of every channel, or None if every channel is a field.
+        runs: Blocks of channels that are one vector each.
         windows: As for `slide_max`.
         x: ``(..., channels, *spatial)``.
     """
-    axis = -1 - len(windows[0])
-    lengths = pool_fields(squared_length, blocks, order, axis, x)
-    if index is not None:
-        lengths = jnp.take(lengths, index, axis=axis, mode="clip")
-    if first:
-        return slide_longest(windows, x, lengths)
-    return slide_tied(beta, windows, x, lengths)
+    axis, wide = -1 - len(windows[0]), widened(x)
+    lengths = spread_blocks(runs, block_sums(runs, wide * wide, axis), axis)
+    return slide_longest(windows, x, lengths) if first else slide_tied(beta, windows, x, lengths)
 
 
 def slide_tied(beta, windows, x, lengths):
