@@ -166,7 +166,7 @@ class _PlainConv(AbstractImageModel):
         D: int,
         use_bias: object = "auto",
         stride: Integers = 1,
-        padding: PaddingLike = "same",
+        padding: PaddingLike | None = "same",
         padding_mode: ModeLike | None = None,
         dilation: Integers = 1,
         input_dilation: Integers = 1,

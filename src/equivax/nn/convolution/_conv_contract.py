@@ -76,7 +76,7 @@ class ConvContract(AbstractModule, AbstractImageLayer):
         filters: Mapping[Any, Any] | None = None,
         use_bias: bool | str = "auto",
         stride: int | tuple[int, ...] = 1,
-        padding: PaddingLike = "same",
+        padding: PaddingLike | None = "same",
         padding_mode: ModeLike | None = None,
         dilation: Integers = 1,
         input_dilation: Integers = 1,
