@@ -59,6 +59,11 @@ def test_an_average_is_the_sum_over_elements_with_the_metric():
     assert found.metric is x.metric
 
 
+def test_exports_take_arrays_of_numpy_without_jit():
+    plain, x = averaged().export(), np.asarray(image().array)
+    assert relative(plain(x), jax.jit(plain)(x)) < 1e-5
+
+
 @pytest.mark.usefixtures("x64")
 def test_inference_mode_averages_and_a_rectangle_needs_a_group_that_keeps_it():
     model, x = averaged(), image(sides=(4, 4))

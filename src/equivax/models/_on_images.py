@@ -244,7 +244,7 @@ class GroupAverage(AbstractImageModel):
 
 
 def _averaged(model, matrices, source, sign, back_source, back_sign, x):
-    images = jax.vmap(_moved, (None, 0, 0, 0))(x, matrices, source, sign)
+    images = jax.vmap(_moved, (None, 0, 0, 0))(jnp.asarray(x), matrices, source, sign)
     inverses = jnp.swapaxes(matrices, 1, 2)
     return jax.vmap(_moved)(jax.vmap(model)(images), inverses, back_source, back_sign).mean(0)
 
