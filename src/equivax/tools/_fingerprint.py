@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 
 import equinox as eqx
 import numpy as np
-from jax.typing import DTypeLike
 from jaxtyping import PyTree
 
 from .._numerics import rounded_digest
@@ -116,7 +115,7 @@ def _part(path: str, node: PyTree, settings: bool) -> Part:
     return Part(path, f"a {type(node).__name__}", _hash(type(node).__name__))
 
 
-def array_part(path: str, dtype: DTypeLike, shape: Sequence[int]) -> Part:
+def array_part(path: str, dtype: object, shape: Sequence[int]) -> Part:
     """An array as a part of a model."""
     text = f"{dtype}{list(shape)}"
     return Part(path, f"an array {text}", _hash(text))
