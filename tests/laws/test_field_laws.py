@@ -15,7 +15,7 @@ import pytest
 from cases import FIELD_RECIPES as RECIPES
 from cases import FIELDS as CASES
 from cases import Case
-from equivax import FieldType, GeometricTensor, nn, testing
+from equivax import FieldType, GeometricTensor, models, nn, testing
 from field_orbits import (
     call,
     degenerate_inputs,
@@ -45,7 +45,15 @@ from laws import (
 by_case = pytest.mark.parametrize("name", on_every(CASES))
 #: What does not depend on the group is seen on one type: the first of every recipe.
 FIRST = [next(n for n, c in CASES.items() if c.recipe is r) for r in RECIPES.values() if r.on]
-by_recipe = pytest.mark.parametrize("name", FIRST)
+#: Networks whose layers the laws have seen, and another network of the same kind.
+REPEATED = (models.TensorUNet, models.DilResNet)
+by_recipe = pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * (CASES[name].recipe.covers in REPEATED))
+        for name in FIRST
+    ],
+)
 by_type = pytest.mark.parametrize("space, type_", on_types(TYPES, QUICK_TYPES))
 
 

@@ -66,7 +66,9 @@ def called(case: Case, module: Any, state: Any) -> tuple[Any, Any]:
 
 
 @by_layer
-@pytest.mark.parametrize("leading", [(), (2,), (2, 3)], ids=str)
+@pytest.mark.parametrize(
+    "leading", [(), (2,), pytest.param((2, 3), marks=pytest.mark.slow)], ids=str
+)
 def test_layers_broadcast_under_strict_ranks(name, leading):
     case, (module, state) = LAYERS[name], built(name)
     if state is not None and not leading:

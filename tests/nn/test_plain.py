@@ -212,6 +212,7 @@ print(len(exports))
 """
 
 
+@pytest.mark.slow  # the laws search every export for the library
 def test_exports_of_every_layer_on_fields_find_all_they_need_without_equivax(tmp_path, key):
     cloudpickle = pytest.importorskip("cloudpickle")
     exports = {}

@@ -124,6 +124,7 @@ def test_a_halving_convolution_lowers_with_the_old_metric_and_raises_with_the_ne
     assert relative(y.array, expected.raise_all().array) < 1e-12
 
 
+@pytest.mark.slow  # a whole network; its layers do so above
 @x64
 def test_a_network_that_halves_takes_a_metric():
     network = models.TensorUNet(S, S, width=2, num_downsamples=1, num_conv=1, key=KEY)
