@@ -19,6 +19,7 @@ WIDTH = 100
 #: From the ground up; `tests/habits/test_layering.py` holds the order of imports against its own.
 ROOMS = (
     *(
+        "_arguments",
         "_numerics",
         "_windows",
         "groups",

@@ -13,7 +13,7 @@ SOURCE = Path(equivax.__file__).parent
 
 #: The floors, lowest first; rooms on one floor do not import each other.
 FLOORS = [
-    {"_numerics"},
+    {"_numerics", "_arguments"},
     {"_values"},
     {"groups"},
     {"representations"},

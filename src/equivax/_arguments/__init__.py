@@ -1,0 +1,40 @@
+"""What users write for numbers, flags, words and functions: one check for each, one sentence.
+
+Every check takes ``(value, caller, argument)``, returns the value as Python's own type, and raises
+``caller: argument: expected ..., got ...``: TypeError for the wrong kind of thing, ValueError for a
+number or word out of range. NumPy's scalars are taken wherever Python's are; a boolean is no
+number. Arguments of JAX (keys, types, arrays) are in `arrays`, which rooms on the host do not
+import.
+"""
+
+from ._functions import function, type_of
+from ._numbers import (
+    flag,
+    integer,
+    integers,
+    is_flag,
+    is_integer,
+    is_number,
+    is_several,
+    number,
+    refuse,
+)
+from ._shown import shown
+from ._words import choice, text
+
+__all__ = [
+    "choice",
+    "flag",
+    "function",
+    "integer",
+    "integers",
+    "is_flag",
+    "is_integer",
+    "is_number",
+    "is_several",
+    "number",
+    "refuse",
+    "shown",
+    "text",
+    "type_of",
+]

@@ -1,0 +1,150 @@
+"""Integers, numbers and flags."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import operator
+from collections.abc import Sequence
+from typing import Any, NoReturn, SupportsIndex, TypeGuard
+
+import numpy as np
+
+from ._shown import is_traced, shown
+
+
+def is_flag(value: object) -> TypeGuard[bool]:
+    """Whether a value is True or False, and not something that could pass for one."""
+    return isinstance(value, (bool, np.bool_))
+
+
+def is_integer(value: object) -> TypeGuard[SupportsIndex]:
+    """Whether a value counts something: one integer, and no boolean."""
+    if is_flag(value) or is_traced(value) or not hasattr(value, "__index__"):
+        return False
+    try:
+        operator.index(value)  # type: ignore[arg-type] # arrays have __index__ whatever they hold
+    except TypeError:
+        return False
+    return np.ndim(value) == 0  # type: ignore[arg-type] # as above
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether a value is one real number, finite or not, and no boolean."""
+    return is_integer(value) or (isinstance(value, numbers.Real) and not is_flag(value))
+
+
+def is_several(value: object) -> TypeGuard[Sequence[Any]]:
+    """Whether a value is a sequence, not one number or a word."""
+    if isinstance(value, np.ndarray):
+        return value.ndim > 0
+    return isinstance(value, Sequence) and not isinstance(value, (str, bytes))
+
+
+def flag(value: object, caller: str, argument: str) -> bool:
+    """True or False.
+
+    Raises:
+        TypeError: If it is something else, however true that may be.
+    """
+    if not is_flag(value):
+        refuse(TypeError, caller, argument, "True or False", value)
+    return bool(value)
+
+
+def integer(
+    value: object,
+    caller: str,
+    argument: str,
+    minimum: int | None = None,
+    maximum: int | None = None,
+) -> int:
+    """One integer.
+
+    Raises:
+        TypeError: If it is no integer; a boolean is none.
+        ValueError: If it is out of range.
+    """
+    takes = f"an integer{_range(minimum, maximum)}"
+    if not is_integer(value):
+        refuse(TypeError, caller, argument, takes, value)
+    found = operator.index(value)
+    if not _within(found, minimum, maximum):
+        refuse(ValueError, caller, argument, takes, value)
+    return found
+
+
+def integers(
+    value: object,
+    caller: str,
+    argument: str,
+    minimum: int | None = None,
+    maximum: int | None = None,
+    *,
+    count: int | None = None,
+) -> tuple[int, ...]:
+    """A sequence of integers; one integer stands for ``count`` of them, or for itself.
+
+    Raises:
+        TypeError: If something is no integer; a boolean is none.
+        ValueError: If there are none, or not ``count``, or one is out of range.
+    """
+    many = "several" if count is None else str(count)
+    takes = f"an integer{_range(minimum, maximum)}, or {many} of them"
+    entries: list[Any] = list(value) if is_several(value) else [value] * (count or 1)
+    if not all(map(is_integer, entries)):
+        refuse(TypeError, caller, argument, takes, value)
+    found = tuple(map(operator.index, entries))
+    if (not found and count != 0) or count not in (None, len(found)):
+        refuse(ValueError, caller, argument, takes, value)
+    if not all(_within(entry, minimum, maximum) for entry in found):
+        refuse(ValueError, caller, argument, takes, value)
+    return found
+
+
+def number(
+    value: object,
+    caller: str,
+    argument: str,
+    minimum: float | int | None = None,
+    maximum: float | int | None = None,
+    *,
+    above: float | int | None = None,
+    below: float | int | None = None,
+) -> float:
+    """One finite real number.
+
+    Raises:
+        TypeError: If it is no real number; a boolean is none.
+        ValueError: If it is not finite, or out of range; ``above`` and ``below`` are excluded.
+    """
+    takes = f"a finite number{_range(minimum, maximum)}"
+    takes += "" if above is None else f" above {above:g}"
+    takes += "" if below is None else f"{'' if above is None else ' and'} below {below:g}"
+    if not is_number(value):
+        refuse(TypeError, caller, argument, takes, value)
+    found = float(value)
+    excluded = (above is not None and found <= above) or (below is not None and found >= below)
+    if not math.isfinite(found) or excluded or not _within(found, minimum, maximum):
+        refuse(ValueError, caller, argument, takes, value)
+    return found
+
+
+def refuse(
+    error: type[Exception], caller: str, argument: str, takes: str, value: object
+) -> NoReturn:
+    """The one sentence."""
+    hint = "; it must be known while the layer is built, outside of jit" if is_traced(value) else ""
+    raise error(f"{caller}: {argument}: expected {takes}, got {shown(value)}{hint}")
+
+
+def _within(value: float | int, minimum: float | int | None, maximum: float | int | None) -> bool:
+    return (minimum is None or value >= minimum) and (maximum is None or value <= maximum)
+
+
+def _range(minimum: float | int | None, maximum: float | int | None) -> str:
+    if minimum is not None and maximum is not None:
+        return f" in {minimum:g}..{maximum:g}"
+    if minimum is not None:
+        return f" >= {minimum:g}"
+    return "" if maximum is None else f" <= {maximum:g}"

@@ -1,0 +1,76 @@
+"""Arguments of JAX: keys, types of numbers, arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, PRNGKeyArray
+
+from ._numbers import refuse
+from ._shown import is_traced
+
+#: Sizes of keys of the old kind, by their generators.
+_OLD_KEYS = ((2,), (4,))
+
+
+def key(value: object, caller: str, argument: str = "key") -> PRNGKeyArray:
+    """One key, of the new or of the old kind.
+
+    Raises:
+        TypeError: If it is no key.
+        ValueError: If it is a batch of keys.
+    """
+    takes = "a key such as jax.random.key(0)"
+    if not isinstance(value, (jax.Array, np.ndarray)):
+        refuse(TypeError, caller, argument, takes, value)
+    if jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
+        if value.ndim:
+            refuse(ValueError, caller, argument, f"one key, not {value.size}; use jax.vmap", value)
+    elif value.dtype != np.uint32 or value.shape not in _OLD_KEYS:
+        refuse(TypeError, caller, argument, takes, value)
+    return value  # type: ignore[return-value] # jaxtyping's alias is jax.Array
+
+
+def dtype(value: object, caller: str, argument: str = "dtype") -> np.dtype:
+    """A type of real floating numbers.
+
+    Raises:
+        TypeError: If it is no type of numbers.
+        ValueError: If its numbers are no real floating ones, which is all that trains.
+    """
+    takes = "a floating type such as jnp.float32"
+    if value is None or isinstance(value, (bool, int, float)) or is_traced(value):
+        refuse(TypeError, caller, argument, takes, value)
+    try:
+        found = jnp.dtype(value)  # type: ignore[arg-type] # what is no type raises
+    except TypeError:
+        refuse(TypeError, caller, argument, takes, value)
+    if not jnp.issubdtype(found, jnp.floating):
+        refuse(ValueError, caller, argument, takes, value)
+    return found
+
+
+def array(value: object, caller: str, argument: str) -> Array:
+    """An array of numbers from what JAX takes for one: arrays, numbers, nested lists of numbers.
+
+    Raises:
+        TypeError: If it holds no numbers.
+        ValueError: If it is ragged.
+    """
+    takes = "an array of numbers"
+    if isinstance(value, jax.Array):
+        if jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
+            refuse(TypeError, caller, argument, takes, value)
+        return value
+    try:
+        found: Any = np.asarray(value)
+    except ValueError:
+        refuse(ValueError, caller, argument, f"{takes}, of one length along each axis", value)
+    except Exception:  # lists of traced values, which NumPy cannot hold
+        return jnp.asarray(value)  # type: ignore[arg-type] # as above
+    if found.dtype.kind not in "biufcV" or found.dtype.names is not None:
+        refuse(TypeError, caller, argument, takes, value)
+    return jnp.asarray(found)
