@@ -5,6 +5,8 @@ from ._arguments import as_dimension as as_dimension
 from ._arguments import as_flags as as_flags
 from ._arguments import axis_space as axis_space
 from ._arguments import type_name as type_name
+from ._dense_channels import to_block as to_block
+from ._dense_channels import to_dense as to_dense
 from ._filter_basis import DependentFiltersWarning as DependentFiltersWarning
 from ._filter_basis import FilterBasis as FilterBasis
 from ._geometric_image import GeometricImage as GeometricImage
@@ -19,8 +21,10 @@ from ._losses import timestep_smse as timestep_smse
 from ._metric import flat_metric_axes as flat_metric_axes
 from ._multi_image import MultiImage as MultiImage
 from ._orbit import from_orbit as from_orbit
+from ._orbit import moved as moved
 from ._orbit import orbit as orbit
 from ._orbit import orbit_tables as orbit_tables
+from ._orbit import pixel_sources as pixel_sources
 from ._series import autoregressive_step as autoregressive_step
 from ._series import past_steps as past_steps
 from ._series import window_indices as window_indices

@@ -69,28 +69,45 @@ def orbit_tables(
         space: The group.
         inverse: Whether the elements are inverted.
     """
-    D, grid = len(sides), np.arange(math.prod(sides)).reshape(sides)
+    D = len(sides)
     pixels, sources, signs = [], [], []
     for matrix in axis_matrices(space):
-        g = SignedAxes.of(matrix.T if inverse else matrix, D, "orbit")
-        reversed_axes = tuple(a for a, sign in enumerate(g.signs) if sign < 0)
-        pixels.append(np.flip(np.transpose(grid, g.source), reversed_axes).ravel())
-        source, sign = channel_action(signature, D, g)
+        own = matrix.T if inverse else matrix
+        pixels.append(pixel_sources(np.asarray(own, np.int64), sides))
+        source, sign = channel_action(signature, D, SignedAxes.of(own, D, "orbit"))
         sources.append(source)
         signs.append(sign)
     rows = (freeze_indices(np.stack(a)) for a in (pixels, sources, signs))
     return tuple(rows)  # pyright: ignore[reportReturnType]
 
 
+def pixel_sources(matrix: np.ndarray | Array, sides: tuple[int, ...]) -> np.ndarray | Array:
+    """For every pixel of a moved image, in row-major order, which one it was.
+
+    Args:
+        matrix: A signed permutation of integers, of NumPy or JAX.
+        sides: Of the grid; the matrix must preserve them.
+
+    Returns:
+        ``(P,)``, of the library of ``matrix``.
+    """
+    last = np.asarray(sides, matrix.dtype)[:, None] - 1
+    centred = 2 * np.indices(sides, matrix.dtype).reshape(len(sides), -1) - last
+    place = (matrix.T @ centred + last) // 2
+    strides = np.cumprod((1, *sides[:0:-1]))[::-1].astype(matrix.dtype)
+    return strides @ place
+
+
+def moved(v: Array, pixels: np.ndarray | Array, source: Array, sign: Array) -> Array:
+    """``(..., C, P)`` moved by one element: a row of every table of `orbit_tables`."""
+    turned = jnp.take(jnp.take(v, pixels, axis=-1), source, axis=-2)
+    return jnp.where(sign[:, None] < 0, -turned, turned)
+
+
 def _each(x: Array, tables: Tables, D: int, axis: int | None) -> Array:
     """Moves one array by every element, or the entries of an axis by one element each."""
     first = x.ndim - D
     flat = x.reshape(*x.shape[:first], math.prod(x.shape[first:]))
-
-    def moved(v: Array, pixels: Array, source: Array, sign: Array) -> Array:
-        turned = jnp.take(jnp.take(v, pixels, axis=-1), source, axis=-2)
-        return jnp.where(sign[:, None] < 0, -turned, turned)
-
     out = jax.vmap(moved, in_axes=(axis, 0, 0, 0))(
         flat, *(jnp.asarray(a, jnp.int32) for a in tables)
     )

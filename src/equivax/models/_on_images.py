@@ -19,9 +19,11 @@ from ..images import (
     as_dimension,
     axis_space,
     from_orbit,
+    moved,
     orbit,
     orbit_tables,
     past_steps,
+    pixel_sources,
 )
 from ..nn import AbstractImageLayer, AbstractModule
 from ..nn.authoring import plain_layer, take_channels
@@ -250,10 +252,5 @@ def _averaged(model, matrices, source, sign, back_source, back_sign, x):
 
 
 def _moved(x, matrix, source, sign):
-    sides = x.shape[1:]
-    last = jnp.array(sides, jnp.int32)[:, None] - 1
-    centred = 2 * jnp.indices(sides, jnp.int32).reshape(len(sides), -1) - last
-    place = (matrix.T @ centred + last) // 2
-    pixels = jnp.ravel_multi_index(tuple(place), sides, mode="clip")
-    turned = x.reshape(x.shape[0], -1)[source][:, pixels]
-    return jnp.where(sign[:, None] < 0, -turned, turned).reshape(x.shape)
+    pixels = pixel_sources(matrix, x.shape[1:])
+    return moved(x.reshape(len(x), -1), pixels, source, sign).reshape(x.shape)

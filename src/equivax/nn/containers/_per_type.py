@@ -12,7 +12,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from ...fields import FieldType
-from ...images import MultiImage, Signature, TensorType, axis_space, type_name
+from ...images import (
+    MultiImage,
+    Signature,
+    TensorType,
+    axis_space,
+    to_block,
+    to_dense,
+    type_name,
+)
 from ...spaces import GSpace
 from .._core._module import AbstractContainer, AbstractImageLayer, Layer
 from .._core._plain import plain_function
@@ -247,8 +255,5 @@ def _plain_per_type(layers, places, order, D, x, key=None):
         if k is None:
             outputs.append(layer(part, key=own))
             continue
-        block = part.reshape(-1, *[D] * k, *part.shape[1:])
-        y = layer(jnp.moveaxis(block, range(1, 1 + k), range(block.ndim - k, block.ndim)))
-        y = jnp.moveaxis(y, range(y.ndim - k, y.ndim), range(1, 1 + k))
-        outputs.append(y.reshape(-1, *y.shape[1 + k :]))
+        outputs.append(to_dense(layer(to_block(part, k, D)), k, D))
     return jnp.take(jnp.concatenate(outputs, axis=0), order, axis=0)

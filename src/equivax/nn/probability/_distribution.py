@@ -22,14 +22,20 @@ from ...hom import (
     hom_basis,
     is_concrete,
     scatter_copies,
-    to_blocks,
 )
 from ...representations import Representation, trivial
 from ...stats import mean, moment_coefficients, spectral_var
 from .._core._channels import take_channels, widened
 from .._core._module import AbstractModule, abstract_shape, representation_of
 from .._core._plain import plain_function
-from ._gaussian import MultivariateNormal, components, floating, real_matrix
+from ._gaussian import (
+    MultivariateNormal,
+    components,
+    dense_covariance,
+    floating,
+    real_matrix,
+    unit_frames,
+)
 
 COVARIANCES = ("diagonal", "full", "type")
 
@@ -242,9 +248,7 @@ class EquivariantMultivariateNormal(AbstractModule):
 
     def export(self) -> jax.tree_util.Partial:
         """A plain function from ``u`` to the mean and the dense covariance."""
-        eye = jnp.eye(self._out_rep.size, dtype=jnp.result_type(float))
-        frames = list(to_blocks(self._out_rep, eye).values())
-        return plain_function(mean_and_covariance, *self._constants(), frames)
+        return plain_function(mean_and_covariance, *self._constants(), unit_frames(self._out_rep))
 
 
 def block_factors(
@@ -291,18 +295,13 @@ def mean_and_covariance(
     is_full: bool,
     blocks: Sequence[tuple[int, int, np.ndarray | Array]],
     min_var: float,
-    frames: Sequence[Float[Array, "n q width"]],
+    frames: Sequence[Float[Array, "n _ _"]],
     u: Float[Array, "*batch parameters"],
 ) -> tuple[Float[Array, "*batch n"], Float[Array, "*batch n n"]]:
     """Mean and dense covariance; ``frames`` are unit vectors in the coordinates of each irrep."""
     size = frames[0].shape[0]
-    covariance = jnp.zeros((size, size), u.dtype)
     factors = block_factors(is_full, blocks, min_var, u[..., size:])
-    for frame, factor in zip(frames, factors, strict=True):
-        wide = factor if is_full else factor[..., None] * jnp.eye(factor.shape[-1], dtype=u.dtype)
-        root = jnp.einsum("nqa,...ab->...nqb", frame.astype(u.dtype), wide, precision=HIGHEST)
-        covariance = covariance + jnp.einsum("...nqb,...pqb->...np", root, root, precision=HIGHEST)
-    return u[..., :size], covariance
+    return u[..., :size], dense_covariance(is_full, frames, factors)
 
 
 def _full_dof(block: Block) -> int:

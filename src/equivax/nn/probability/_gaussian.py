@@ -8,7 +8,9 @@ identity. So nothing of the size of the whole vector is ever factorised.
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Sequence
 
 import equinox as eqx
 import jax
@@ -46,13 +48,9 @@ class MultivariateNormal(eqx.Module):
     @property
     def covariance(self) -> Float[Array, "*batch n n"]:
         """The dense covariance matrix, synthesised at every access."""
-        basis = hom_basis(self._rep, self._rep)
-        coeffs = {}
-        for block in basis.blocks:
-            factor = _as_matrix(self.factors[block.name], self.is_full)
-            square = jnp.matmul(factor, jnp.swapaxes(factor, -1, -2), precision=HIGHEST)
-            coeffs[block.name] = components(square, block.endomorphism_dimension)
-        return basis.synthesize(coeffs)
+        blocks = hom_basis(self._rep, self._rep).blocks
+        factors = [self.factors[block.name] for block in blocks]
+        return dense_covariance(self.is_full, unit_frames(self._rep), factors)
 
     def _log_det(self) -> Float[Array, "*batch"]:
         total = jnp.zeros((), self.mean.dtype)
@@ -159,6 +157,35 @@ def components(real: Float[Array, "*batch ms ms"], algebra: int) -> Float[Array,
     m = real.shape[-1] // algebra
     split = real.reshape(*real.shape[:-2], m, algebra, m, algebra)[..., 0]
     return jnp.swapaxes(split, -1, -2)
+
+
+def unit_frames(rep: Representation) -> list[Float[Array, "n _ _"]]:
+    """The unit vectors of the space in the coordinates of each irrep."""
+    return list(to_blocks(rep, jnp.eye(rep.size, dtype=jnp.result_type(float))).values())
+
+
+def dense_covariance(
+    is_full: bool,
+    frames: Sequence[Float[Array, "n _ _"]],
+    factors: Sequence[Float[Array, "..."]],
+) -> Float[Array, "*batch n n"]:
+    """``sum_k Q_k (1 (x) Lambda_k Lambda_k^T) Q_k^T``.
+
+    Args:
+        is_full: Whether the factors are triangular, else their diagonals.
+        frames: Of every irrep that is there, see `unit_frames`.
+        factors: Of the same irreps.
+    """
+    parts = []
+    for frame, factor in zip(frames, factors, strict=True):
+        root = jnp.einsum(
+            "nqa,...ab->...nqb",
+            frame.astype(factor.dtype),
+            _as_matrix(factor, is_full),
+            precision=HIGHEST,
+        )
+        parts.append(jnp.einsum("...nqb,...pqb->...np", root, root, precision=HIGHEST))
+    return functools.reduce(jnp.add, parts)
 
 
 def _as_matrix(factor: Array, is_full: bool) -> Array:
