@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy
 
 from equivax import Representation, direct_sum, groups
 from equivax.representations import doubled, induced_structure
@@ -116,3 +117,41 @@ def test_what_turns_continuously_is_no_permutation(frequency):
     assert not SO2.irrep(frequency).is_signed_permutation
     assert not O2.irrep(1, frequency).is_signed_permutation
     assert direct_sum([O2.trivial, O2.irrep(1, 0)]).is_signed_permutation
+
+
+def quarter_turn(side: int) -> np.ndarray:
+    """Where a quarter turn takes every pixel of a square image."""
+    pixels = np.arange(side * side).reshape(side, side)
+    taken = np.empty(side * side, dtype=int)
+    taken[np.rot90(pixels).ravel()] = np.arange(side * side)
+    return taken
+
+
+def test_pixels_are_decomposed_orbit_by_orbit():
+    """40 x 40 pixels: dense matrices of all elements would take a hundred times as long."""
+    rep = Representation.from_generators(C4, [quarter_turn(40)])
+    assert rep.multiplicities == {(0,): 400, (1,): 400, (2,): 400}
+    change = rep.change_of_basis
+    turned = change[np.argsort(quarter_turn(40))]  # rho(g) Q, a permutation of the rows
+    blocks = (change.T @ turned).round(12)
+    assert np.abs(change.T @ change - np.eye(1600)).max() < 1e-13
+    wanted = [C4.irrep(*i)(C4.generators[0]) for i in rep.irreps]
+    np.testing.assert_allclose(blocks, scipy.linalg.block_diag(*wanted), atol=1e-11)
+    assert (np.count_nonzero(change, axis=0) <= 4).all()
+
+
+def test_components_are_found_in_any_order_and_whether_orthogonal_or_not():
+    """A mixed state: a stretched plane, signed axes and a fixed number, shuffled."""
+    stretch = np.diag([1.0, 3.0])
+    plane = stretch @ C4.irrep(1)(C4.generators[0]) @ np.linalg.inv(stretch)
+    signed = np.array([[0.0, -1.0], [-1.0, 0.0]])
+    whole = scipy.linalg.block_diag(plane, signed, 1.0)
+    shuffle = [3, 0, 4, 2, 1]
+    with pytest.warns(UserWarning, match="not orthogonal"):
+        rep = Representation.from_generators(C4, [whole[np.ix_(shuffle, shuffle)]])
+    assert rep.multiplicities == {(0,): 2, (1,): 1, (2,): 1}
+    root = rep.orthogonalizer
+    given = root @ whole[np.ix_(shuffle, shuffle)] @ np.linalg.inv(root)
+    np.testing.assert_allclose(rep(C4.generators[0]), given, atol=1e-13)
+    apart = np.ix_([1, 4], [0, 2, 3])  # the plane and the rest
+    assert not root[apart].any()

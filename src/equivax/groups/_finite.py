@@ -31,12 +31,14 @@ class IrrepTable:
         build: Function without arguments that returns the matrices ``(n, d, d)``.
         endomorphisms: Function that returns the commuting matrices ``(S, d, d)``; without it
             they are computed.
+        characters: The traces of all elements ``(n,)``, where they are known before the matrices.
     """
 
     size: int
     endomorphism_dimension: int
     build: Callable[[], np.ndarray]
     endomorphisms: Callable[[], np.ndarray] | None = None
+    characters: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -295,7 +297,7 @@ class FiniteGroup(Group):
     def _irrep_at(self, position: int) -> Irrep:
         key = self.irrep_ids()[position]
         table = self._irrep_tables[key]
-        built = _Built(table, self.order)
+        built, known = _Built(table, self.order), table.characters
         return Irrep(
             self,
             key,
@@ -305,6 +307,7 @@ class FiniteGroup(Group):
             0,
             lambda coordinates: built.matrices[self.indices(coordinates)],
             lambda: built.basis,
+            None if known is None else lambda coordinates: known[self.indices(coordinates)],
         )
 
 

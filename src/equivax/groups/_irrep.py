@@ -43,6 +43,9 @@ class Irrep:
     frequency: int
     _matrices: Callable[[np.ndarray], np.ndarray] = dataclasses.field(repr=False)
     _basis: Callable[[], np.ndarray] = dataclasses.field(repr=False)
+    _characters: Callable[[np.ndarray], np.ndarray] | None = dataclasses.field(
+        default=None, repr=False
+    )
 
     @property
     def endomorphism_type(self) -> EndomorphismType:
@@ -64,6 +67,8 @@ class Irrep:
 
     def characters(self, coordinates: np.ndarray) -> Float[np.ndarray, " N"]:
         """The traces of `matrices`, as ``(N,)``."""
+        if self._characters is not None:
+            return self._characters(coordinates)
         return np.trace(self.matrices(coordinates), axis1=1, axis2=2)
 
     def __reduce__(self) -> tuple:

@@ -39,7 +39,8 @@ def numerical_irreps(
         zip(characters.sizes.tolist(), characters.endomorphism_dimensions.tolist(), strict=True)
     ):
         values = characters.values[k][characters.classes]
-        result[(k,)] = IrrepTable(size, endo, _Builder(table, inverses, values, size, endo))
+        builder = _Builder(table, inverses, values, size, endo)
+        result[(k,)] = IrrepTable(size, endo, builder, characters=values)
     return result
 
 

@@ -1,4 +1,4 @@
-"""From matrices to irreps: multiplicities by characters, copies by a canonical construction.
+"""From matrices to irreps: multiplicities by characters, copies by a canonical walk.
 
 For an irrep ``psi`` of size ``d`` the operators ``M_c = d mean_g psi(g)[c, 0] rho(g)`` take the
 first unit vector of every copy to the ``c``-th one. ``M_0`` is the orthogonal projector on the
@@ -6,28 +6,30 @@ span of ``Q_i Psi_s e_0`` over copies ``i`` and endomorphisms ``s``. Walking its
 order with a fixed pivot rule picks one vector a copy; nothing depends on eigenvectors of a
 degenerate space, so the result is the same on every machine (Serre, *Linear representations of
 finite groups*, section 2.7, over the reals).
+
+Coordinates that the group never mixes form components, such as the orbits of pixels. Every
+operator is block-diagonal over them, and equal components share their operators.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
 
 from .._numerics import PIVOT_FRACTION
 from ..groups import Group
 
 #: A multiplicity computed by characters must be an integer to this accuracy.
 MULTIPLICITY_TOLERANCE = 1e-6
-#: Largest entry by which user matrices may miss the homomorphism property, relative to their size.
-HOMOMORPHISM_TOLERANCE = 1e-6
-#: Below this relative distance from orthogonality the input is only polished, not transformed.
-ORTHOGONALITY_TOLERANCE = 1e-6
-#: The step of a one-parameter subgroup at which eigenvalue angles give frequencies; frequencies
-#: below 1024 stay clear of the wrap-around at pi.
-FREQUENCY_STEP = 2 * np.pi / 4096
+#: Entries of orthogonal matrices below this are rounding, and mix nothing.
+_MIXES = 1e-12
+
 
 Evaluate = Callable[[np.ndarray], np.ndarray]
 
@@ -57,8 +59,8 @@ def multiplicities(
     found: dict[Any, int] = {}
     for irrep_id in group.irrep_ids(frequency if group.order is None else None):
         irrep = group.irrep_data(irrep_id)
-        character = np.trace(irrep.matrices(coordinates), axis1=1, axis2=2)
-        value = float(np.sum(weights * character * characters)) / irrep.endomorphism_dimension
+        overlap = float(np.sum(weights * irrep.characters(coordinates) * characters))
+        value = overlap / irrep.endomorphism_dimension
         rounded = round(value)
         if abs(value - rounded) > MULTIPLICITY_TOLERANCE * max(1.0, abs(characters).max()):
             raise ValueError(
@@ -68,46 +70,6 @@ def multiplicities(
         if rounded:
             found[irrep_id] = rounded
     return found
-
-
-def copies(
-    matrices: Float[np.ndarray, "elements n n"],
-    irrep_matrices: Float[np.ndarray, "elements d d"],
-    endomorphisms: Float[np.ndarray, "s d d"],
-    weights: Float[np.ndarray, " elements"],
-    multiplicity: int,
-) -> Float[np.ndarray, "n columns"]:
-    """Orthonormal columns ``[Q_1 ... Q_m]`` with ``rho(g) Q_i = Q_i psi(g)``, chosen canonically.
-
-    Args:
-        matrices: Orthogonal representation at quadrature points.
-        irrep_matrices: The irrep at the same points.
-        endomorphisms: Basis of the irrep's endomorphism algebra.
-        weights: Quadrature weights.
-        multiplicity: Number of copies.
-
-    Returns:
-        The columns of all copies, copy by copy.
-    """
-    size, irrep_size = matrices.shape[1], irrep_matrices.shape[1]
-    first = irrep_size * weights[:, None] * irrep_matrices[:, :, 0]  # (elements, d)
-    flat = matrices.reshape(len(matrices), -1)
-    projector = (first[:, 0] @ flat).reshape(size, size)
-    projector = (projector + projector.T) / 2
-    residual = projector.copy()
-    columns = np.zeros((size, 0))
-    for _ in range(multiplicity):
-        norms = np.linalg.norm(residual, axis=0)
-        pivot = int(np.argmax(norms >= PIVOT_FRACTION * norms.max()))
-        start = projector @ residual[:, pivot]
-        start -= columns @ (columns.T @ start)
-        start /= np.linalg.norm(start)
-        moved = matrices @ start  # (elements, n)
-        copy = moved.T @ first  # (n, d)
-        columns = np.concatenate([columns, copy], axis=1)
-        span = np.stack([copy @ psi[:, 0] for psi in endomorphisms], axis=1)
-        residual -= span @ (span.T @ residual)
-    return columns
 
 
 def decompose(
@@ -126,31 +88,53 @@ def decompose(
     Raises:
         ValueError: If the matrices are not a representation of the group.
     """
+    coordinates, _ = group.quadrature(2 * frequency)
+    parts = components(np.asarray(evaluate(coordinates), dtype=np.float64))
+    return decompose_components(group, parts, frequency)
+
+
+def decompose_components(
+    group: Group, parts: list[Component], frequency: int
+) -> tuple[tuple[Any, ...], Float[np.ndarray, "n n"]]:
+    """`decompose` of a representation that is split into components already.
+
+    Args:
+        group: The group.
+        parts: What the representation is at the quadrature points for ``2 * frequency``.
+        frequency: Largest frequency that occurs (0 for a finite group).
+    """
     coordinates, weights = group.quadrature(2 * frequency)
-    matrices = np.asarray(evaluate(coordinates), dtype=np.float64)
-    characters = np.trace(matrices, axis1=1, axis2=2)
+    size = sum(len(part.indices) for part in parts)
+    traces = {id(part.matrices): part.matrices for part in parts}
+    traces = {key: np.trace(own, axis1=1, axis2=2) for key, own in traces.items()}
+    characters = sum((traces[id(part.matrices)] for part in parts), np.zeros(len(coordinates)))
     counts = multiplicities(group, characters, coordinates, weights, frequency)
-    size = matrices.shape[1]
     total = sum(m * group.irrep_data(i).size for i, m in counts.items())
     if total != size:
         raise ValueError(
             f"matrices: irreps of {group.name} account for {total} of {size} dimensions, so the "
             f"matrices are not a representation of {group.name}"
         )
-    pieces = []
+    columns: list[list[np.ndarray]] = [[] for _ in parts]
+    places: list[list[int]] = [[] for _ in parts]
+    start = 0
     for irrep_id, multiplicity in counts.items():
         irrep = group.irrep_data(irrep_id)
-        pieces.append(
-            copies(
-                matrices,
-                irrep.matrices(coordinates),
-                irrep.endomorphism_basis,
-                weights,
-                multiplicity,
-            )
-        )
+        for copy in copies(
+            parts,
+            irrep.matrices(coordinates),
+            irrep.endomorphism_basis,
+            weights,
+            multiplicity,
+        ):
+            columns[copy.component].append(copy.columns)
+            places[copy.component] += range(start, start + irrep.size)
+            start += irrep.size
+    change = np.zeros((size, size))
+    for part, own, at in zip(parts, columns, places, strict=True):
+        change[part.indices[:, None], at] = polish(np.concatenate(own, axis=1))
     irreps = tuple(i for i, multiplicity in counts.items() for _ in range(multiplicity))
-    return irreps, polish(np.concatenate(pieces, axis=1))
+    return irreps, change
 
 
 def polish(columns: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"]:
@@ -161,81 +145,120 @@ def polish(columns: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"]:
     return np.where(np.abs(polished - rounded) < 1e-14, rounded, polished)
 
 
-def band_limit(group: Group, evaluate: Evaluate) -> int:
-    """Largest frequency of a representation of a Lie group, read off one-parameter subgroups.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Component:
+    """Coordinates that matrices mix among each other.
+
+    Attributes:
+        indices: Which coordinates ``(n,)``, ascending.
+        matrices: What the matrices are on them ``(elements, n, n)``; equal components hold one
+            object.
+    """
+
+    indices: Int[np.ndarray, " n"]
+    matrices: Float[np.ndarray, "elements n n"]
+
+
+def components(matrices: Float[np.ndarray, "elements n n"]) -> list[Component]:
+    """The finest sets of coordinates that no matrix mixes, by their first coordinates."""
+    scale = max(1.0, float(np.abs(matrices).max(initial=0.0)))
+    mixed: np.ndarray = np.any(np.abs(matrices) > _MIXES * scale, axis=0)
+    count, labels = connected_components(csr_array(mixed), directed=False)
+    if count == 1:
+        return [Component(np.arange(len(mixed)), matrices)]
+    ascending = np.argsort(labels, kind="stable")
+    sets = np.split(ascending, np.cumsum(np.bincount(labels))[:-1])
+    known: dict[bytes, np.ndarray] = {}
+    found = []
+    for indices in sorted(sets, key=lambda s: s[0]):
+        own = matrices[:, indices[:, None], indices]
+        found.append(Component(indices, known.setdefault(own.tobytes(), own)))
+    return found
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Copy:
+    """One copy of an irrep: columns ``Q`` with ``rho(g) Q = Q psi(g)``, on one component."""
+
+    component: int
+    columns: Float[np.ndarray, "n d"]
+
+
+def copies(
+    parts: list[Component],
+    irrep_matrices: Float[np.ndarray, "elements d d"],
+    endomorphisms: Float[np.ndarray, "s d d"],
+    weights: Float[np.ndarray, " elements"],
+    multiplicity: int,
+) -> list[Copy]:
+    """Orthonormal columns of all copies of an irrep, chosen canonically.
 
     Args:
-        group: The group; a finite one has frequency 0.
-        evaluate: Takes coordinates ``(N, p)``, returns matrices ``(N, n, n)``.
-
-    Returns:
-        The largest integer frequency.
-
-    Raises:
-        ValueError: If the eigenvalues are not those of an integer frequency.
+        parts: An orthogonal representation at quadrature points.
+        irrep_matrices: The irrep at the same points.
+        endomorphisms: Basis of the irrep's endomorphism algebra, the identity first.
+        weights: Quadrature weights.
+        multiplicity: Number of copies.
     """
-    largest = 0
-    for coordinates in group.one_parameter_coordinates(np.array([FREQUENCY_STEP])):
-        eigenvalues = np.linalg.eigvals(np.asarray(evaluate(coordinates), dtype=np.float64)[0])
-        frequencies = np.abs(np.angle(eigenvalues)) / FREQUENCY_STEP
-        if np.abs(frequencies - np.round(frequencies)).max() > 1e-4 or not np.allclose(
-            np.abs(eigenvalues), 1.0, atol=1e-6
-        ):
-            raise ValueError(
-                f"matrices: a rotation by {FREQUENCY_STEP:.4g} has no integer frequency, so the "
-                f"matrices are not a representation of {group.name}"
-            )
-        largest = max(largest, int(np.round(frequencies).max()))
-    return largest
+    first = irrep_matrices.shape[1] * weights[:, None] * irrep_matrices[:, :, 0]  # (elements, d)
+    kinds = {id(part.matrices): part.matrices for part in parts}
+    operators = {key: _operators(own, first, endomorphisms) for key, own in kinds.items()}
+    walked = _walk(parts, [operators[id(part.matrices)] for part in parts], multiplicity)
+    found: list[Copy | None] = [None] * multiplicity
+    for key, own in kinds.items():
+        places = [i for i, (number, _) in enumerate(walked) if id(parts[number].matrices) == key]
+        if places:
+            starts = operators[key][0] @ np.stack([walked[i][1] for i in places], axis=1)
+            starts /= np.linalg.norm(starts, axis=0)
+            moved = own.reshape(-1, len(starts)) @ starts  # (elements n, copies)
+            columns = np.tensordot(moved.reshape(len(own), -1), first, axes=(0, 0))
+            blocks = np.moveaxis(columns.reshape(len(starts), len(places), -1), 1, 0)
+            for i, block in zip(places, blocks, strict=True):
+                found[i] = Copy(walked[i][0], block)
+    return [copy for copy in found if copy is not None]
 
 
-def orthogonalizer(
-    matrices: Float[np.ndarray, "elements n n"], weights: Float[np.ndarray, " elements"]
-) -> Float[np.ndarray, "n n"] | None:
-    """``T = M^(1/2)`` of the mean metric ``M = mean rho^T rho``, or None if ``M`` is the identity.
+def _operators(
+    matrices: np.ndarray, first: np.ndarray, endomorphisms: np.ndarray
+) -> Float[np.ndarray, "s n n"]:
+    """The projector ``M_0``, then what takes ``Q e_0`` to ``Q Psi_s e_0``."""
+    size = matrices.shape[1]
+    made = (endomorphisms[:, :, 0] @ first.T) @ matrices.reshape(len(matrices), -1)
+    made = made.reshape(-1, size, size)
+    made[0] = (made[0] + made[0].T) / 2
+    return made
 
-    ``T rho T^-1`` is orthogonal (Weyl's unitary trick).
+
+def _walk(
+    parts: list[Component], operators: list[np.ndarray], multiplicity: int
+) -> list[tuple[int, np.ndarray]]:
+    """For every copy its component and its first unit vector there, by Gram-Schmidt done twice.
+
+    What is left of the projector is a projector, so its diagonal holds the squared norms of its
+    columns.
     """
-    metric = np.einsum("e,eij,eik->jk", weights, matrices, matrices, optimize=True)
-    if np.abs(metric - np.eye(len(metric))).max() <= ORTHOGONALITY_TOLERANCE:
-        return None
-    values, vectors = np.linalg.eigh(metric)
-    if values.min() <= 1e-12 * values.max():
-        raise ValueError(
-            "matrices: the mean metric is singular, so some matrix cannot be inverted; "
-            "a representation consists of invertible matrices"
-        )
-    return (vectors * np.sqrt(values)) @ vectors.T
-
-
-def check_homomorphism(
-    group: Group, matrices: Float[np.ndarray, "elements n n"], name: str = "matrices"
-) -> None:
-    """Checks ``rho(s) rho(g) = rho(s g)`` for generators ``s`` and all elements ``g``.
-
-    Together with generation this is the property for all pairs.
-
-    Raises:
-        ValueError: Naming the worst pair.
-    """
-    everything = np.arange(len(matrices))[:, None]
-    scale = max(1.0, float(np.abs(matrices).max()))
-    worst, pair = 0.0, None
-    for generator in group.generators:
-        index = np.asarray([generator.coordinates])
-        products = group.compose(index, everything)[:, 0].astype(int)
-        difference = matrices[int(index[0, 0])] @ matrices - matrices[products]
-        errors = np.abs(difference).reshape(len(matrices), -1).max(axis=1)
-        if errors.max() > worst:
-            worst, pair = float(errors.max()), (generator, group.elements[int(errors.argmax())])
-    identity_error = float(np.abs(matrices[0] - np.eye(matrices.shape[1])).max())
-    if identity_error > HOMOMORPHISM_TOLERANCE * scale:
-        raise ValueError(
-            f"{name}: the matrix of the identity of {group.name} differs from the identity matrix "
-            f"by {identity_error:.3g}; a representation takes the identity to the identity"
-        )
-    if worst > HOMOMORPHISM_TOLERANCE * scale**2 and pair is not None:
-        raise ValueError(
-            f"{name}: not a representation of {group.name}, since rho(a) rho(b) differs from "
-            f"rho(a b) by {worst:.3g} at a = {pair[0]}, b = {pair[1]}"
-        )
+    size = sum(len(part.indices) for part in parts)
+    owner, place = np.empty(size, dtype=int), np.empty(size, dtype=int)
+    left = np.empty(size)
+    spans, used = [], [0] * len(parts)
+    for number, (part, own) in enumerate(zip(parts, operators, strict=True)):
+        owner[part.indices], place[part.indices] = number, np.arange(len(part.indices))
+        diagonal = np.diagonal(own[0])
+        left[part.indices] = diagonal
+        spans.append(np.zeros((len(part.indices), round(float(diagonal.sum())) + len(own))))
+    found = []
+    for _ in range(multiplicity):
+        norms = np.sqrt(np.maximum(left, 0.0))
+        pivot = int(np.argmax(norms >= PIVOT_FRACTION * norms.max()))
+        number, row = int(owner[pivot]), int(place[pivot])
+        own, span = operators[number], spans[number][:, : used[number]]
+        start = own[0][:, row] - span @ span[row]
+        start = start - span @ (start @ span)
+        start /= np.linalg.norm(start)
+        new = [start, *(twist @ start for twist in own[1:])]
+        for vector in new:
+            spans[number][:, used[number]] = vector
+            used[number] += 1
+            left[parts[number].indices] -= vector * vector
+        found.append((number, start))
+    return found

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from ..groups import Group, GroupElement
-from ._decomposition import (
+from ._decomposition import Component, components, decompose, decompose_components
+from ._matrix_checks import (
     HOMOMORPHISM_TOLERANCE,
     band_limit,
     check_homomorphism,
-    decompose,
     orthogonalizer,
 )
 from ._summand import Summand
@@ -40,14 +40,7 @@ def summand_from_matrices(
     else:
         given = matrices
     stack = _checked(given, f"one per element of {group.name}", group.order)
-    check_homomorphism(group, stack)
-    weights = np.full(group.order, 1.0 / group.order)
-    root = orthogonalizer(stack, weights)
-    if root is not None:
-        stack = root @ stack @ np.linalg.inv(root)
-        _warn_not_orthogonal(name)
-    irreps, columns = decompose(group, lambda c: stack[c[:, 0].astype(int)], 0)
-    return Summand(group, irreps, columns, name, root)
+    return _summand_of_components(group, components(stack), name)
 
 
 def summand_from_generators(
@@ -77,15 +70,27 @@ def summand_from_generators(
             "Representation.from_matrices"
         )
     given = _checked([as_matrix(m) for m in matrices], "one per generator", len(generators))
+    known: dict[int, np.ndarray] = {}
+    parts = []
+    for part in components(given):
+        key = id(part.matrices)
+        if key not in known:
+            known[key] = _extended(group, part.matrices)
+        parts.append(Component(part.indices, known[key]))
+    return _summand_of_components(group, parts, name)
+
+
+def _extended(group: Group, given: np.ndarray) -> np.ndarray:
+    """The matrices of all elements from those of the generators, by breadth-first products."""
     size = given.shape[1]
-    stack = np.full((group.order, size, size), np.nan)
+    stack = np.full((len(group.elements), size, size), np.nan)
     stack[0] = np.eye(size)
-    reached = np.zeros(group.order, dtype=bool)
+    reached = np.zeros(len(stack), dtype=bool)
     reached[0] = True
     frontier = np.array([0])
     while len(frontier):
         found = []
-        for generator, matrix in zip(generators, given, strict=True):
+        for generator, matrix in zip(group.generators, given, strict=True):
             index = np.asarray([generator.coordinates])
             targets = group.compose(index, frontier[:, None])[:, 0].astype(int)
             new, first = np.unique(targets, return_index=True)
@@ -94,7 +99,31 @@ def summand_from_generators(
             reached[new[fresh]] = True
             found.append(new[fresh])
         frontier = np.concatenate(found)
-    return summand_from_matrices(group, stack, name)
+    return stack
+
+
+def _summand_of_components(group: Group, parts: list[Component], name: str) -> Summand:
+    """Checks every kind of component of a finite group's matrices, and makes it orthogonal."""
+    roots: dict[int, np.ndarray | None] = {}
+    made: dict[int, np.ndarray] = {}
+    for part in parts:
+        key, own = id(part.matrices), part.matrices
+        if key not in made:
+            check_homomorphism(group, own)
+            root = orthogonalizer(own, np.full(len(own), 1.0 / len(own)))
+            roots[key] = root
+            made[key] = own if root is None else root @ own @ np.linalg.inv(root)
+    whole = None
+    if any(root is not None for root in roots.values()):
+        whole = np.eye(sum(len(part.indices) for part in parts))
+        for part in parts:
+            root = roots[id(part.matrices)]
+            if root is not None:
+                whole[part.indices[:, None], part.indices] = root
+        _warn_not_orthogonal(name)
+    orthogonal = [Component(part.indices, made[id(part.matrices)]) for part in parts]
+    irreps, columns = decompose_components(group, orthogonal, 0)
+    return Summand(group, irreps, columns, name, whole)
 
 
 def as_matrix(matrix: object) -> np.ndarray:
