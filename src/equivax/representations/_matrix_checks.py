@@ -1,4 +1,4 @@
-"""What a user's matrices are asked: do they multiply, are they orthogonal, how fast do they turn?"""
+"""What is asked of a user's matrices: do they multiply, are they orthogonal, how fast they turn"""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ ORTHOGONALITY_TOLERANCE = 1e-6
 #: Products with a few generic vectors show an error of a matrix by at least this share of its
 #: largest entry; if they show more than nothing, the matrices themselves are compared.
 SEEN_BY_VECTORS = 1 / 16
+#: Matrices up to this size are compared as they are.
+SMALL = 32
 #: The step of a one-parameter subgroup at which eigenvalue angles give frequencies; frequencies
 #: below 1024 stay clear of the wrap-around at pi.
 FREQUENCY_STEP = 2 * np.pi / 4096
@@ -110,6 +112,8 @@ def check_homomorphism(
         )
 
 
-def _generic_vectors(size: int) -> Float[np.ndarray, "n 4"]:
-    """Vectors that no error of a matrix is likely to annihilate all."""
+def _generic_vectors(size: int) -> Float[np.ndarray, "n columns"]:
+    """Vectors that no error of a matrix is likely to annihilate all; a basis, where it is small."""
+    if size <= SMALL:
+        return np.eye(size)
     return generic_numbers(4 * size).reshape(size, 4)
