@@ -1,4 +1,4 @@
-"""What is asked of a user's matrices: do they multiply, are they orthogonal, how fast they turn"""
+"""What is asked of a user's matrices: do they multiply, are they orthogonal, do they close?"""
 
 from __future__ import annotations
 
