@@ -32,7 +32,8 @@ class Recipe:
         moves_points: Whether the layer looks at neighbours: then it commutes with the elements
             that map the grid to itself; else it commutes with all, turning fibres only.
         stateful: The call is ``(x, state) -> (y, state)``.
-        named_axis: ``build`` takes ``axis_name=``, the axis that statistics are taken over too.
+        named_axis: The law of named axes runs on it. The ``build`` of every stateful module takes
+            ``axis_name=``, the axis that statistics are taken over too.
         summary: What a stateful module says about a whole batch, as an invariant vector; None if
             its output is one for every example.
         needs_key: The call takes ``key=``.

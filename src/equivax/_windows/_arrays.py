@@ -6,6 +6,7 @@ it along.
 
 from __future__ import annotations
 
+import functools
 import math
 
 import jax
@@ -90,11 +91,13 @@ def padded(x, padding, modes, input_dilation):
             zeros[axis], left[axis] = (0, 0), 1
         if any(inner or high for _, high, inner in spread):
             x = jax.lax.pad(x, jnp.zeros((), x.dtype), spread)
-        x = (
-            wrapped(x, around)
-            if name == "circular"
-            else jnp.pad(x, around, mode=PADDING_MODES[name])
-        )
+        if name == "circular":
+            x = wrapped(x, around)
+        else:
+            pad = functools.partial(jnp.pad, pad_width=around[first:], mode=PADDING_MODES[name])
+            for _ in range(first):  # jax < 0.7 asks a symbolic axis for its length, padded or not
+                pad = jax.vmap(pad)
+            x = pad(x)
         if x.shape != tuple(ends):
             x = jax.lax.slice(x, (0,) * x.ndim, ends)
     return x, zeros, left

@@ -11,6 +11,9 @@ from ._coordinates import irrep_names as irrep_names
 from ._coordinates import scatter_copies as scatter_copies
 from ._coordinates import to_blocks as to_blocks
 from ._coordinates import to_irreps as to_irreps
+from ._devices import shape_like as shape_like
+from ._devices import varying_alike as varying_alike
+from ._devices import varying_axes as varying_axes
 from ._dtypes import at_least_float32 as at_least_float32
 from ._dtypes import is_concrete as is_concrete
 from ._initializers import SCHEMES as SCHEMES

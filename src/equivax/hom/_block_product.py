@@ -19,6 +19,8 @@ from jax.interpreters import ad, batching, mlir
 from jax.lax import PrecisionLike
 from jaxtyping import Array, Float
 
+from ._devices import varying_alike
+
 Pair = tuple[Array, Array]
 Axes = tuple[Any, Any]
 """Batch axes of two arrays under `vmap`: an integer, or None where there is none."""
@@ -39,7 +41,7 @@ def rows_times(
         weight: One matrix per irrep.
         precision: As in `jax.lax.dot`.
     """
-    return rows_times_p.bind(z, weight, precision=precision)
+    return rows_times_p.bind(*varying_alike(z, weight), precision=precision)
 
 
 def _merged(z: Array) -> Array:

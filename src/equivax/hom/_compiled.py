@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ._block import Block
+from ._devices import shape_like
 from ._layout import Layout
 from ._synthesis import apply_spectral, synthesize
 
@@ -46,7 +47,7 @@ def compiled_synthesize(
 def compiled_coefficients(
     basis: LayoutAndBlocks, matrix: Float[Array, "*leading out in"]
 ) -> dict[str, Array]:
-    like = {b.name: jax.ShapeDtypeStruct(b.shape, matrix.dtype) for b in basis.blocks}
+    like = {b.name: shape_like(b.shape, matrix) for b in basis.blocks}
 
     # Basis elements are orthogonal with squared norm d, so the coefficients of a projection are
     # the adjoint of the synthesis divided by d.

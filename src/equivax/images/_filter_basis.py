@@ -180,13 +180,12 @@ def _filters(space: GSpace, kernel: tuple[int, ...], k: int, parity: int) -> np.
 
 
 @functools.lru_cache(maxsize=512)
-def _constant(basis: FilterBasis, number: int, dtype: DTypeLike, inverse: bool) -> Array:
-    """A table on the device, cast on the host."""
+def _constant(basis: FilterBasis, number: int, dtype: DTypeLike, inverse: bool) -> np.ndarray:
+    """A table, on the host: it belongs to no device."""
     table = basis._table(basis.pairs[number])
     if inverse:
         table = np.linalg.pinv(table.reshape(len(table), -1)).T
-    with jax.ensure_compile_time_eval():
-        return jnp.asarray(table.reshape(len(table), -1).astype(dtype))
+    return table.reshape(len(table), -1).astype(dtype)
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -6,7 +6,7 @@ the type of the hidden fields, elsewhere it has a gate in front for every field.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -32,6 +32,7 @@ from ..spaces import no_base_space
 from ._classifier import AbstractClassifier
 
 Activation = Callable[[FieldType], Layer]
+AxisName = Hashable | Sequence[Hashable] | None
 
 
 def default_activation(fields: FieldType) -> Layer:
@@ -49,11 +50,11 @@ def default_activation(fields: FieldType) -> Layer:
     return GatedNonlinearity(gates + fields)
 
 
-def batch_norm(fields: FieldType) -> Layer:
+def batch_norm(fields: FieldType, axis_name: AxisName) -> Layer:
     """`InnerBatchNorm` where the group permutes channels, else `GNormBatchNorm`."""
     if fields.representation.is_permutation:
-        return InnerBatchNorm(fields)
-    return GNormBatchNorm(fields)
+        return InnerBatchNorm(fields, axis_name=axis_name)
+    return GNormBatchNorm(fields, axis_name=axis_name)
 
 
 def invariant_map(fields: FieldType) -> Layer:
@@ -90,6 +91,7 @@ class ResidualBlock(AbstractContainer):
         stride: int = 1,
         activation: Activation = default_activation,
         grid_check: str = "warn",
+        axis_name: AxisName = None,
         key: PRNGKeyArray,
     ) -> None:
         """Draws the convolutions.
@@ -101,6 +103,7 @@ class ResidualBlock(AbstractContainer):
             stride: Of the first convolution and of the shortcut.
             activation: From a type to a layer with that ``out_type``.
             grid_check: As in `Conv`.
+            axis_name: Of the batch norms: the named axes of ``vmap`` or ``shard_map``.
             key: A JAX key.
 
         Raises:
@@ -113,10 +116,10 @@ class ResidualBlock(AbstractContainer):
             "use_bias": False,
             "grid_check": grid_check,
         }
-        self.before = Sequential(batch_norm(start.in_type), start)
+        self.before = Sequential(batch_norm(start.in_type, axis_name), start)
         self.body = Sequential(
             Conv(start.out_type, middle.in_type, kernel_size, stride=stride, key=first, **options),
-            batch_norm(middle.in_type),
+            batch_norm(middle.in_type, axis_name),
             middle,
             Conv(middle.out_type, end.in_type, kernel_size, key=second, **options),
         )
@@ -193,6 +196,7 @@ class WideResNet(AbstractClassifier):
         channels: Sequence[int] = (16, 32, 64),
         activation: Activation = default_activation,
         grid_check: str = "warn",
+        axis_name: AxisName = None,
         key: PRNGKeyArray,
     ) -> None:
         """Builds the stages.
@@ -207,6 +211,7 @@ class WideResNet(AbstractClassifier):
                 of ``unit`` as fit.
             activation: From a type to a layer with that ``out_type``.
             grid_check: As in `Conv`.
+            axis_name: Of the batch norms: the named axes of ``vmap`` or ``shard_map``.
             key: A JAX key.
 
         Raises:
@@ -246,12 +251,13 @@ class WideResNet(AbstractClassifier):
                         stride=stride,
                         activation=activation,
                         grid_check=grid_check,
+                        axis_name=axis_name,
                         key=next(keys),
                     )
                 )
                 fields = stage
         last = activation(fields)
-        layers += [batch_norm(last.in_type), last, invariant_map(last.out_type)]
+        layers += [batch_norm(last.in_type, axis_name), last, invariant_map(last.out_type)]
         self.features = Sequential(*layers)
         self.readout = eqx.nn.Linear(len(fields), classes, key=next(keys))
         self.in_type = in_type

@@ -22,7 +22,7 @@ from ..representations import Representation
 from ..spaces import no_base_space
 from ._choices import checked_counts, checked_plane, checked_unit
 from ._classifier import AbstractClassifier
-from ._residual import Activation, batch_norm, default_activation, invariant_map
+from ._residual import Activation, AxisName, batch_norm, default_activation, invariant_map
 
 
 class BasicBlock(AbstractContainer):
@@ -52,6 +52,7 @@ class BasicBlock(AbstractContainer):
         stride: int = 1,
         activation: Activation = default_activation,
         grid_check: str = "warn",
+        axis_name: AxisName = None,
         key: PRNGKeyArray,
     ) -> None:
         """Draws the convolutions.
@@ -63,6 +64,7 @@ class BasicBlock(AbstractContainer):
             stride: Of the first convolution and of the shortcut.
             activation: From a type to a layer with that ``out_type``.
             grid_check: As in `Conv`.
+            axis_name: Of the batch norms: the named axes of ``vmap`` or ``shard_map``.
             key: A JAX key.
 
         Raises:
@@ -83,17 +85,17 @@ class BasicBlock(AbstractContainer):
         }
         self.body = Sequential(
             Conv(in_fields, middle.in_type, kernel_size, stride=stride, key=first, **options),
-            batch_norm(middle.in_type),
+            batch_norm(middle.in_type, axis_name),
             middle,
             Conv(middle.out_type, end.in_type, kernel_size, key=second, **options),
-            batch_norm(end.in_type),
+            batch_norm(end.in_type, axis_name),
         )
         self.shortcut = None
         if stride != 1 or in_fields != end.in_type:
             options["padding"] = 0
             self.shortcut = Sequential(
                 Conv(in_fields, end.in_type, 1, stride=stride, key=third, **options),
-                batch_norm(end.in_type),
+                batch_norm(end.in_type, axis_name),
             )
         self.after = end
         self.in_type = in_fields
@@ -166,6 +168,7 @@ class FieldResNet(AbstractClassifier):
         stem: str = "large",
         activation: Activation = default_activation,
         grid_check: str = "warn",
+        axis_name: AxisName = None,
         key: PRNGKeyArray,
     ) -> None:
         """Builds the stages.
@@ -180,6 +183,7 @@ class FieldResNet(AbstractClassifier):
                 3 x 3 convolution of stride 1, for small images.
             activation: From a type to a layer with that ``out_type``.
             grid_check: As in `Conv`.
+            axis_name: Of the batch norms: the named axes of ``vmap`` or ``shard_map``.
             key: A JAX key.
 
         Raises:
@@ -197,7 +201,11 @@ class FieldResNet(AbstractClassifier):
             raise ValueError(f"ResNet: stem: expected 'large' or 'small', got {stem!r}")
         unit = checked_unit("ResNet", space, unit)
         keys = iter(jax.random.split(key, sum(blocks) + 2))
-        options: dict[str, Any] = {"activation": activation, "grid_check": grid_check}
+        options: dict[str, Any] = {
+            "activation": activation,
+            "grid_check": grid_check,
+            "axis_name": axis_name,
+        }
         fields = FieldType.for_channels(space, unit, channels[0])
         start = activation(fields)
         size, stride = (7, 2) if stem == "large" else (3, 1)
@@ -212,7 +220,7 @@ class FieldResNet(AbstractClassifier):
                 grid_check=grid_check,
                 key=next(keys),
             ),
-            batch_norm(start.in_type),
+            batch_norm(start.in_type, axis_name),
             start,
         ]
         if stem == "large":

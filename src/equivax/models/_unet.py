@@ -21,7 +21,7 @@ from ..nn import (
 from ..nn.authoring import plain_steps, resize
 from ..representations import Representation
 from ._choices import checked_counts, checked_odd, checked_plane, checked_unit
-from ._residual import Activation, batch_norm, default_activation
+from ._residual import Activation, AxisName, batch_norm, default_activation
 from ._u_shape import u_shaped
 
 
@@ -58,6 +58,7 @@ class FieldUNet(AbstractContainer):
         kernel_size: int = 3,
         activation: Activation = default_activation,
         grid_check: str = "warn",
+        axis_name: AxisName = None,
         key: PRNGKeyArray,
     ) -> None:
         """Builds the levels.
@@ -70,6 +71,7 @@ class FieldUNet(AbstractContainer):
             kernel_size: Of all convolutions but the last, odd.
             activation: From a type to a layer with that ``out_type``.
             grid_check: As in `Conv`.
+            axis_name: Of the batch norms: the named axes of ``vmap`` or ``shard_map``.
             key: A JAX key.
 
         Raises:
@@ -102,7 +104,7 @@ class FieldUNet(AbstractContainer):
                 use_bias=False,
                 key=next(keys),
             )
-            return [conv, batch_norm(act.in_type), act]
+            return [conv, batch_norm(act.in_type, axis_name), act]
 
         sources = [in_type, *widths[:-1]]
         self.down = tuple(

@@ -19,26 +19,30 @@ def _is_array(leaf):
     return hasattr(leaf, "size")
 
 
-def _wide(type_, other, key):
+def _wide(type_, other, key, **axes):
     unit = type_.space.regular if type_.group.order else type_.space.trivial + type_.space.irrep(1)
     small = [unit.size, 2 * unit.size, 2 * unit.size]
-    return models.WideResNet(type_, 3, depth=10, widen=1, unit=unit, channels=small, key=key)
+    return models.WideResNet(
+        type_, 3, depth=10, widen=1, unit=unit, channels=small, key=key, **axes
+    )
 
 
 def _unit(type_):
     return type_.space.regular if type_.group.order else type_.space.trivial + type_.space.irrep(1)
 
 
-def _resnet(type_, other, key):
+def _resnet(type_, other, key, **axes):
     unit = _unit(type_)
     small = [unit.size, 2 * unit.size]
-    return models.ResNet(type_, 3, blocks=[1, 1], channels=small, unit=unit, stem="small", key=key)
+    return models.ResNet(
+        type_, 3, blocks=[1, 1], channels=small, unit=unit, stem="small", key=key, **axes
+    )
 
 
-def _unet(type_, other, key):
+def _unet(type_, other, key, **axes):
     unit = _unit(type_)
     small = [3 * unit.size, 4 * unit.size]  # so that no level is dead behind ReLU
-    return models.UNet(type_, other, channels=small, unit=unit, key=key)
+    return models.UNet(type_, other, channels=small, unit=unit, key=key, **axes)
 
 
 def _wrapped(type_, other, key):
@@ -127,7 +131,9 @@ RECIPES = {
     ),
     "ResidualBlock": on_the_plane(
         covers=models.ResidualBlock,
-        build=lambda type_, other, key: models.ResidualBlock(type_, other, stride=2, key=key),
+        build=lambda type_, other, key, **axes: models.ResidualBlock(
+            type_, other, stride=2, key=key, **axes
+        ),
         parameters=lambda module: _sizes(module.before, module.body, module.shortcut),
         on=(("D4", "vector"),),
         moves_points=True,
@@ -136,7 +142,7 @@ RECIPES = {
     ),
     "ResidualBlock, one type": on_the_plane(
         covers=models.ResidualBlock,
-        build=lambda type_, other, key: models.ResidualBlock(type_, type_, key=key),
+        build=lambda type_, other, key, **axes: models.ResidualBlock(type_, type_, key=key, **axes),
         parameters=lambda module: _sizes(module.before, module.body),
         on=(("C4", "trivial"),),
         moves_points=True,
@@ -156,7 +162,9 @@ RECIPES = {
     ),
     "BasicBlock": on_the_plane(
         covers=models.BasicBlock,
-        build=lambda type_, other, key: models.BasicBlock(type_, other, stride=2, key=key),
+        build=lambda type_, other, key, **axes: models.BasicBlock(
+            type_, other, stride=2, key=key, **axes
+        ),
         parameters=lambda module: _sizes(module.body, module.shortcut, module.after),
         on=(("SO2", "irreps"),),
         moves_points=True,
@@ -165,7 +173,7 @@ RECIPES = {
     ),
     "BasicBlock, one type": on_the_plane(
         covers=models.BasicBlock,
-        build=lambda type_, other, key: models.BasicBlock(type_, type_, key=key),
+        build=lambda type_, other, key, **axes: models.BasicBlock(type_, type_, key=key, **axes),
         parameters=lambda module: _sizes(module.body, module.shortcut, module.after),
         on=(("C4", "trivial"),),
         moves_points=True,

@@ -5,20 +5,22 @@
 samples of all functions: fewer operations, since a ring has fewer functions than there are taps.
 Both give the same kernel to rounding.
 
-The tables are constants. Each is made once per dtype as an array on the device, behind an
-optimization barrier: XLA then neither folds it into other constants nor compiles it again.
+The tables are constants. Each is made once per dtype, on the host, since an array of JAX would lie
+on the devices of whoever came first; behind an optimization barrier XLA neither folds it into other
+constants nor compiles it again.
 """
 
 from __future__ import annotations
 
 import functools
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ...hom import HIGHEST
+from ...hom import HIGHEST, shape_like
 from ...spaces import GSpace
 from .._parts import Recipe, ring_layout
 from ._tables import Expandable, angular, dense, inverse_gram, ring_counts, samples
@@ -54,31 +56,32 @@ def prefers_factors(bases: tuple[tuple[Expandable, int], ...]) -> bool:
 
 # ---- constants -------------------------------------------------------------------------------
 
+Tables: TypeAlias = tuple[np.ndarray, ...]
 
-def _on_device(tables: list[np.ndarray], dtype: np.dtype) -> tuple[Array, ...]:
-    """Cast on the host, so that float64 tables need no x64."""
-    with jax.ensure_compile_time_eval():
-        return tuple(jnp.asarray(table.astype(dtype)) for table in tables)
+
+def _cast(tables: list[np.ndarray], dtype: np.dtype) -> Tables:
+    """On the host, so that float64 tables need no x64."""
+    return tuple(table.astype(dtype) for table in tables)
 
 
 @functools.lru_cache(maxsize=256)
-def _element_tables(basis: Expandable, dtype: np.dtype, factored: bool) -> tuple[Array, ...]:
+def _element_tables(basis: Expandable, dtype: np.dtype, factored: bool) -> Tables:
     if not factored:
-        return _on_device([dense(basis).reshape(basis.dim, -1)], dtype)
-    return _on_device([h.reshape(len(h), h[:1].size) for h in angular(basis) if len(h)], dtype)
+        return _cast([dense(basis).reshape(basis.dim, -1)], dtype)
+    return _cast([h.reshape(len(h), h[:1].size) for h in angular(basis) if len(h)], dtype)
 
 
 @functools.lru_cache(maxsize=64)
-def _gram_table(basis: Expandable, dtype: np.dtype) -> tuple[Array, ...]:
-    return _on_device([inverse_gram(basis)], dtype)
+def _gram_table(basis: Expandable, dtype: np.dtype) -> Tables:
+    return _cast([inverse_gram(basis)], dtype)
 
 
 @functools.lru_cache(maxsize=64)
-def _sample_table(space: GSpace, recipe: Recipe, dtype: np.dtype) -> tuple[Array, ...]:
-    return _on_device([samples(recipe.parts(space))], dtype)
+def _sample_table(space: GSpace, recipe: Recipe, dtype: np.dtype) -> Tables:
+    return _cast([samples(recipe.parts(space))], dtype)
 
 
-def _barred(constants: tuple[Array, ...]) -> tuple[Array, ...]:
+def _barred(constants: Tables) -> tuple[Array, ...]:
     return tuple(jax.lax.optimization_barrier(constants))
 
 
@@ -149,7 +152,7 @@ def project_coefficients(
     # Before the transposition: constants made inside it would be tracers of it.
     tables = _barred(_element_tables(basis, kernel.dtype, factored))
     (inverse,) = _barred(_gram_table(basis, kernel.dtype))
-    like = jax.ShapeDtypeStruct((*leading, basis.dim), kernel.dtype)
+    like = shape_like((*leading, basis.dim), kernel)
     (inner,) = jax.linear_transpose(lambda c: _combine(basis, tables, c, factored), like)(kernel)
     return jnp.matmul(inner, inverse, precision=HIGHEST)
 

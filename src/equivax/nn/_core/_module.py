@@ -29,6 +29,7 @@ from ...images import MultiImage, Signature
 from ...representations import Representation, as_representation
 from ...spaces import GSpace
 from ._activations import named, unnamed
+from ._meshes import on_any_mesh
 from ._printing import printed
 
 Self = TypeVar("Self", bound="AbstractLayer")
@@ -173,6 +174,7 @@ class AbstractLayer(eqx.Module):
 class AbstractModule(AbstractLayer):
     """Interface of layers without running statistics, ``x -> y``."""
 
+    @on_any_mesh
     def __call__(
         self, x: Any, *others: Any, key: PRNGKeyArray | None = None, **options: Any
     ) -> Any:
@@ -246,6 +248,7 @@ class AbstractStatefulModule(AbstractLayer, eqx.nn.StatefulLayer):
     The statistics live in `equinox.nn.State`; make the layer with `equinox.nn.make_with_state`.
     """
 
+    @on_any_mesh
     def __call__(
         self, x: Any, state: eqx.nn.State, *, key: PRNGKeyArray | None = None, **options: Any
     ) -> tuple[Any, eqx.nn.State]:
@@ -306,6 +309,7 @@ class AbstractContainer(AbstractLayer, eqx.nn.StatefulLayer):
     def is_stateful(self) -> bool:
         """Whether something inside has running statistics, so that the call takes the state."""
 
+    @on_any_mesh
     def __call__(
         self, x: Any, state: eqx.nn.State | None = None, *, key: PRNGKeyArray | None = None
     ) -> Any:

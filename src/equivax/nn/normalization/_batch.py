@@ -20,7 +20,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ...fields import Type
-from ...hom import at_least_float32
+from ...hom import at_least_float32, varying_axes
 from ...representations import Representation
 from .._core._admission import checked_eps
 from .._core._channels import along
@@ -36,6 +36,22 @@ AxisName = Hashable | Sequence[Hashable] | None
 def mean_over(axis_name: AxisName, x: Array) -> Array:
     """The mean over named axes of ``vmap`` or ``pmap``, if there are any."""
     return x if axis_name is None else jax.lax.pmean(x, axis_name)  # pyright: ignore[reportArgumentType]
+
+
+def updated(name: str, state: eqx.nn.State, index: eqx.nn.StateIndex, new: Any) -> eqx.nn.State:
+    """The state with new statistics, which are those of all devices.
+
+    Raises:
+        ValueError: If they are those of one device of a `jax.shard_map`.
+    """
+    old = state.get(index)
+    axes = sorted({*varying_axes(*jax.tree.leaves(new))} - {*varying_axes(*jax.tree.leaves(old))})
+    if axes:
+        raise ValueError(
+            f"{name}: axis_name: every device of the axes {axes} of shard_map has other "
+            f"statistics, but they share a state; build the layer with axis_name={axes[0]!r}"
+        )
+    return state.set(index, jax.lax.stop_gradient(new))
 
 
 class BatchNormOptions(TypedDict, total=False):
@@ -184,7 +200,7 @@ class AbstractBatchNorm(AbstractStatefulModule):
             variance = unbiased
         if self.running is not None and not self.inference:
             new = self._updated(*self._stored(state), mean, unbiased)
-            state = state.set(self.running, jax.lax.stop_gradient(new))
+            state = updated(type(self).__name__, state, self.running, new)
             if self.mode == "ema":
                 mean, variance = (value.astype(wide.dtype) for value in new[:2])
                 centred = self._without(wide, mean)

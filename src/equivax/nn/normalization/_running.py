@@ -16,7 +16,7 @@ from ...hom import HomBasis, at_least_float32, hom_basis, to_irreps, trivial_cou
 from ...representations import Representation, check_same_group, trivial
 from ...stats import moment_coefficients
 from .._core._module import AbstractStatefulModule, representation_of
-from ._batch import AxisName, mean_over
+from ._batch import AxisName, mean_over, updated
 from ._moments import Moments, invariant_mean
 
 
@@ -107,7 +107,8 @@ class RunningMoments(AbstractStatefulModule):
         means, covariances, count = state.get(self.running)
         if not self.inference:
             means, covariances, count = self._updated(x, y, means, covariances, count)
-            state = state.set(self.running, jax.lax.stop_gradient((means, covariances, count)))
+            new = means, covariances, count
+            state = updated("RunningMoments", state, self.running, new)
         return Moments(means, covariances, self.in_type, self.out_type), state
 
     def _updated(self, x: Array, y: Any, means: Any, covariances: Any, count: Array) -> Any:

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float
 from scipy.sparse.csgraph import connected_components
 
-from ...hom import invariant_vector, trivial_count
+from ...hom import invariant_vector, shape_like, trivial_count
 from ...representations import Representation, Summand
 from .._core._channels import along
 from .._core._fibres import fibre_plan, turned
@@ -74,7 +74,7 @@ class Invariants:
     def mean(self, values: Float[Array, " n"]) -> Float[Array, " trivial"]:
         """The trivial coordinates of a vector."""
         # Their unit vectors are orthonormal: the coordinates are the transpose of `spread`.
-        like = jax.ShapeDtypeStruct((self.count,), values.dtype)
+        like = shape_like((self.count,), values)
         return jax.linear_transpose(self.spread, like)(values)[0]
 
     def spread(self, values: Float[Array, " trivial"]) -> Float[Array, " n"]:

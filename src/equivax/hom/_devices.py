@@ -1,0 +1,44 @@
+"""Arrays on several devices: explicit axes of a mesh, and what differs between devices.
+
+Inside `jax.shard_map` JAX knows over which axes of the mesh the values of an array vary, and
+operands of one operation must agree in it. Its own operations see to that; primitives and
+transpositions of ours ask here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+
+def varying_axes(*arrays: Any) -> tuple[str, ...]:
+    """The axes of `jax.shard_map` over which some of the arrays differ, sorted."""
+    return tuple(sorted(set().union(*map(_varying, arrays))))
+
+
+def _varying(array: Any) -> frozenset[str]:
+    abstract = jax.typeof(array)
+    manual = getattr(abstract, "mat", None)  # jax >= 0.10
+    return getattr(abstract, "vma", frozenset()) if manual is None else manual.varying
+
+
+def varying_alike(*arrays: Array) -> tuple[Array, ...]:
+    """The arrays, all taken to differ over the axes over which one of them does."""
+    axes = varying_axes(*arrays)
+    return tuple(_cast(array, tuple(sorted(set(axes) - _varying(array)))) for array in arrays)
+
+
+def _cast(array: Array, axes: tuple[str, ...]) -> Array:
+    if not axes:
+        return array
+    if hasattr(jax.lax, "pcast"):
+        return jax.lax.pcast(array, axes, to="varying")
+    return jax.lax.pvary(array, axes)
+
+
+def shape_like(shape: tuple[int, ...], values: Array) -> Any:
+    """The abstract array of a shape that has the dtype of the values and varies as they do."""
+    return jax.eval_shape(lambda v: jnp.full(shape, jnp.sum(v)), values)
