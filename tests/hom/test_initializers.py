@@ -38,6 +38,7 @@ TABLE = {
     "lecun_normal": (lambda i, o: 1 / i, False),
     "lecun_uniform": (lambda i, o: 1 / i, True),
     "equinox": (lambda i, o: 1 / (3 * i), True),
+    "small_normal": (lambda i, o: 0.02 / i, False),
 }
 each_scheme = pytest.mark.parametrize("scheme", TABLE)
 

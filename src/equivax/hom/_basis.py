@@ -111,8 +111,8 @@ class HomBasis(AbstractValue):
             key: A JAX key. Each irrep's key comes from its name.
             scheme: ``"xavier_normal"``, ``"xavier_uniform"``, ``"he_normal"``, ``"he_uniform"``
                 (alias ``"kaiming_*"``), ``"lecun_normal"``, ``"lecun_uniform"``, ``"equinox"``,
-                ``"orthogonal"``, ``"identity"``, ``"zeros"``, or a callable
-                ``(key, shape, dtype, fan_in, fan_out)``.
+                ``"small_normal"`` (a tenth of He, for last layers), ``"orthogonal"``,
+                ``"identity"``, ``"zeros"``, or a callable ``(key, shape, dtype, fan_in, fan_out)``.
             dtype: Of the coefficients; JAX's default float if None.
             taps: Kernel taps that share the fan.
 

@@ -34,12 +34,16 @@ SCHEMES: dict[str, tuple[str, float, str]] = {
     "kaiming_uniform": ("uniform", 6.0, "fan_in"),
     "lecun_normal": ("normal", 1.0, "fan_in"),
     "lecun_uniform": ("uniform", 3.0, "fan_in"),
+    "small_normal": ("normal", 0.02, "fan_in"),
     "equinox": ("uniform", 1.0, "fan_in"),
     "orthogonal": ("orthogonal", 1.0, ""),
     "identity": ("identity", 1.0, ""),
     "zeros": ("zeros", 1.0, ""),
 }
-"""Names, as accepted by ``init=``, with what they draw."""
+"""Names, as accepted by ``init=``, with what they draw.
+
+``"small_normal"`` is a tenth of ``"he_normal"``: for layers whose output should start near zero.
+"""
 
 
 #: Numbers drawn from one key.

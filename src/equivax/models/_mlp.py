@@ -35,6 +35,11 @@ Activation = Callable[[Array], Array] | Layer | type[Layer]
 
 POOLS = ("norm", "quadratic", "mean")
 
+HIDDEN_INIT, LAST_INIT = "he_normal", "small_normal"
+
+SMALL = 0.1
+"""Of the weights of a head, as ``"small_normal"`` has it of He's."""
+
 
 class MLP(AbstractModule):
     """Equivariant multilayer perceptron: linear, activation, [dropout] per hidden layer, linear.
@@ -65,7 +70,7 @@ class MLP(AbstractModule):
         dropout: float = 0.0,
         use_bias: bool = True,
         hidden_rep: Representation | None = None,
-        init: Scheme = "he_normal",
+        init: Scheme | None = None,
         mode: str = "auto",
         dtype: DTypeLike | None = None,
         key: PRNGKeyArray,
@@ -83,7 +88,9 @@ class MLP(AbstractModule):
             dropout: Probability to drop a field after each activation.
             use_bias: Whether linear layers have an invariant bias.
             hidden_rep: What hidden channels consist of; default the regular representation.
-            init: Scheme of the weights, see `HomBasis.init`.
+            init: Scheme of the weights of all layers, see `HomBasis.init`. If None, ``"he_normal"``
+                for the hidden layers and ``"small_normal"``, a tenth of it, for the last one: a
+                network that starts at the size of its targets has first to unlearn its output.
             mode: Of the linear layers: ``"auto"``, ``"dense"`` or ``"spectral"``.
             dtype: Of the parameters; JAX's default float if None.
             key: A JAX key.
@@ -94,10 +101,12 @@ class MLP(AbstractModule):
         """
         _check_hidden("MLP", hidden)
         keys = [jax.random.fold_in(key, layer) for layer in range(len(hidden) + 1)]
-        options = {"use_bias": use_bias, "init": init, "mode": mode, "dtype": dtype}
+        inner, last = (HIDDEN_INIT, LAST_INIT) if init is None else (init, init)
+        options = {"use_bias": use_bias, "init": inner, "mode": mode, "dtype": dtype}
         layers = _hidden_layers(
             "MLP", in_type, hidden, activation, dropout, hidden_rep, options, keys[:-1]
         )
+        options["init"] = last
         layers.append(_quiet_linear(layers[-1].out_type, out_type, options, keys[-1]))
         self.layers = Sequential(*layers)
         self.in_type = in_type
@@ -138,7 +147,7 @@ class InvariantMLP(AbstractModule):
         dropout: float = 0.0,
         use_bias: bool = True,
         hidden_rep: Representation | None = None,
-        init: Scheme = "he_normal",
+        init: Scheme | None = None,
         mode: str = "auto",
         dtype: DTypeLike | None = None,
         key: PRNGKeyArray,
@@ -156,7 +165,9 @@ class InvariantMLP(AbstractModule):
             dropout: As in `MLP`.
             use_bias: Whether linear layers and the head have a bias.
             hidden_rep: As in `MLP`.
-            init: As in `MLP`.
+            init: Scheme of the hidden layers, see `HomBasis.init`. The head starts as
+                `equinox.nn.Linear` does. If None, ``"he_normal"`` and a tenth of the head's
+                weights, as in `MLP`.
             mode: As in `MLP`.
             dtype: Of the parameters; JAX's default float if None.
             key: A JAX key.
@@ -171,16 +182,18 @@ class InvariantMLP(AbstractModule):
             )
         _check_hidden("InvariantMLP", hidden)
         keys = [jax.random.fold_in(key, layer) for layer in range(len(hidden) + 1)]
-        options = {"use_bias": use_bias, "init": init, "mode": mode, "dtype": dtype}
+        inner = HIDDEN_INIT if init is None else init
+        options = {"use_bias": use_bias, "init": inner, "mode": mode, "dtype": dtype}
         layers = _hidden_layers(
             "InvariantMLP", in_type, hidden, activation, dropout, hidden_rep, options, keys[:-1]
         )
         self.backbone = Sequential(*layers)
         self.pool = _pool(pool, self.backbone.out_type)
         features = as_representation(self.pool.out_type, "pool")
-        self.head = eqx.nn.Linear(
-            features.size, out_size, use_bias=use_bias, dtype=dtype, key=keys[-1]
-        )
+        head = eqx.nn.Linear(features.size, out_size, use_bias=use_bias, dtype=dtype, key=keys[-1])
+        if init is None:
+            head = eqx.tree_at(lambda tree: tree.weight, head, SMALL * head.weight)
+        self.head = head
         self.in_type = in_type
         self.out_type = out_size * trivial(features.group)
 
