@@ -166,6 +166,32 @@ def test_rounding_is_not_magnified(D, k, whiten):
     assert (error < 50 * u * np.array([1, 1e3, 1])).all()
 
 
+@pytest.mark.parametrize("norm", [nn.GroupNorm, nn.InstanceNorm])
+def test_what_a_convolution_leaves_of_zero_is_not_magnified(norm):
+    """Vectors of the size of the rounding of the scalars are zero; a little above it they stay."""
+    layer = norm(Signature((((0, 0), 3), ((1, 0), 4))).field_type(2))
+    scalars, rest = normal(3, 6, 6), normal(8, 6, 6, seed=1)
+    u = float(jnp.finfo(jnp.float32).eps)
+
+    @jax.jit
+    def run(rest):
+        return layer(jnp.concatenate([scalars, rest]).astype(jnp.float32))
+
+    y, dy = jax.jvp(run, (2 * u * rest,), (rest,))
+    assert not y[3:].any()
+    assert relative(run(100 * u * rest)[3:], 100 * u * dy[3:]) < 1e-4  # as the derivative says
+    root = np.sqrt(layer.eps)
+    expected = rest if norm is nn.InstanceNorm else centred(rest, 2)
+    assert relative(root * dy[3:], expected) < 1e-4
+    assert relative(y[:3], run(rest)[:3]) < 1e-6
+
+
+def centred(x, size):
+    """Fields ``(count * size, *spatial)`` less the mean over all of them and their points."""
+    fields = np.asarray(x).reshape(-1, size, *x.shape[1:])
+    return (fields - fields.mean(axis=(0, 2, 3), keepdims=True)).reshape(x.shape)
+
+
 def exact(x, eps):
     """``(S + eps I)^(-1/2) (x - mu)`` of ``(fields, n, points)`` in float64, by singular values."""
     rows = np.moveaxis(np.asarray(x, np.float64), 1, 0)

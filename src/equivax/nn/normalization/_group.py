@@ -16,9 +16,10 @@ from ...fields import Type
 from ...hom import hom_basis
 from ...representations import Representation
 from .._core._admission import checked_eps
-from .._core._fibres import Fibre, FibrePlan, by_kind, constants, fibre_plan, kind_names
+from .._core._fibres import Fibre, FibrePlan, constants, fibre_plan, kind_names
 from .._core._module import AbstractModule, channel_axis, representation_of
 from .._core._plain import plain_function, plain_layer
+from ._rounding import by_kind_with_level
 from ._whitening import whitened
 
 WHITENS = ("full", "isotypic", "rms")
@@ -41,7 +42,8 @@ class GroupNorm(AbstractModule):
     Law: ``f(rho(g) x) = rho(g) f(x)``, and the same when the points move: the symmetric root turns
     with S. Gradients are finite everywhere, also second ones. In single precision the formula holds
     for directions of very different strength, and beside large means. What varies by less than the
-    rounding of x itself is taken for zero.
+    rounding of x itself is taken for zero, and so is a kind that is less than the rounding of the
+    largest channel: what a convolution leaves where symmetry says zero.
 
     Shapes: ``(..., C, *spatial)``, unchanged. Statistics are taken in at least float32.
 
@@ -135,15 +137,15 @@ class GroupNorm(AbstractModule):
     ) -> Float[Array, "..."]:
         plan = fibre_plan(self._rep)
         function = functools.partial(whitened, self.groups, self.eps, self.whiten)
-        axis = channel_axis(self.in_type)
-        return by_kind(function, self._kinds(plan), plan.gather, plan.scatter, axis, x)
+        kinds, axis = constants(plan, self._kinds(plan)), channel_axis(self.in_type)
+        return by_kind_with_level(function, *kinds, axis, x)
 
     def export(self) -> eqx.nn.Lambda:
         """A plain function."""
         plan = fibre_plan(self._rep)
         function = plain_function(whitened, self.groups, self.eps, self.whiten)
-        axis = channel_axis(self.in_type)
-        return plain_layer(by_kind, function, *constants(plan, self._kinds(plan)), axis)
+        kinds, axis = constants(plan, self._kinds(plan)), channel_axis(self.in_type)
+        return plain_layer(by_kind_with_level, function, *kinds, axis)
 
 
 @functools.lru_cache(maxsize=512)

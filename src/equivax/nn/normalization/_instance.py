@@ -14,11 +14,11 @@ from ...fields import Type
 from ...hom import trivial_count
 from .._core._admission import checked_eps
 from .._core._channels import field_sizes
-from .._core._fibres import by_kind, constants, fibre_plan
+from .._core._fibres import constants, fibre_plan
 from .._core._module import AbstractModule, channel_axis, representation_of
 from .._core._plain import plain_function, plain_layer
 from ._field_norm import field_kinds, scaled_and_shifted
-from ._rounding import above_rounding, denoised
+from ._rounding import above_rounding, by_kind_with_level, denoised
 
 
 class InstanceNorm(AbstractModule):
@@ -87,21 +87,24 @@ class InstanceNorm(AbstractModule):
         plan = fibre_plan(self._rep)
         kinds = field_kinds(plan, self._rep, self.weight, self.bias)
         function = functools.partial(instance_normed, self.eps)
-        return by_kind(function, kinds, plan.gather, plan.scatter, channel_axis(self.in_type), x)
+        kinds, axis = constants(plan, kinds), channel_axis(self.in_type)
+        return by_kind_with_level(function, *kinds, axis, x)
 
     def export(self) -> eqx.nn.Lambda:
         """A plain function; its matrices meet means, not activations."""
         plan = fibre_plan(self._rep)
         kinds = field_kinds(plan, self._rep, self.weight, self.bias)
         function = plain_function(instance_normed, self.eps)
-        return plain_layer(by_kind, function, *constants(plan, kinds), channel_axis(self.in_type))
+        kinds, axis = constants(plan, kinds), channel_axis(self.in_type)
+        return plain_layer(by_kind_with_level, function, *kinds, axis)
 
 
-def instance_normed(eps, invariant, weight, shift, z):
+def instance_normed(eps, largest, invariant, weight, shift, z):
     """``w (z - P m) / sqrt(mean (z - P m)^2 + eps) + shift`` with ``m`` the mean over points.
 
     Args:
         eps: Positive.
+        largest: Mean square of the largest channel.
         invariant: Orthonormal columns of invariant vectors, ``(size, rank)``.
         weight: One per field, or None.
         shift: An invariant vector per field, ``(fields, size)``, or None.
@@ -117,6 +120,6 @@ def instance_normed(eps, invariant, weight, shift, z):
         rest = jnp.mean(z, axis=3, keepdims=True)
         z = z - jnp.matmul(projector, rest, precision="highest")
     variance = jnp.mean(z * z, axis=(2, 3), keepdims=True)
-    z = denoised(z, above_rounding(variance, level + variance))
+    z = denoised(z, above_rounding(variance, level + variance, largest))
     y = z / jnp.sqrt(variance + eps)
     return scaled_and_shifted(weight, shift, y)
