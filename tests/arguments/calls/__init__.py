@@ -1,0 +1,1 @@
+"""Valid calls of the public callables, a table for each room or few."""
