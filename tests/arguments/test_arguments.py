@@ -25,6 +25,8 @@ TAKEN: list[tuple[Callable[..., Any], object, object]] = [
     (check.integers, np.array([1, 2]), (1, 2)),
     (check.number, np.float32(0.5), 0.5),
     (check.number, 2, 2.0),
+    (check.number, np.array(0.5), 0.5),
+    (check.number, jnp.float32(0.5), 0.5),
     (arrays.dtype, "bfloat16", jnp.dtype(jnp.bfloat16)),
     (arrays.dtype, np.float32, jnp.dtype(jnp.float32)),
 ]
@@ -77,8 +79,10 @@ def test_the_rest_is_refused_in_one_sentence(
 
 def test_ranges_are_named():
     assert check.number(0.5, "Layer", "p", 0, below=1) == 0.5
-    with pytest.raises(ValueError, match=r"a finite number >= 0 below 1, got 1"):
+    with pytest.raises(ValueError, match=r"a finite number in \[0, 1\), got 1"):
         check.number(1, "Layer", "p", 0, below=1)
+    with pytest.raises(ValueError, match=r"a finite number in \(0, 1\], got 0"):
+        check.number(0, "Layer", "momentum", maximum=1, above=0)
     with pytest.raises(ValueError, match=r"a finite number above 0, got 0"):
         check.number(0, "Layer", "eps", above=0)
     with pytest.raises(ValueError, match=r"an integer in 1\.\.4, got 5"):

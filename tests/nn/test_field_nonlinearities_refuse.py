@@ -192,7 +192,7 @@ WRONG = {
     ),
     "temperature of zero": (
         lambda: nn.VectorFieldNonlinearity(fields(C4.regular, space=C4), temperature=0.0),
-        ValueError, "temperature: expected a finite positive number, got 0.0",
+        ValueError, "temperature: expected a finite number above 0, got 0.0",
     ),
     "integers": (
         lambda: nn.ReLU(PAIR[0])(jnp.ones((2, 3, 3), int)), TypeError, "expected floating numbers",

@@ -19,11 +19,14 @@ TYPE = S.field_type(2)
 BAD = {
     "signature": (lambda: nn.GroupNorm(S), "got Signature; .* signature.field_type"),
     "groups": (lambda: nn.GroupNorm(TYPE, 4), "groups: expected a divisor of 2, .* trivial"),
-    "no groups": (lambda: nn.GroupNorm(TYPE, 0), "groups: expected a positive integer, got 0"),
-    "half a group": (lambda: nn.GroupNorm(TYPE, 0.5), "groups: expected a positive integer"),
-    "whiten": (lambda: nn.GroupNorm(TYPE, whiten="zca"), "whiten: expected one of full, isotypic"),
+    "no groups": (lambda: nn.GroupNorm(TYPE, 0), "groups: expected an integer >= 1, got 0"),
+    "half a group": (lambda: nn.GroupNorm(TYPE, 0.5), "groups: expected an integer >= 1"),
+    "whiten": (
+        lambda: nn.GroupNorm(TYPE, whiten="zca"),
+        "whiten: expected 'full', 'isotypic' or 'rms'",
+    ),
     "bias": (lambda: nn.GroupNorm(TYPE, bias="free"), "bias: expected a boolean or one of auto"),
-    "eps": (lambda: nn.GroupNorm(TYPE, eps=0.0), "eps: expected a positive finite number"),
+    "eps": (lambda: nn.GroupNorm(TYPE, eps=0.0), "eps: expected a finite number above 0"),
     "affine": (lambda: nn.GroupNorm(TYPE, affine=1), "affine: expected True or False, got 1"),
     "pool and whiten": (lambda: nn.LayerNorm(TYPE, pool="copy"), "pool, center: belong to vectors"),
     "vectors": (
@@ -32,18 +35,21 @@ BAD = {
     ),
     "convention": (
         lambda: nn.VectorNeuron(TYPE, convention="peer", key=KEY),
-        "convention: expected one of signed, magnitude",
+        "convention: expected 'signed' or 'magnitude'",
     ),
-    "mix": (lambda: nn.VectorNeuron(TYPE, mix="all", key=KEY), "mix: expected one of fields, hom"),
+    "mix": (lambda: nn.VectorNeuron(TYPE, mix="all", key=KEY), "mix: expected 'fields' or 'hom'"),
     "activation": (
         lambda: nn.VectorNeuron(TYPE, activation="relu", key=KEY),
         "activation: expected a callable",
     ),
-    "length": (lambda: nn.VectorNeuron(TYPE, eps=-1.0, key=KEY), "eps: expected a positive"),
-    "by": (lambda: nn.NormMaxPool(TYPE, 2, by="size"), "by: expected one of norm, value"),
+    "length": (
+        lambda: nn.VectorNeuron(TYPE, eps=-1.0, key=KEY),
+        "eps: expected a finite number above 0",
+    ),
+    "by": (lambda: nn.NormMaxPool(TYPE, 2, by="size"), "by: expected 'norm' or 'value'"),
     "by value": (lambda: nn.NormMaxPool(TYPE, 2, by="value"), 'by: expected "norm" for'),
-    "ties": (lambda: nn.NormMaxPool(TYPE, 2, ties="all"), "ties: expected one of mean, first"),
-    "beta": (lambda: nn.NormMaxPool(TYPE, 2, beta=0.0), "beta: expected a positive number"),
+    "ties": (lambda: nn.NormMaxPool(TYPE, 2, ties="all"), "ties: expected 'mean', 'first' or"),
+    "beta": (lambda: nn.NormMaxPool(TYPE, 2, beta=0.0), "beta: expected a finite number above 0"),
     "relu": (lambda: nn.ReLU(TYPE), "not permuted"),
     "not odd": (
         lambda: nn.PointwiseNonlinearity(TYPE, jax.nn.gelu, odd=True),

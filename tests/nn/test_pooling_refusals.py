@@ -103,7 +103,7 @@ BAD = {
     ),
     "blur padding": (
         lambda: nn.PointwiseMaxPoolAntialiased(REGULAR, 2, blur_padding="wrap"), ValueError,
-        "blur_padding: expected one of zero, edge, got 'wrap'",
+        "blur_padding: expected 'zero' or 'edge', got 'wrap'",
     ),
     "padding beyond the blur": (
         lambda: nn.PointwiseAvgPoolAntialiased(REGULAR, 0.6, 2, 5), ValueError, "the side 5 of the",

@@ -31,7 +31,9 @@ def is_integer(value: object) -> TypeGuard[SupportsIndex]:
 
 def is_number(value: object) -> TypeGuard[float]:
     """Whether a value is one real number, finite or not, and no boolean."""
-    return is_integer(value) or (isinstance(value, numbers.Real) and not is_flag(value))
+    if is_flag(value) or is_traced(value):
+        return False
+    return is_integer(value) or isinstance(value, numbers.Real) or _is_one_entry(value)
 
 
 def is_several(value: object) -> TypeGuard[Sequence[Any]]:
@@ -118,9 +120,7 @@ def number(
         TypeError: If it is no real number; a boolean is none.
         ValueError: If it is not finite, or out of range; ``above`` and ``below`` are excluded.
     """
-    takes = f"a finite number{_range(minimum, maximum)}"
-    takes += "" if above is None else f" above {above:g}"
-    takes += "" if below is None else f"{'' if above is None else ' and'} below {below:g}"
+    takes = f"a finite number{_interval(minimum, maximum, above, below)}"
     if not is_number(value):
         refuse(TypeError, caller, argument, takes, value)
     found = float(value)
@@ -138,6 +138,12 @@ def refuse(
     raise error(f"{caller}: {argument}: expected {takes}, got {shown(value)}{hint}")
 
 
+def _is_one_entry(value: object) -> bool:
+    """Whether a value is an array of one real number without axes, as `jnp.sqrt` gives it."""
+    kind = getattr(getattr(value, "dtype", None), "kind", "")
+    return kind == "f" and getattr(value, "shape", None) == ()
+
+
 def _within(value: float | int, minimum: float | int | None, maximum: float | int | None) -> bool:
     return (minimum is None or value >= minimum) and (maximum is None or value <= maximum)
 
@@ -148,3 +154,18 @@ def _range(minimum: float | int | None, maximum: float | int | None) -> str:
     if minimum is not None:
         return f" >= {minimum:g}"
     return "" if maximum is None else f" <= {maximum:g}"
+
+
+def _interval(
+    minimum: float | int | None,
+    maximum: float | int | None,
+    above: float | int | None,
+    below: float | int | None,
+) -> str:
+    low, high = (minimum if above is None else above), (maximum if below is None else below)
+    if low is not None and high is not None:
+        ends = "[" if above is None else "(", "]" if below is None else ")"
+        return f" in {ends[0]}{low:g}, {high:g}{ends[1]}"
+    if low is not None:
+        return f" {'>=' if above is None else 'above'} {low:g}"
+    return "" if high is None else f" {'<=' if below is None else 'below'} {high:g}"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
-
+from .._arguments import integers, refuse, type_of
 from ..fields import FieldType, Type
 from ..representations import Representation
 from ..spaces import GSpace
+
+#: Taps along an axis beyond which no kernel is made.
+MOST_TAPS = 99
+
+#: Layers, blocks or channels beyond which no network is made.
+MOST = 10_000
 
 
 def checked_plane(caller: str, argument: str, type_: Type) -> GSpace:
@@ -27,34 +30,19 @@ def checked_plane(caller: str, argument: str, type_: Type) -> GSpace:
     return type_.space
 
 
-def checked_counts(caller: str, **counts: object) -> None:
-    """Refuses what is no positive integer, or no sequence of them where one was given.
+def checked_odd(caller: str, kernel_size: object) -> int:
+    """One side of kernels, which must not put the output between the pixels.
 
     Raises:
-        TypeError: If an entry is no integer.
-        ValueError: If one is not positive, or there is none.
+        TypeError: If it is no integer, or are several that differ.
+        ValueError: If the size is even, or no window so large is ever used.
     """
-    for name, value in counts.items():
-        entries: list[object] = [value]
-        if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
-            entries = list(value)
-        if not entries:
-            raise ValueError(f"{caller}: {name}: expected at least one number, got none")
-        for entry in entries:
-            if isinstance(entry, bool) or not isinstance(entry, (int, np.integer)):
-                raise TypeError(f"{caller}: {name}: expected positive integers, got {value!r}")
-            if entry < 1:
-                raise ValueError(f"{caller}: {name}: expected positive integers, got {value!r}")
-
-
-def checked_odd(caller: str, kernel_size: int) -> None:
-    """Refuses kernels that would put the output between the pixels.
-
-    Raises:
-        ValueError: If the size is even.
-    """
-    if kernel_size % 2 == 0:
+    sides = integers(kernel_size, caller, "kernel_size", 1, MOST_TAPS)
+    if len(set(sides)) > 1:
+        refuse(ValueError, caller, "kernel_size", "one odd number for all axes", kernel_size)
+    if sides[0] % 2 == 0:
         raise ValueError(f"{caller}: kernel_size: expected an odd number, got {kernel_size}")
+    return sides[0]
 
 
 def checked_unit(caller: str, space: GSpace, unit: Representation | None) -> Representation:
@@ -71,10 +59,7 @@ def checked_unit(caller: str, space: GSpace, unit: Representation | None) -> Rep
                 "representation; give a sum of irreps"
             )
         return space.regular
-    if not isinstance(unit, Representation):
-        raise TypeError(
-            f"{caller}: unit: expected a Representation or None, got {type(unit).__name__}"
-        )
+    type_of(unit, caller, "unit", Representation, "a Representation or None")
     if unit.group is not space.group:
         raise ValueError(
             f"{caller}: unit: expected a representation of {space.group.name}, got one of "

@@ -13,17 +13,16 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, PRNGKeyArray
 
+from .._arguments import arrays, choice, flag
 from .._windows import Integers, ModeLike, PaddingLike, Windows, make_windows, one_of
 from ..images import MultiImage, Signature, as_dimension, as_flags, axis_space
 from ..nn import AbstractModule, ConvContract, LayerNorm, PointwiseNonlinearity, VectorNeuron
-from ..nn.authoring import exported_chain, split_keys
+from ..nn.authoring import check_elementwise, exported_chain, split_keys
 from ..nn.convolution._formula import convolved, exported_convolution
 from ..spaces import GSpace, hyperoctahedral_on
 from ._on_images import AbstractImageModel
 
 Activation = Callable[[Array], Array]
-
-NORMS = ("layer", None)
 
 
 class ConvBlock(AbstractImageModel):
@@ -82,12 +81,16 @@ class ConvBlock(AbstractImageModel):
         Raises:
             ValueError: If the norm is unknown, or an argument does not fit.
         """
-        if norm not in NORMS:
-            raise ValueError(f"ConvBlock: norm: expected 'layer' or None, got {norm!r}")
+        name = "ConvBlock"
+        if norm is not None:
+            norm = choice(norm, name, "norm", ["layer"])
+        preactivation = flag(preactivation, name, "preactivation")
+        if activation is not None:
+            check_elementwise(name, activation, "activation", "jax.nn.gelu")
         self.in_signature, self.out_signature = Signature(in_signature), Signature(out_signature)
-        self.equivariant = bool(equivariant)
+        self.equivariant = flag(equivariant, name, "equivariant")
         self.space = space_of(D, group, self.equivariant, "ConvBlock")
-        first, second = jax.random.split(key)
+        first, second = jax.random.split(arrays.key(key, name))
         source = self._inside(self.in_signature)
         target = self._inside(self.out_signature)
         kind = ConvContract if self.equivariant else _PlainConv
@@ -195,7 +198,7 @@ class _PlainConv(AbstractImageModel):
             in_signature.size(D),
             out_signature.size(D),
             self.windows.kernel_size,
-            use_bias=bool(use_bias),
+            use_bias=use_bias is not None and bool(use_bias),
             key=key,
         )
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Sequence, Sized
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from .._arguments import arrays, flag, integer, is_integer, number, shown
 from ..fields import FieldType, Type
 from ..hom import Scheme
 from ..nn import (
@@ -28,7 +29,7 @@ from ..nn import (
     QuadraticPool,
     Sequential,
 )
-from ..nn.authoring import representation_of
+from ..nn.authoring import check_elementwise, parameter_dtype, representation_of
 from ..representations import Representation, as_representation, regular, trivial
 
 Activation = Callable[[Array], Array] | Layer | type[Layer]
@@ -99,6 +100,7 @@ class MLP(AbstractModule):
             ValueError: If ``hidden`` is empty, a width is not positive, the group is infinite and
                 no hidden type is given, or the activation does not fit a hidden type.
         """
+        key = arrays.key(key, "MLP")
         _check_hidden("MLP", hidden)
         keys = [jax.random.fold_in(key, layer) for layer in range(len(hidden) + 1)]
         inner, last = (HIDDEN_INIT, LAST_INIT) if init is None else (init, init)
@@ -176,16 +178,15 @@ class InvariantMLP(AbstractModule):
             ValueError: As `MLP`; also for an unknown pool, one that is not invariant, or an
                 ``out_size`` that is not positive.
         """
-        if isinstance(out_size, bool) or not isinstance(out_size, int) or out_size < 1:
-            raise ValueError(
-                f"InvariantMLP: out_size: expected a positive integer, got {out_size!r}"
-            )
-        _check_hidden("InvariantMLP", hidden)
+        name = "InvariantMLP"
+        out_size, key = integer(out_size, name, "out_size", 1), arrays.key(key, name)
+        dtype, use_bias = parameter_dtype(dtype, name), flag(use_bias, name, "use_bias")
+        _check_hidden(name, hidden)
         keys = [jax.random.fold_in(key, layer) for layer in range(len(hidden) + 1)]
         inner = HIDDEN_INIT if init is None else init
         options = {"use_bias": use_bias, "init": inner, "mode": mode, "dtype": dtype}
         layers = _hidden_layers(
-            "InvariantMLP", in_type, hidden, activation, dropout, hidden_rep, options, keys[:-1]
+            name, in_type, hidden, activation, dropout, hidden_rep, options, keys[:-1]
         )
         self.backbone = Sequential(*layers)
         self.pool = _pool(pool, self.backbone.out_type)
@@ -231,6 +232,7 @@ def _hidden_layers(
     keys: list[PRNGKeyArray],
 ) -> list[Layer]:
     source = representation_of(in_type, caller, "in_type")
+    dropout = number(dropout, caller, "dropout", 0, 1)
     layers: list[Layer] = []
     current = in_type
     for width, key in zip(hidden, keys, strict=True):
@@ -254,12 +256,11 @@ def _quiet_linear(
 def _hidden_type(
     caller: str, source: Representation, width: object, hidden_rep: Representation | None
 ) -> Type:
-    if isinstance(width, (bool, float)):
-        raise TypeError(f"{caller}: hidden: expected whole widths or types, got {width!r}")
     if isinstance(width, (Representation, FieldType)):
         return width
-    if not isinstance(width, (int, np.integer)):
-        raise TypeError(f"{caller}: hidden: expected whole widths or types, got {width!r}")
+    if not is_integer(width):
+        raise TypeError(f"{caller}: hidden: expected whole widths or types, got {shown(width)}")
+    width = operator.index(width)
     if width < 1:
         raise ValueError(f"{caller}: hidden: expected positive widths, got {width}")
     if hidden_rep is None:
@@ -270,7 +271,7 @@ def _hidden_type(
                 "GatedNonlinearity, or hidden_rep"
             )
         hidden_rep = regular(source.group)
-    unit = as_representation(hidden_rep, "hidden_rep")
+    unit = representation_of(hidden_rep, caller, "hidden_rep")
     return max(1, math.ceil(width / unit.size)) * hidden_rep
 
 
@@ -286,6 +287,7 @@ def _nonlinearity(caller: str, activation: Activation, type_: Type) -> Layer:
         return GatedNonlinearity.for_fields(type_)
     if isinstance(activation, type) and issubclass(activation, Layer):
         return activation(type_)  # pyright: ignore[reportCallIssue]
+    check_elementwise(caller, activation, "activation")
     rep = as_representation(type_, "hidden")
     signed = rep.is_signed_permutation and not rep.is_permutation
     return PointwiseNonlinearity(type_, activation, odd=signed)  # pyright: ignore

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from .._arguments import flag
 from ..images import (
     MultiImage,
     Signature,
@@ -223,7 +224,7 @@ class GroupAverage(AbstractImageModel):
         self.model = model
         self.in_signature, self.out_signature = model.in_signature, model.out_signature
         self.space = axis_space(group, model.space.dim, "GroupAverage")
-        self.always = bool(always)
+        self.always = flag(always, "GroupAverage", "always")
         self.inference = False
 
     def _image(self, x: MultiImage, key: PRNGKeyArray | None) -> MultiImage:

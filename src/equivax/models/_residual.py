@@ -13,6 +13,7 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, PRNGKeyArray
 
+from .._arguments import arrays, integer, integers, refuse, shown
 from ..fields import FieldType
 from ..nn import (
     AbstractContainer,
@@ -29,6 +30,7 @@ from ..nn import (
 from ..nn.authoring import plain_steps, split_keys, step
 from ..representations import Representation
 from ..spaces import no_base_space
+from ._choices import MOST, checked_odd, checked_plane, checked_unit
 from ._classifier import AbstractClassifier
 
 Activation = Callable[[FieldType], Layer]
@@ -48,6 +50,34 @@ def default_activation(fields: FieldType) -> Layer:
         return ReLU(fields)
     gates = FieldType(fields.space, len(fields) * fields.space.trivial)
     return GatedNonlinearity(gates + fields)
+
+
+def activated(caller: str, activation: object, fields: FieldType) -> Layer:
+    """The layer that an activation of a network is on a type.
+
+    Raises:
+        TypeError: If the activation is no function of types, or gives no layer.
+        ValueError: If the layer gives other fields.
+    """
+    takes = "a function from a type to a layer that gives fields of that type, such as nn.ReLU"
+    if not callable(activation):
+        refuse(TypeError, caller, "activation", takes, activation)
+    try:
+        layer = activation(fields)
+    except Exception as error:  # of the user's function
+        text = str(error).strip().partition("\n")[0]
+        raise TypeError(
+            f"{caller}: activation: expected {takes}, got {shown(activation)}, which fails: "
+            f"{type(error).__name__}: {text}"
+        ) from error
+    if not isinstance(layer, Layer):
+        refuse(TypeError, caller, "activation", f"{takes}, which gave", layer)
+    if layer.out_type != fields:
+        raise ValueError(
+            f"{caller}: activation: expected a layer that gives {fields!r}, got "
+            f"{type(layer).__name__}, which gives {layer.out_type!r}"
+        )
+    return layer
 
 
 def batch_norm(fields: FieldType, axis_name: AxisName) -> Layer:
@@ -109,8 +139,14 @@ class ResidualBlock(AbstractContainer):
         Raises:
             ValueError: If the types do not fit together.
         """
-        first, second, third = jax.random.split(key, 3)
-        start, middle, end = (activation(f) for f in (in_fields, out_fields, out_fields))
+        name = "ResidualBlock"
+        checked_plane(name, "in_fields", in_fields)
+        checked_plane(name, "out_fields", out_fields)
+        kernel_size, stride = checked_odd(name, kernel_size), integer(stride, name, "stride", 1)
+        first, second, third = jax.random.split(arrays.key(key, name), 3)
+        start, middle, end = (
+            activated(name, activation, f) for f in (in_fields, out_fields, out_fields)
+        )
         options: dict[str, Any] = {
             "padding": kernel_size // 2,
             "use_bias": False,
@@ -217,27 +253,21 @@ class WideResNet(AbstractClassifier):
         Raises:
             ValueError: If the depth or another number does not fit, or ``unit`` is missing.
         """
-        blocks, rest = divmod(depth - 4, 6)
+        name = "WideResNet"
+        space = checked_plane(name, "in_type", in_type)
+        blocks, rest = divmod(integer(depth, name, "depth", maximum=MOST) - 4, 6)
         if rest or blocks < 1:
             raise ValueError(f"WideResNet: depth: expected 10, 16, 22, 28, ..., got {depth}")
-        if widen < 1 or classes < 1:
-            raise ValueError(
-                f"WideResNet: widen, classes: expected positive numbers, got {widen}, {classes}"
-            )
+        widen = integer(widen, name, "widen", 1, MOST)
+        classes = integer(classes, name, "classes", 1)
+        given, channels = channels, integers(channels, name, "channels", 1, MOST)
         if len(channels) != 3:
-            raise ValueError(f"WideResNet: channels: expected three numbers, got {channels!r}")
-        space = in_type.space
-        if unit is None:
-            if space.group.order is None:
-                raise ValueError(
-                    f"WideResNet: unit: {space.group.name} is infinite and has no regular "
-                    "representation; give a sum of irreps"
-                )
-            unit = space.regular
+            raise ValueError(f"WideResNet: channels: expected three numbers, got {given!r}")
+        unit, key = checked_unit(name, space, unit), arrays.key(key, name)
         keys = iter(jax.random.split(key, 3 * blocks + 2))
         stages = [FieldType.for_channels(space, unit, widen * c) for c in channels]
         fields = FieldType.for_channels(space, unit, channels[0])
-        start = activation(fields)
+        start = activated(name, activation, fields)
         layers: list[Layer] = [
             Conv(in_type, start.in_type, 3, padding=1, use_bias=False, key=next(keys))
         ]
@@ -256,7 +286,7 @@ class WideResNet(AbstractClassifier):
                     )
                 )
                 fields = stage
-        last = activation(fields)
+        last = activated(name, activation, fields)
         layers += [batch_norm(last.in_type, axis_name), last, invariant_map(last.out_type)]
         self.features = Sequential(*layers)
         self.readout = eqx.nn.Linear(len(fields), classes, key=next(keys))

@@ -9,6 +9,7 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, PRNGKeyArray
 
+from .._arguments import arrays, choice, integer, integers
 from ..fields import FieldType
 from ..nn import (
     AbstractContainer,
@@ -20,9 +21,16 @@ from ..nn import (
 from ..nn.authoring import exported, plain_steps, split_keys, step
 from ..representations import Representation
 from ..spaces import no_base_space
-from ._choices import checked_counts, checked_plane, checked_unit
+from ._choices import MOST, checked_odd, checked_plane, checked_unit
 from ._classifier import AbstractClassifier
-from ._residual import Activation, AxisName, batch_norm, default_activation, invariant_map
+from ._residual import (
+    Activation,
+    AxisName,
+    activated,
+    batch_norm,
+    default_activation,
+    invariant_map,
+)
 
 
 class BasicBlock(AbstractContainer):
@@ -73,11 +81,10 @@ class BasicBlock(AbstractContainer):
         """
         checked_plane("BasicBlock", "in_fields", in_fields)
         checked_plane("BasicBlock", "out_fields", out_fields)
-        checked_counts("BasicBlock", kernel_size=kernel_size, stride=stride)
-        if kernel_size % 2 == 0:
-            raise ValueError(f"BasicBlock: kernel_size: expected an odd number, got {kernel_size}")
+        kernel_size = checked_odd("BasicBlock", kernel_size)
+        stride, key = integer(stride, "BasicBlock", "stride", 1), arrays.key(key, "BasicBlock")
         first, second, third = jax.random.split(key, 3)
-        middle, end = activation(out_fields), activation(out_fields)
+        middle, end = (activated("BasicBlock", activation, out_fields) for _ in range(2))
         options: dict[str, Any] = {
             "padding": kernel_size // 2,
             "use_bias": False,
@@ -191,14 +198,16 @@ class FieldResNet(AbstractClassifier):
             TypeError: If the type or a number is of another kind.
         """
         space = checked_plane("ResNet", "in_type", in_type)
-        checked_counts("ResNet", classes=classes, blocks=blocks, channels=channels)
+        classes = integer(classes, "ResNet", "classes", 1)
+        blocks = integers(blocks, "ResNet", "blocks", 1, MOST)
+        channels = integers(channels, "ResNet", "channels", 1, MOST)
+        key = arrays.key(key, "ResNet")
         if len(blocks) != len(channels):
             raise ValueError(
                 f"ResNet: channels: expected {len(blocks)} numbers, one per stage of blocks, got "
                 f"{channels!r}"
             )
-        if stem not in ("large", "small"):
-            raise ValueError(f"ResNet: stem: expected 'large' or 'small', got {stem!r}")
+        stem = choice(stem, "ResNet", "stem", ("large", "small"))
         unit = checked_unit("ResNet", space, unit)
         keys = iter(jax.random.split(key, sum(blocks) + 2))
         options: dict[str, Any] = {
@@ -207,7 +216,7 @@ class FieldResNet(AbstractClassifier):
             "axis_name": axis_name,
         }
         fields = FieldType.for_channels(space, unit, channels[0])
-        start = activation(fields)
+        start = activated("ResNet", activation, fields)
         size, stride = (7, 2) if stem == "large" else (3, 1)
         layers: list[Layer] = [
             Conv(

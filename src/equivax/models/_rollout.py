@@ -10,9 +10,13 @@ import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
+from .._arguments import choice, function, integer, type_of
 from ..images import MultiImage, Signature, autoregressive_step
 
 LOOPS = ("auto", "scan", "python")
+
+#: Steps beyond which no series fits into memory.
+MOST_STEPS = 1_000_000
 
 
 def rollout(
@@ -43,13 +47,16 @@ def rollout(
     Raises:
         ValueError: If the channels do not fit together, or an argument is unknown.
     """
-    if loop not in LOOPS:
-        raise ValueError(f"rollout: loop: expected one of {', '.join(LOOPS)}, got {loop!r}")
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1 or steps % future:
+    loop = choice(loop, "rollout", "loop", LOOPS)
+    future = integer(future, "rollout", "future", 1)
+    steps = integer(steps, "rollout", "steps", 1, MOST_STEPS)
+    if steps % future:
         raise ValueError(
             f"rollout: steps: expected a positive multiple of the {future} steps that a call "
             f"predicts, got {steps!r}"
         )
+    type_of(x, "rollout", "x", MultiImage)
+    function(model, "rollout", "model", "a network on images")
     fixed = None if constants is None else Signature(constants)
     calls = steps // future
     if loop == "auto":

@@ -10,10 +10,11 @@ import equinox as eqx
 import jax
 from jaxtyping import PRNGKeyArray
 
+from .._arguments import arrays, flag, integer, integers
 from ..images import MultiImage, Signature
 from ..nn.authoring import plain_layer
 from ..spaces import GSpace
-from ._choices import checked_counts, checked_odd
+from ._choices import MOST, checked_odd
 from ._conv_block import Activation, ConvBlock, space_of
 from ._on_images import AbstractImageModel
 from ._tensor_unet import middle
@@ -124,10 +125,10 @@ class Series(AbstractResidualImages):
         """
         name = "Series"
         self.in_signature, self.out_signature = Signature(in_signature), Signature(out_signature)
-        self.equivariant = bool(equivariant)
+        self.equivariant = flag(equivariant, name, "equivariant")
         self.space = space_of(D, group, self.equivariant, name)
-        checked_counts(name, kernel_size=kernel_size, depth=depth)
-        checked_odd(name, kernel_size)
+        kernel_size, depth = checked_odd(name, kernel_size), integer(depth, name, "depth", 1, MOST)
+        key = arrays.key(key, name)
         mid = middle(self.in_signature, self.out_signature, width, mid_signature, name)
         types = [self.in_signature, *[mid] * (depth - 1), self.out_signature]
         if not self.equivariant:
@@ -206,10 +207,11 @@ class TensorResNet(AbstractResidualImages):
         """
         name = "TensorResNet"
         self.in_signature, self.out_signature = Signature(in_signature), Signature(out_signature)
-        self.equivariant = bool(equivariant)
+        self.equivariant = flag(equivariant, name, "equivariant")
         self.space = space_of(D, group, self.equivariant, name)
-        checked_counts(name, kernel_size=kernel_size, num_blocks=num_blocks, num_conv=num_conv)
-        checked_odd(name, kernel_size)
+        kernel_size, key = checked_odd(name, kernel_size), arrays.key(key, name)
+        num_blocks = integer(num_blocks, name, "num_blocks", 1, MOST)
+        num_conv = integer(num_conv, name, "num_conv", 1, MOST)
         mid = middle(self.in_signature, self.out_signature, width, mid_signature, name)
         keys = iter(jax.random.split(key, 4 + num_blocks * num_conv))
         settings = {"D": D, "equivariant": self.equivariant, "activation": activation, **options}
@@ -286,10 +288,11 @@ class DilResNet(AbstractResidualImages):
         """
         name = "DilResNet"
         self.in_signature, self.out_signature = Signature(in_signature), Signature(out_signature)
-        self.equivariant = bool(equivariant)
+        self.equivariant = flag(equivariant, name, "equivariant")
         self.space = space_of(D, group, self.equivariant, name)
-        checked_counts(name, kernel_size=kernel_size, num_blocks=num_blocks, dilations=dilations)
-        checked_odd(name, kernel_size)
+        kernel_size, key = checked_odd(name, kernel_size), arrays.key(key, name)
+        num_blocks = integer(num_blocks, name, "num_blocks", 1, MOST)
+        dilations = integers(dilations, name, "dilations", 1)
         mid = middle(self.in_signature, self.out_signature, width, mid_signature, name)
         keys = iter(jax.random.split(key, 4 + num_blocks * len(dilations)))
         settings = {"D": D, "equivariant": self.equivariant, "activation": activation, **options}

@@ -13,14 +13,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
+from .._arguments import arrays, flag, integer
 from ..images import MultiImage, Signature
 from ..nn import AbstractModule, NormMaxPool, PointwiseMaxPool
 from ..nn.authoring import plain_steps
 from ..spaces import GSpace
-from ._choices import checked_counts, checked_odd
+from ._choices import MOST, checked_odd
 from ._conv_block import Activation, ConvBlock, space_of
 from ._on_images import AbstractImageModel
 from ._u_shape import in_turn, u_shaped
+
+#: Halvings of the grid beyond which no image is large enough.
+MOST_LEVELS = 30
 
 
 class TensorUNet(AbstractImageModel):
@@ -98,12 +102,11 @@ class TensorUNet(AbstractImageModel):
         """
         name = "TensorUNet"
         self.in_signature, self.out_signature = Signature(in_signature), Signature(out_signature)
-        self.equivariant = bool(equivariant)
+        self.equivariant = flag(equivariant, name, "equivariant")
         self.space = space_of(D, group, self.equivariant, name)
-        checked_counts(name, kernel_size=kernel_size, num_conv=num_conv)
-        if num_downsamples != 0:
-            checked_counts(name, num_downsamples=num_downsamples)
-        checked_odd(name, kernel_size)
+        kernel_size, key = checked_odd(name, kernel_size), arrays.key(key, name)
+        num_conv = integer(num_conv, name, "num_conv", 1, MOST)
+        num_downsamples = integer(num_downsamples, name, "num_downsamples", 0, MOST_LEVELS)
         mid = middle(self.in_signature, self.out_signature, width, mid_signature, name)
         start, end = self.in_signature, self.out_signature
         if not self.equivariant:
@@ -202,8 +205,7 @@ def middle(
     """
     if mid_signature is not None:
         return Signature(mid_signature)
-    checked_counts(caller, width=width)
-    return first.union(last, width)
+    return first.union(last, integer(width, caller, "width", 1, MOST))
 
 
 def _beside(signature: Signature, D: int) -> np.ndarray:

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._arguments import choice
 from ..hom import HIGHEST, at_least_float32
 from ..images import InexactTransferWarning, transfer_kernel
 from ..nn import ConvContract
@@ -40,10 +41,7 @@ def transfer_weights(source: object, target: Model, rule: str = "min_norm") -> M
         ValueError: If the structures differ, a group is not that of all signed permutations, or
             the rule is unknown.
     """
-    if rule not in RULES:
-        raise ValueError(
-            f"transfer_weights: rule: expected one of {', '.join(RULES)}, got {rule!r}"
-        )
+    choice(rule, "transfer_weights", "rule", RULES)
 
     def is_layer(node: object) -> bool:
         return isinstance(node, ConvContract)

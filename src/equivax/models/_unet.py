@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
+from .._arguments import arrays, integers
 from ..fields import FieldType
 from ..nn import (
     AbstractContainer,
@@ -20,8 +21,8 @@ from ..nn import (
 )
 from ..nn.authoring import plain_steps, resize
 from ..representations import Representation
-from ._choices import checked_counts, checked_odd, checked_plane, checked_unit
-from ._residual import Activation, AxisName, batch_norm, default_activation
+from ._choices import MOST, checked_odd, checked_plane, checked_unit
+from ._residual import Activation, AxisName, activated, batch_norm, default_activation
 from ._u_shape import u_shaped
 
 
@@ -84,18 +85,18 @@ class FieldUNet(AbstractContainer):
                 f"UNet: out_type: expected fields on {space!r}, where in_type lives, got "
                 f"{out_type!r}"
             )
-        checked_counts("UNet", channels=channels, kernel_size=kernel_size)
-        if isinstance(channels, int) or len(channels) < 2:
+        given, channels = channels, integers(channels, "UNet", "channels", 1, MOST)
+        if len(channels) < 2:
             raise ValueError(
-                f"UNet: channels: expected two or more numbers, one per level, got {channels!r}"
+                f"UNet: channels: expected two or more numbers, one per level, got {given!r}"
             )
-        checked_odd("UNet", kernel_size)
+        kernel_size, key = checked_odd("UNet", kernel_size), arrays.key(key, "UNet")
         unit = checked_unit("UNet", space, unit)
         widths = [FieldType.for_channels(space, unit, width) for width in channels]
         keys = iter(jax.random.split(key, 5 * len(widths)))
 
         def unit_of(source: FieldType, target: FieldType) -> list[Layer]:
-            act = activation(target)
+            act = activated("UNet", activation, target)
             conv = Conv(
                 source,
                 act.in_type,

@@ -4,6 +4,7 @@ A layer's formula is a function of a file: arrays and plain values in, the array
 calls it, and `plain_layer` makes of it what `export` returns. See the guide on layers of your own.
 """
 
+from ._core._admission import parameter_dtype as parameter_dtype
 from ._core._channels import block_sums as block_sums
 from ._core._channels import scale_blocks as scale_blocks
 from ._core._channels import spread_blocks as spread_blocks
@@ -17,6 +18,7 @@ from ._core._module import representation_of as representation_of
 from ._core._plain import plain_function as plain_function
 from ._core._plain import plain_layer as plain_layer
 from ._core._plain import plain_steps as plain_steps
+from ._core._probing import check_elementwise as check_elementwise
 from ._core._stateful import exported as exported
 from ._core._stateful import is_stateful as is_stateful
 from ._core._stateful import split_keys as split_keys

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from .._arguments import arrays, number, refuse, type_of
 from ..hom import standard_normal
 from ..kernels import TypeBasis
 
@@ -40,8 +41,9 @@ def generalized_he(basis: TypeBasis, key: PRNGKeyArray, gain: float = 1.0) -> Co
     Returns:
         Pair of kinds to ``(fields out, fields in, dim)``, in JAX's default float.
     """
-    dtype = jnp.result_type(float)
-    shapes = basis.shapes
+    name, dtype = "generalized_he", jnp.result_type(float)
+    shapes = type_of(basis, name, "basis", TypeBasis).shapes
+    key, gain = arrays.key(key, name), number(gain, name, "gain", 0)
     drawn = standard_normal(key, shapes, jnp.dtype(dtype))
     fans = basis.fan()
     return {n: drawn[n] * jnp.asarray(gain / np.sqrt(fans[n]), dtype) for n in shapes}
@@ -66,7 +68,8 @@ def delta_orthonormal(basis: TypeBasis, key: PRNGKeyArray) -> Coefficients:
     Raises:
         ValueError: If the basis has no element at the centre, or lacks some there.
     """
-    group = basis.space.group
+    key = arrays.key(key, "delta_orthonormal")
+    group = type_of(basis, "delta_orthonormal", "basis", TypeBasis).space.group
     out_copies, in_copies = basis.out_rep.multiplicities, basis.in_rep.multiplicities
     drawn: dict[Any, tuple[Array, Array]] = {}
     for irrep, outs in out_copies.items():
@@ -139,7 +142,8 @@ def _central(basis: Any) -> Iterator[tuple[Any, int, int, int, int]]:
 
 def zeros(basis: TypeBasis, key: PRNGKeyArray) -> Coefficients:
     """All coefficients zero."""
-    return {name: jnp.zeros(shape) for name, shape in basis.shapes.items()}
+    shapes = type_of(basis, "zeros", "basis", TypeBasis).shapes
+    return {name: jnp.zeros(shape) for name, shape in shapes.items()}
 
 
 SCHEMES: dict[str, Scheme] = {
@@ -154,14 +158,13 @@ def resolve(caller: str, scheme: str | Callable[..., Any] | None) -> Callable[..
 
     Raises:
         ValueError: For an unknown name.
+        TypeError: If it is neither a name nor a function.
     """
     if scheme is None:
         return zeros
-    if callable(scheme):
+    if callable(scheme) and not isinstance(scheme, type):
         return scheme
-    if scheme not in SCHEMES:
-        raise ValueError(
-            f"{caller}: init: expected one of {', '.join(SCHEMES)}, None or a callable "
-            f"(basis, key), got {scheme!r}"
-        )
+    if not isinstance(scheme, str) or scheme not in SCHEMES:
+        takes = f"one of {', '.join(SCHEMES)}, None or a callable (basis, key)"
+        refuse(ValueError if isinstance(scheme, str) else TypeError, caller, "init", takes, scheme)
     return SCHEMES[scheme]

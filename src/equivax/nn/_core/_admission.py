@@ -1,21 +1,19 @@
-"""Which fields and functions a layer takes, and the sentences that refuse the others."""
+"""Which fields and types of numbers a layer takes, and the sentences that refuse the others."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
 
+from ..._arguments import arrays, refuse
 from ...fields import Type
+from ...hom import SCHEMES, Scheme
 from ...representations import InducedStructure, Representation, induced_structure
 from ._module import representation_of
-
-#: Points at which a function that claims to be odd is compared with its mirror image.
-ODD_SAMPLES = np.linspace(0.05, 4.0, 32, dtype=np.float32)
 
 
 def numbered_runs(rep: Representation) -> Iterator[tuple[int, Representation, int]]:
@@ -91,38 +89,6 @@ def check_pointwise(caller: str, in_type: Type, *, odd: bool) -> None:
     )
 
 
-def check_function(
-    caller: str, function: object, example: str = "jax.nn.relu", argument: str = "function"
-) -> None:
-    """Refuses what is no elementwise callable.
-
-    Raises:
-        TypeError: If ``function`` is not callable, or is a class.
-    """
-    if not callable(function) or isinstance(function, type):
-        raise TypeError(
-            f"{caller}: {argument}: expected a callable such as {example}, got {function!r}"
-        )
-
-
-def check_odd(function: Callable[[Array], Array]) -> None:
-    """Refuses a function with ``f(-x) != -f(x)`` at sampled points.
-
-    Raises:
-        ValueError: With the size of the difference.
-    """
-    with jax.ensure_compile_time_eval():  # layers are also built under `filter_eval_shape`
-        points = jnp.asarray(ODD_SAMPLES)
-        difference = np.abs(np.asarray(function(points) + function(-points)))
-        at_zero = abs(float(function(jnp.zeros((), points.dtype))))
-    if not (difference.max() < 1e-5 and at_zero < 1e-6):
-        raise ValueError(
-            f"PointwiseNonlinearity: function: odd=True needs f(-x) = -f(x), but "
-            f"f(x) + f(-x) reaches {difference.max():.3g}; use an odd function such as jnp.tanh, "
-            "NormNonlinearity or GatedNonlinearity"
-        )
-
-
 def induced_or_refuse(caller: str, index: int, field: Representation) -> InducedStructure:
     """The induced structure of a field.
 
@@ -144,12 +110,47 @@ def induced_or_refuse(caller: str, index: int, field: Representation) -> Induced
     return found
 
 
-def checked_eps(caller: str, eps: float) -> float:
-    """What is added to variances.
+def parameter_dtype(dtype: object, caller: str) -> np.dtype:
+    """The type of a layer's parameters; JAX's default float if None.
 
     Raises:
-        ValueError: If it is not positive and finite.
+        TypeError: If it is no type of numbers.
+        ValueError: If its numbers are no real floating ones.
     """
-    if not 0 < eps < math.inf:
-        raise ValueError(f"{caller}: eps: expected a positive finite number, got {eps}")
-    return float(eps)
+    return jnp.dtype(jnp.result_type(float)) if dtype is None else arrays.dtype(dtype, caller)
+
+
+def checked_scheme(scheme: Any, caller: str) -> Scheme:
+    """How coefficients of a Hom space are drawn: one of `SCHEMES`, or a function.
+
+    Raises:
+        TypeError: If it is neither.
+        ValueError: For an unknown name.
+    """
+    if isinstance(scheme, str):
+        if scheme in SCHEMES:
+            return scheme
+    elif callable(scheme) and not isinstance(scheme, type):
+        return cast("Callable[..., Array]", scheme)
+    takes = f"one of {', '.join(SCHEMES)} or a callable (key, shape, dtype, fan_in, fan_out)"
+    refuse(ValueError if isinstance(scheme, str) else TypeError, caller, "init", takes, scheme)
+
+
+def checked_precision(precision: Any, caller: str) -> jax.lax.PrecisionLike:
+    """The precision of products, as `jax.lax.dot` takes it.
+
+    Raises:
+        TypeError: If that takes no such thing.
+        ValueError: If it knows no such name.
+    """
+    if precision is None:
+        return None
+    found = tuple(precision) if isinstance(precision, list) else precision
+    try:
+        hash(found)
+        square = jax.ShapeDtypeStruct((1, 1), jnp.float32)
+        jax.eval_shape(lambda x: jax.lax.dot(x, x, precision=found), square)
+    except Exception:  # whatever JAX says of it
+        error = ValueError if isinstance(precision, str) else TypeError
+        refuse(error, caller, "precision", "None, 'highest' or what else jax.lax.dot takes", found)
+    return found

@@ -24,6 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..._arguments import arrays
 from ...fields import FieldType, GeometricTensor, Type
 from ...images import MultiImage, Signature
 from ...representations import Representation, as_representation
@@ -129,6 +130,18 @@ class AbstractLayer(eqx.Module):
             )
         return self._array(x.array)
 
+    def _checked_key(self, key: object) -> PRNGKeyArray | None:
+        """One key or None, whether the layer draws from it or not."""
+        return None if key is None else arrays.key(key, type(self).__name__)
+
+    def _check_state(self, state: object, takes: str) -> None:
+        """Refuses what is no state."""
+        if not isinstance(state, eqx.nn.State):
+            raise TypeError(
+                f"{type(self).__name__}: state: expected {takes}, got {type(state).__name__}; "
+                "equinox.nn.make_with_state makes both"
+            )
+
     # ---- and back ------------------------------------------------------------------------------
 
     def _value(self, y: Any, given: tuple[object, ...]) -> Any:
@@ -141,6 +154,12 @@ class AbstractLayer(eqx.Module):
             hears(self, y)
         if not isinstance(y, jax.Array):
             return y
+        size, axis = self.out_type.size, channel_axis(self.out_type)
+        if y.ndim < -axis or y.shape[axis] != size:
+            raise ValueError(
+                f"{type(self).__name__}: out_type: {self.out_type!r} has {size} channels on axis "
+                f"{axis}, but the layer gave shape {y.shape}"
+            )
         if isinstance(given[0], MultiImage):
             return self._to_image(y, given[0])
         if any(isinstance(x, GeometricTensor) for x in given):
@@ -204,6 +223,7 @@ class AbstractModule(AbstractLayer):
                 f"{type(self).__name__}: expected {len(types)} inputs, one per type of in_type, "
                 f"got {len(given)}"
             )
+        key = self._checked_key(key)
         with self._scope():
             if isinstance(x, MultiImage):
                 options = self._image_options(x) | options
@@ -268,7 +288,8 @@ class AbstractStatefulModule(AbstractLayer, eqx.nn.StatefulLayer):
             ValueError: If the channel axis, or the type of a tensor, does not fit ``in_type``.
             TypeError: If ``x`` is no array of floating numbers.
         """
-        array = self._array(x)
+        array, key = self._array(x), self._checked_key(key)
+        self._check_state(state, "the equinox.nn.State of the model")
         with self._scope():
             y, state = self._forward(array, state, key, **options)
             return self._value(y, (x,)), state
@@ -336,10 +357,9 @@ class AbstractContainer(AbstractLayer, eqx.nn.StatefulLayer):
                 "y, state = model(x, state), where model, state = "
                 "equinox.nn.make_with_state(make_model)(...)"
             )
-        if state is not None and not isinstance(state, eqx.nn.State):
-            raise TypeError(
-                f"{name}: state: expected an equinox.nn.State or None, got {type(state).__name__}"
-            )
+        if state is not None:
+            self._check_state(state, "an equinox.nn.State or None")
+        key = self._checked_key(key)
         with self._scope():
             if isinstance(x, MultiImage):
                 y, new_state = self._forward_image(x, state, key)

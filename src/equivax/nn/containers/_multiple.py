@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
+from ..._arguments import integer
 from ...fields import Type
 from ...representations import as_representation, direct_sum
 from .._core._channels import take_channels, type_like
@@ -92,8 +93,7 @@ class Multiple(AbstractContainer):
                 f"Multiple: labels: expected {count}, one per field of {in_type!r}, got "
                 f"{len(labels)}"
             )
-        if isinstance(reshuffle, bool) or reshuffle not in (0, 1, 2, 3):
-            raise ValueError(f"Multiple: reshuffle: expected 0, 1, 2 or 3, got {reshuffle!r}")
+        reshuffle = integer(reshuffle, "Multiple", "reshuffle", 0, 3)
         groups: dict[Any, list[int]] = {}
         for index, label in enumerate(labels):
             if not _is_hashable(label):

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
+from ..._arguments import arrays, flag, refuse
 from ...fields import FieldType
 from ...images import (
     MultiImage,
@@ -89,11 +90,13 @@ class PerType(AbstractContainer, AbstractImageLayer):
             TypeError: If something is not callable.
         """
         name = "PerType"
-        if not callable(make):
-            raise TypeError(f"{name}: make: expected a callable, got {make!r}")
+        if not callable(make):  # a class of layers makes them too
+            refuse(TypeError, name, "make", "a callable", make)
+        share, check = flag(share, name, "share"), flag(check, name, "check")
+        key = arrays.key(key, name)
         self.space = axis_space(group, D, name)
         self.in_signature = Signature(signature)
-        self.share = bool(share)
+        self.share = share
         entries = [entry for entry in self.in_signature if entry[1]]
         if not entries:
             raise ValueError(f"{name}: signature: expected at least one channel")

@@ -9,6 +9,7 @@ import jax
 from jax.typing import DTypeLike
 from jaxtyping import PRNGKeyArray
 
+from ..._arguments import flag
 from ..._windows import PaddingLike, as_tuple, make_windows
 from ...fields import FieldType
 from ...kernels import Differential, Grid, Harmonic, HarmonicOptions, TypeBasis
@@ -94,7 +95,7 @@ class Conv(AbstractCorrelation):
             out_part,
             as_tuple(kernel_size, in_type.space.dim, "Conv", "kernel_size", 1),
             basis,
-            warn_unused=warn_unused,
+            warn_unused=flag(warn_unused, "Conv", "warn_unused"),
             caller="Conv",
             **options,
         )

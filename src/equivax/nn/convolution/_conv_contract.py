@@ -14,6 +14,7 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..._arguments import arrays, choice, flag, is_flag, number, refuse
 from ..._windows import Integers, ModeLike, PaddingLike, Windows, make_windows, one_of
 from ...images import (
     FilterBasis,
@@ -26,6 +27,7 @@ from ...images import (
     type_name,
 )
 from ...spaces import GSpace
+from .._core._admission import checked_precision, parameter_dtype
 from .._core._grid_rule import as_grid_check, checked_windows, moved_axes, report, unequal_axes
 from .._core._module import AbstractImageLayer, AbstractModule
 from ._formula import convolved, exported_convolution, plus_bias
@@ -150,19 +152,19 @@ class ConvContract(AbstractModule, AbstractImageLayer):
             images=True,
         )
         report(name, space, unequal_axes(self.windows, moved_axes(space)[1]), self.grid_check)
+        allow_unreachable = flag(allow_unreachable, name, "allow_unreachable")
         if self.basis.unreached and not (allow_unreachable and self.basis.pairs):
             raise ValueError(_unreachable(self.basis))
         self.bias_mode = _bias_mode(use_bias)
-        dtype = jnp.dtype(jnp.result_type(float) if dtype is None else dtype)
-        if not jnp.issubdtype(dtype, jnp.floating):
-            raise TypeError(f"{name}: dtype: expected a floating dtype, got {dtype}")
+        dtype, key = parameter_dtype(dtype, name), arrays.key(key, name)
         self.weights = _initial(self.basis, init, gain, dtype, key)
         self.bias = {
             label: jnp.zeros((channels,), dtype)
             for (type_, channels), label in zip(outs, outs.names, strict=True)
             if channels and self.bias_mode and (self.bias_mode != "scalar" or type_ == SCALAR)
         }
-        self.in_signature, self.out_signature, self.precision = ins, outs, precision
+        self.in_signature, self.out_signature = ins, outs
+        self.precision = checked_precision(precision, name)
 
     # ---- facts -------------------------------------------------------------------------------
 
@@ -185,7 +187,7 @@ class ConvContract(AbstractModule, AbstractImageLayer):
         Raises:
             ValueError: If the shape does not fit.
         """
-        found = self.basis.coefficients(jnp.asarray(kernel))
+        found = self.basis.coefficients(arrays.array(kernel, "ConvContract", "kernel"))
         return {name: found[name].astype(old.dtype) for name, old in self.weights.items()}
 
     def with_kernel(self, kernel: object) -> ConvContract:
@@ -283,23 +285,21 @@ def _cut(windows: Windows, periodic: tuple[bool, ...]) -> list[str]:
 
 
 def _bias_mode(use_bias: object) -> str | None:
-    if use_bias is False or use_bias is None:
+    if use_bias is None:
         return None
-    mode = "auto" if use_bias is True else use_bias
-    if mode not in BIAS_MODES:
-        raise ValueError(
-            f"ConvContract: use_bias: expected a boolean or one of {', '.join(BIAS_MODES)}, got "
-            f"{use_bias!r}"
-        )
-    return mode
+    if is_flag(use_bias):
+        return "auto" if use_bias else None
+    if not isinstance(use_bias, str):
+        takes = f"a boolean or one of {', '.join(BIAS_MODES)}"
+        refuse(TypeError, "ConvContract", "use_bias", takes, use_bias)
+    return choice(use_bias, "ConvContract", "use_bias", BIAS_MODES)
 
 
 def _initial(
     basis: FilterBasis, init: object, gain: Any, dtype: DTypeLike, key: PRNGKeyArray
 ) -> dict[str, Array]:
-    if init not in ("he", "ginjax"):
-        raise ValueError(f"ConvContract: init: expected 'he' or 'ginjax', got {init!r}")
-    return _drawn(basis, init, dtype, gain, key)
+    init = choice(init, "ConvContract", "init", ("he", "ginjax"))
+    return _drawn(basis, init, dtype, number(gain, "ConvContract", "gain", 0), key)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..._arguments import choice, flag
 from ..._windows import PaddingLike, Windows, as_tuple, make_windows
 from ...fields import FieldType
 from ...kernels import Differential, Grid, Harmonic, HarmonicOptions, TypeBasis
@@ -94,8 +95,7 @@ class ConvTranspose(AbstractSteerable):
         checked_types(caller, in_type, out_type)
         in_part, out_part = types_of_one_group(caller, in_type, out_type, groups)
         dim = in_type.space.dim
-        if padding_mode != "zeros":
-            raise ValueError(f"{caller}: padding_mode: expected 'zeros', got {padding_mode!r}")
+        choice(padding_mode, caller, "padding_mode", ["zeros"])
         if isinstance(padding, str):
             raise ValueError(
                 f"{caller}: padding: expected an integer >= 0, {dim} of them or {dim} pairs "
@@ -106,7 +106,7 @@ class ConvTranspose(AbstractSteerable):
             out_part,
             as_tuple(kernel_size, dim, caller, "kernel_size", 1),
             basis,
-            warn_unused=warn_unused,
+            warn_unused=flag(warn_unused, caller, "warn_unused"),
             caller=caller,
             **options,
         )

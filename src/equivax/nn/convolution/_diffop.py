@@ -9,6 +9,7 @@ import jax
 from jax.typing import DTypeLike
 from jaxtyping import PRNGKeyArray
 
+from ..._arguments import flag
 from ..._windows import PaddingLike, make_windows
 from ...fields import FieldType
 from ...kernels import Differential, DifferentialOptions, TypeBasis, differential_options
@@ -101,7 +102,7 @@ class Diffop(AbstractCorrelation):
             out_part,
             kernel_size,
             differential_options("Diffop", basis, options),
-            warn_unused=warn_unused,
+            warn_unused=flag(warn_unused, "Diffop", "warn_unused"),
             caller="Diffop",
         )
         windows = make_windows(

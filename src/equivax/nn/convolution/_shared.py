@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..._windows import is_integer
+from ..._arguments import arrays, integer
 from ...fields import FieldType
 from ...kernels import TypeBasis
 from .. import init as schemes
+from .._core._admission import parameter_dtype
 
 Weights = dict[str, Float[Array, "..."]]
 
@@ -50,8 +52,7 @@ def types_of_one_group(
     Raises:
         ValueError: If the fields do not come in ``groups`` equal parts.
     """
-    if not is_integer(groups) or groups < 1:
-        raise ValueError(f"{caller}: groups: expected a positive integer, got {groups!r}")
+    groups = integer(groups, caller, "groups", 1)
     return (
         _part(caller, "in_type", in_type, groups),
         _part(caller, "out_type", out_type, groups),
@@ -91,15 +92,16 @@ def initial_weights(
         ValueError: For an unknown scheme, or a scheme that returns other shapes than the basis has.
     """
     scheme = schemes.resolve(caller, init)
-    dtype = jnp.dtype(jnp.result_type(float) if dtype is None else dtype)
-    if not jnp.issubdtype(dtype, jnp.floating):
-        raise TypeError(f"{caller}: dtype: expected a floating dtype, got {dtype}")
+    dtype, key = parameter_dtype(dtype, caller), arrays.key(key, caller)
 
     def draw(key: PRNGKeyArray) -> Weights:
-        drawn = scheme(basis, key)
+        try:
+            drawn = scheme(basis, key)
+        except TypeError as error:
+            raise TypeError(f"{caller}: init: {error}") from error
         for name, shape in basis.shapes.items():
             got = drawn.get(name) if isinstance(drawn, Mapping) else None
-            if got is None or jnp.shape(got) != shape:
+            if got is None or not eqx.is_array_like(got) or jnp.shape(got) != shape:
                 raise ValueError(
                     f"{caller}: init: expected a callable (basis, key) that returns an array "
                     f"{shape} for '{name}'"

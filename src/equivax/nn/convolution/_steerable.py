@@ -9,14 +9,15 @@ from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..._arguments import arrays, flag
 from ..._windows import Windows
 from ...fields import FieldType
 from ...images import MultiImage
 from ...kernels import TypeBasis
+from .._core._admission import checked_precision
 from .._core._grid_rule import as_grid_check, checked_windows, moved_axes
 from .._core._module import AbstractModule
 from ..linear._invariant_bias import bias_coefficients, initial_bias, invariant_bias
@@ -68,10 +69,11 @@ class AbstractSteerable(AbstractModule):
         self.windows = windows
         self.groups = operator.index(groups)
         self.weights = initial_weights(caller, basis, init, self.groups, dtype, key)
-        self.bias_coeffs = initial_bias(rep, "zeros", 1, dtype, key) if use_bias else None
+        bias = initial_bias(caller, rep, "zeros", 1, dtype, key)
+        self.bias_coeffs = bias if flag(use_bias, caller, "use_bias") else None
         self.in_type = in_type
         self.out_type = out_type
-        self.precision = precision
+        self.precision = checked_precision(precision, caller)
         self.grid_check = as_grid_check(grid_check, caller)
         moved_axes(in_type.space)  # kept from here on: host work belongs to construction
 
@@ -101,11 +103,11 @@ class AbstractSteerable(AbstractModule):
         Raises:
             ValueError: If the shape does not fit.
         """
-        basis, groups, kernel = self.basis, self.groups, jnp.asarray(kernel)
+        name, basis, groups = type(self).__name__, self.basis, self.groups
+        kernel = arrays.array(kernel, name, "kernel")
         size = (basis.out_rep.size, basis.in_rep.size, *basis.kernel)
         expected = (groups * size[0], *size[1:])
         if kernel.shape != expected:
-            name = type(self).__name__
             raise ValueError(f"{name}: kernel: expected {expected}, got {kernel.shape}")
         if groups == 1:
             found = basis.coefficients(kernel)
@@ -125,7 +127,7 @@ class AbstractSteerable(AbstractModule):
                 f"{type(self).__name__}: with_bias: the layer has no bias, because use_bias is "
                 "False or out_type has no trivial irrep"
             )
-        new = bias_coefficients(self.out_type.representation, jnp.asarray(vector))
+        new = bias_coefficients(type(self).__name__, self.out_type.representation, vector)
         new = new.astype(self.bias_coeffs.dtype)
         return eqx.tree_at(lambda tree: tree.bias_coeffs, self, new)
 

@@ -12,9 +12,11 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
+from ..._arguments import arrays, choice, flag
 from ...fields import Type
 from ...hom import invariant_vector, trivial_count
 from ...representations import Representation, trivial
+from .._core._admission import parameter_dtype
 from .._core._channels import on_last_axis, take_channels
 from .._core._fibres import KindPlan, Kinds, by_kind, coordinates_plan, turned
 from .._core._module import AbstractModule, channel_axis, representation_of
@@ -65,22 +67,21 @@ class Affine(AbstractModule):
             dtype: Of the parameters; JAX's default float if None.
 
         Raises:
-            ValueError: For an unknown ``per``.
-            TypeError: If ``in_type`` is no type.
+            ValueError: For an unknown ``per``, or a ``dtype`` of no floating numbers.
+            TypeError: If ``in_type`` is no type, or a flag no bool.
         """
         rep = representation_of(in_type, "Affine", "in_type")
-        if per not in SCOPES:
-            raise ValueError(f"Affine: per: expected one of {', '.join(SCOPES)}, got {per!r}")
+        use_bias = flag(use_bias, "Affine", "use_bias")
         self.in_type = in_type
         self.out_type = in_type
-        self.learnable = learnable
-        self.residual = residual
-        self.per = per
-        dtype = jnp.result_type(float) if dtype is None else dtype
+        self.learnable = flag(learnable, "Affine", "learnable")
+        self.residual = flag(residual, "Affine", "residual")
+        self.per = choice(per, "Affine", "per", SCOPES)
+        dtype = parameter_dtype(dtype, "Affine")
         self.scale = None
         self.bias = None
-        if learnable:
-            self.scale = (jnp.zeros if residual else jnp.ones)((self.num_scale,), dtype)
+        if self.learnable:
+            self.scale = (jnp.zeros if self.residual else jnp.ones)((self.num_scale,), dtype)
             if use_bias and trivial_count(rep):
                 self.bias = jnp.zeros((self.num_bias,), dtype)
 
@@ -144,7 +145,7 @@ class Affine(AbstractModule):
         return {} if self.learnable else {"scale": jnp.ones((self.num_scale,))}
 
     def _invariant(self, name: str, value: ArrayLike, size: int) -> Array:
-        value = jnp.asarray(value)
+        value = arrays.array(value, "Affine", name)
         if value.ndim == 0 or value.shape[-1] != size:
             raise ValueError(f"Affine: {name}: expected (..., {size}), got {value.shape}")
         return value

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Shaped
 
+from ..._arguments import arrays, flag
 from ...fields import Type
 from ...hom import hom_basis, invariant_vector
 from .._core._module import representation_of
@@ -52,7 +53,9 @@ class CommutingConstraint(eqx.Module):
             ValueError: If the last two axes are not ``(out, in)``.
             TypeError: If the matrix is not of floating numbers.
         """
-        return hom_basis(self.in_type, self.out_type).project(jnp.asarray(matrix))
+        return hom_basis(self.in_type, self.out_type).project(
+            arrays.array(matrix, "CommutingConstraint", "matrix")
+        )
 
 
 class InvariantConstraint(eqx.Module):
@@ -85,7 +88,7 @@ class InvariantConstraint(eqx.Module):
             TypeError: If the vector is not of floating numbers.
         """
         rep = representation_of(self.in_type, "InvariantConstraint", "rep")
-        vector = jnp.asarray(vector)
+        vector = arrays.array(vector, "InvariantConstraint", "vector")
         if vector.ndim == 0 or vector.shape[-1] != rep.size:
             raise ValueError(
                 f"InvariantConstraint: vector: expected (..., {rep.size}), got {vector.shape}"
@@ -97,7 +100,7 @@ class InvariantConstraint(eqx.Module):
         if trivial_count(rep) == 0:
             return jnp.zeros_like(vector)
         flat = vector.reshape(-1, rep.size)
-        coeffs = jax.vmap(lambda v: bias_coefficients(rep, v))(flat)
+        coeffs = jax.vmap(lambda v: bias_coefficients("InvariantConstraint", rep, v))(flat)
         return invariant_vector(rep, coeffs).reshape(vector.shape)
 
 
@@ -125,6 +128,7 @@ def impose_equivariance(
             "impose_equivariance: linear: expected an equinox.nn.Linear, got "
             f"{type(linear).__name__}"
         )
+    preserve_scale = flag(preserve_scale, "impose_equivariance", "preserve_scale")
     source = representation_of(in_rep, "impose_equivariance", "in_rep")
     target = representation_of(out_rep, "impose_equivariance", "out_rep")
     if linear.weight.shape != (target.size, source.size):

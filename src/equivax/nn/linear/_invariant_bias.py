@@ -11,9 +11,11 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
 
+from ..._arguments import arrays, choice
 from ...fields import Type
 from ...hom import hom_basis, invariant_vector, trivial_count
 from ...representations import Representation, trivial
+from .._core._admission import parameter_dtype
 from .._core._channels import along
 from .._core._module import AbstractModule, channel_axis, representation_of
 from .._core._plain import plain_layer
@@ -26,28 +28,35 @@ def invariant_bias(rep: Representation, coeffs: Float[Array, " m0"]) -> Float[Ar
     return invariant_vector(rep, coeffs)
 
 
-def bias_coefficients(rep: Representation, vector: Float[Array, " n"]) -> Float[Array, " m0"]:
+def bias_coefficients(caller: str, rep: Representation, vector: object) -> Float[Array, " m0"]:
     """Trivial coordinates of the projection of a vector on the invariants.
 
     Raises:
         ValueError: If the vector has the wrong size.
         TypeError: If it is not of floating numbers.
     """
-    if vector.shape != (rep.size,):
-        raise ValueError(f"vector: expected ({rep.size},), got {vector.shape}")
-    if not jnp.issubdtype(vector.dtype, jnp.floating):
-        raise TypeError(f"vector: expected floating numbers, got dtype {vector.dtype}")
+    dense = arrays.array(vector, caller, "vector")
+    if dense.shape != (rep.size,):
+        raise ValueError(f"{caller}: vector: expected ({rep.size},), got {dense.shape}")
+    if not jnp.issubdtype(dense.dtype, jnp.floating):
+        raise TypeError(f"{caller}: vector: expected floating numbers, got dtype {dense.dtype}")
     basis = hom_basis(trivial(rep.group), rep)
-    (found,) = basis.coefficients(vector[:, None]).values()
+    (found,) = basis.coefficients(dense[:, None]).values()
     return found[:, 0, 0]
 
 
 def initial_bias(
-    rep: Representation, scheme: str, fan_in: int, dtype: DTypeLike | None, key: PRNGKeyArray
+    caller: str,
+    rep: Representation,
+    scheme: str,
+    fan_in: int,
+    dtype: DTypeLike | None,
+    key: PRNGKeyArray,
 ) -> Float[Array, " m0"] | None:
     """Initial coefficients, or None if ``rep`` has no trivial irrep.
 
     Args:
+        caller: The layer, for messages.
         rep: Type of the output.
         scheme: ``"zeros"``, or ``"equinox"``: the bias of each invariant direction is uniform
             with entries within ``1 / sqrt(fan_in)``, as in `equinox.nn.Linear`.
@@ -58,12 +67,11 @@ def initial_bias(
     Raises:
         ValueError: For an unknown scheme.
     """
-    if scheme not in BIAS_SCHEMES:
-        raise ValueError(f"bias_init: expected one of {', '.join(BIAS_SCHEMES)}, got {scheme!r}")
+    choice(scheme, caller, "bias_init", BIAS_SCHEMES)
+    dtype = parameter_dtype(dtype, caller)
     count = trivial_count(rep)
     if count == 0:
         return None
-    dtype = jnp.result_type(float) if dtype is None else dtype
     if scheme == "zeros":
         return jnp.zeros((count,), dtype)
     bound = jnp.asarray(fan_in**-0.5 / _largest_entries(rep), dtype)
@@ -114,10 +122,11 @@ class InvariantBias(AbstractModule):
             TypeError: If a key is needed and missing, or ``in_type`` is no type.
         """
         rep = representation_of(in_type, "InvariantBias", "in_type")
+        choice(bias_init, "InvariantBias", "bias_init", BIAS_SCHEMES)
         if bias_init != "zeros" and key is None:
             raise TypeError(f"InvariantBias: key: bias_init={bias_init!r} draws numbers, pass key=")
-        key = jax.random.key(0) if key is None else key
-        self.coeffs = initial_bias(rep, bias_init, rep.size, dtype, key)
+        key = jax.random.key(0) if key is None else arrays.key(key, "InvariantBias")
+        self.coeffs = initial_bias("InvariantBias", rep, bias_init, rep.size, dtype, key)
         self.in_type = in_type
         self.out_type = in_type
 
@@ -140,7 +149,7 @@ class InvariantBias(AbstractModule):
                 "is invariant"
             )
         rep = self._rep
-        new = bias_coefficients(rep, jnp.asarray(vector)).astype(self.coeffs.dtype)
+        new = bias_coefficients("InvariantBias", rep, vector).astype(self.coeffs.dtype)
         return eqx.tree_at(lambda tree: tree.coeffs, self, new)
 
     def _forward(

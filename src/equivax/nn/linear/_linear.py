@@ -6,13 +6,14 @@ import functools
 import warnings
 
 import equinox as eqx
-import jax.numpy as jnp
 from jax.lax import PrecisionLike
 from jax.typing import DTypeLike
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
 
+from ..._arguments import arrays, choice, flag
 from ...fields import Type
 from ...hom import MODES, HomBasis, Scheme, UnusedIrrepsWarning, hom_basis
+from .._core._admission import checked_precision, checked_scheme, parameter_dtype
 from .._core._module import AbstractModule, channel_axis, representation_of
 from .._core._plain import plain_linear
 from ._invariant_bias import bias_coefficients, initial_bias, invariant_bias
@@ -84,17 +85,16 @@ class Linear(AbstractModule):
                 f"Linear: in_type, out_type: expected types of vectors, got {in_type!r} and "
                 f"{out_type!r}; nn.Conv with kernel_size=1 maps fields point by point"
             )
+        warn_unused = flag(warn_unused, "Linear", "warn_unused")
         basis = checked_basis("Linear", in_rep, out_rep, warn_unused)
-        if mode not in MODES:
-            raise ValueError(f"Linear: mode: expected one of {', '.join(MODES)}, got {mode!r}")
-        self.weights = basis.init(key, init, dtype=dtype)
-        self.bias_coeffs = (
-            initial_bias(out_rep, bias_init, in_rep.size, dtype, key) if use_bias else None
-        )
+        self.mode = choice(mode, "Linear", "mode", MODES)
+        dtype, key = parameter_dtype(dtype, "Linear"), arrays.key(key, "Linear")
+        self.weights = basis.init(key, checked_scheme(init, "Linear"), dtype=dtype)
+        bias = initial_bias("Linear", out_rep, bias_init, in_rep.size, dtype, key)
+        self.bias_coeffs = bias if flag(use_bias, "Linear", "use_bias") else None
         self.in_type = in_type
         self.out_type = out_type
-        self.mode = mode
-        self.precision = precision
+        self.precision = checked_precision(precision, "Linear")
 
     @property
     def basis(self) -> HomBasis:
@@ -115,7 +115,7 @@ class Linear(AbstractModule):
 
     def with_weight(self, matrix: Shaped[ArrayLike, "out in"]) -> Linear:
         """This layer with the orthogonal projection of a dense matrix as its weight."""
-        found = self.basis.coefficients(jnp.asarray(matrix))
+        found = self.basis.coefficients(arrays.array(matrix, "Linear", "matrix"))
         new = {name: found[name].astype(old.dtype) for name, old in self.weights.items()}
         return eqx.tree_at(lambda tree: tree.weights, self, new)
 
@@ -130,7 +130,7 @@ class Linear(AbstractModule):
                 "Linear: with_bias: the layer has no bias, because use_bias is False or out_type "
                 "has no trivial irrep"
             )
-        new = bias_coefficients(self.basis.out_rep, jnp.asarray(vector))
+        new = bias_coefficients("Linear", self.basis.out_rep, vector)
         new = new.astype(self.bias_coeffs.dtype)
         return eqx.tree_at(lambda tree: tree.bias_coeffs, self, new)
 

@@ -16,9 +16,11 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..._arguments import arrays, is_flag, refuse
 from ...fields import Type
-from ...hom import HomBasis, Scheme, check_scheme, hom_basis
+from ...hom import HomBasis, Scheme, hom_basis
 from ...representations import Representation, check_same_group, symmetric_pairs, symmetric_square
+from .._core._admission import checked_scheme, parameter_dtype
 from .._core._channels import field_sizes, take_channels, widened
 from .._core._fibres import turned
 from .._core._module import AbstractModule, channel_axis, representation_of
@@ -116,14 +118,16 @@ class TensorProduct(AbstractModule):
             _check_alike(name, first, other, types[0], types[1] if name == "in_type" else out_type)
         if symmetric is None:
             symmetric = not several
-        if not isinstance(symmetric, bool):
-            raise TypeError(f"{_NAME}: symmetric: expected True, False or None, got {symmetric!r}")
+        if not is_flag(symmetric):
+            refuse(TypeError, _NAME, "symmetric", "True, False or None", symmetric)
+        symmetric = bool(symmetric)
         if symmetric and several:
             raise ValueError(
                 f"{_NAME}: symmetric: expected False or None for two inputs, whose products differ "
                 "when they are exchanged, got True"
             )
-        check_scheme(init)
+        scheme, key = checked_scheme(init, _NAME), arrays.key(key, _NAME)
+        dtype = parameter_dtype(dtype, _NAME)
         self.in_type = in_type
         self.out_type = out_type
         self.symmetric = symmetric
@@ -131,7 +135,7 @@ class TensorProduct(AbstractModule):
         for kind in self.kinds:
             own = jax.random.fold_in(key, zlib.crc32(kind.name.encode()))
             keys = jax.random.split(own, len(kind.out))
-            draw = functools.partial(kind.basis.init, scheme=init, dtype=dtype)
+            draw = functools.partial(kind.basis.init, scheme=scheme, dtype=dtype)
             self.weights[kind.name] = jax.vmap(draw)(keys)
 
     @property

@@ -10,12 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..._arguments import flag
 from ...fields import Type
 from ...representations import Representation, direct_sum, doubled
-from .._core._admission import check_fields, check_function
+from .._core._admission import check_fields
 from .._core._channels import merge_axis, take_channels, type_like
 from .._core._module import AbstractModule, channel_axis, representation_of
 from .._core._plain import plain_layer
+from .._core._probing import check_elementwise
 
 _NAME = "ConcatenatedNonlinearity"
 
@@ -53,10 +55,10 @@ class ConcatenatedNonlinearity(AbstractModule):
             interleaved: Let the two of a channel stand side by side in every field.
 
         Raises:
-            ValueError: If a field is not permuted up to signs.
+            ValueError: If a field is not permuted up to signs, or ``function`` mixes entries.
             TypeError: If ``function`` is not callable.
         """
-        check_function(_NAME, function)
+        check_elementwise(_NAME, function)
         rep = representation_of(in_type, _NAME, "in_type")
         check_fields(
             _NAME,
@@ -68,7 +70,7 @@ class ConcatenatedNonlinearity(AbstractModule):
         )
         self.in_type = in_type
         self.function = function
-        self.interleaved = interleaved
+        self.interleaved = flag(interleaved, _NAME, "interleaved")
         self.out_type = type_like(
             in_type,
             direct_sum([n * made for (made, _), n in self._doubled(rep)]),

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
-import numbers
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -13,17 +11,22 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..._arguments import number
 from ...fields import Type
 from ...groups import Group, Subgroup
 from ...representations import Representation
-from .._core._admission import check_function, numbered_runs
+from .._core._admission import numbered_runs
 from .._core._channels import type_like
 from .._core._fibres import ByKind, Fibre, by_kind, fibre_plan, turned
 from .._core._module import AbstractModule, channel_axis, representation_of
 from .._core._plain import plain_layer
+from .._core._probing import check_elementwise
 from ._fourier_grid import FourierGrid, Transform, band, check_band, default_grid, transform
 
 _NAME = "FourierNonlinearity"
+
+#: More samples per coefficient have no use, and would fill the memory.
+MOST_OVERSAMPLING = 1000
 
 
 class FourierNonlinearity(AbstractModule):
@@ -89,7 +92,7 @@ class FourierNonlinearity(AbstractModule):
                 option is out of its range.
             TypeError: If ``function`` is not callable or ``in_type`` is no type.
         """
-        check_function(_NAME, function, "jax.nn.elu")
+        check_elementwise(_NAME, function, example="jax.nn.elu")
         rep = representation_of(in_type, _NAME, "in_type")
         group = rep.group
         inner = _inner(group, subgroup)
@@ -188,11 +191,7 @@ def _grid(group: Group, frequency: int, grid: object, oversampling: object) -> F
         return grid
     if oversampling is None:
         return default_grid(group, frequency, 2.0)
-    if isinstance(oversampling, bool) or not isinstance(oversampling, numbers.Real):
-        raise TypeError(f"{_NAME}: oversampling: expected a number >= 1, got {oversampling!r}")
-    factor = float(oversampling)
-    if not 1 <= factor < math.inf:
-        raise ValueError(f"{_NAME}: oversampling: expected a number >= 1, got {oversampling!r}")
+    factor = number(oversampling, _NAME, "oversampling", 1, MOST_OVERSAMPLING)
     if group.order is not None:
         raise ValueError(
             f"{_NAME}: oversampling: expected None for the finite group {group.name}, all of whose "

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from ..._arguments import integer
 from ..._numerics import digest, freeze, label_rows
 from ...groups import Group, GroupElement, Subgroup
 from ...representations import (
@@ -24,6 +25,9 @@ from ...representations import (
 
 #: Samples a turn come in multiples of this, so that quarter turns map the grid to itself.
 TURN = 4
+
+#: Samples a turn beyond which no grid is made.
+MOST_POINTS = 10_000
 
 _SAME_SAMPLE = 1e-9
 """Difference below which two samples are one: far above rounding."""
@@ -70,14 +74,8 @@ class FourierGrid:
                     f"whose elements are taken, got {points!r}"
                 )
             return cls._make(group, *group.quadrature(0))
-        if isinstance(points, bool) or not isinstance(points, numbers.Integral):
-            raise TypeError(
-                f"FourierGrid: points: expected a number of samples a turn of {group.name}, got "
-                f"{points!r}"
-            )
-        if points < 1:
-            raise ValueError(f"FourierGrid: points: expected a positive number, got {points}")
-        return cls._make(group, *group.quadrature(int(points) - 1))
+        count = integer(points, "FourierGrid", "points", 1, MOST_POINTS)
+        return cls._make(group, *group.quadrature(count - 1))
 
     @classmethod
     def of(

@@ -13,12 +13,14 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..._arguments import flag
 from ...fields import Type
 from ...representations import Representation, as_representation, direct_sum, trivial
-from .._core._admission import check_fields, check_function
+from .._core._admission import check_fields, parameter_dtype
 from .._core._channels import field_sizes, type_like
 from .._core._module import AbstractModule, channel_axis, representation_of
 from .._core._plain import plain_layer, plain_layer_of_several
+from .._core._probing import check_elementwise
 from ._gating import GATE, Constants, make_plan, open_fields, open_own_fields, read_marks
 
 _NAME = "GatedNonlinearity"
@@ -71,7 +73,8 @@ class GatedNonlinearity(AbstractModule):
             ValueError: If numbers of gates and gated fields differ or a gate is not trivial.
             TypeError: If ``function`` is not callable.
         """
-        check_function(_NAME, function, "jax.nn.sigmoid")
+        check_elementwise(_NAME, function, example="jax.nn.sigmoid")
+        drop_gates = flag(drop_gates, _NAME, "drop_gates")
         self.inside = isinstance(gates, str) and gates == "within"
         if isinstance(in_type, tuple):
             pairing = _of_two_types(in_type, gates)
@@ -80,8 +83,12 @@ class GatedNonlinearity(AbstractModule):
         else:
             pairing = _of_one_type(in_type, gates)
         _check_gates(pairing)
-        dtype = jnp.result_type(float) if dtype is None else dtype
-        self.bias = jnp.zeros((pairing.marks.count(GATE),), dtype) if use_bias else None
+        dtype = parameter_dtype(dtype, _NAME)
+        self.bias = (
+            jnp.zeros((pairing.marks.count(GATE),), dtype)
+            if flag(use_bias, _NAME, "use_bias")
+            else None
+        )
         self.in_type = in_type
         self.out_type = pairing.gated if drop_gates else pairing.whole
         self.gates = pairing.marks

@@ -11,6 +11,7 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..._arguments import flag
 from ...fields import Type
 from ...representations import (
     InducedStructure,
@@ -18,10 +19,11 @@ from ...representations import (
     direct_sum,
     induced_structure,
 )
-from .._core._admission import check_function, induced_or_refuse
+from .._core._admission import induced_or_refuse, parameter_dtype
 from .._core._channels import field_sizes, type_like
 from .._core._module import AbstractModule, channel_axis, representation_of
 from .._core._plain import plain_layer
+from .._core._probing import check_elementwise
 from ._gating import GATE, Constants, make_plan, open_own_fields, read_marks
 
 _NAME = "InducedGatedNonlinearity"
@@ -76,7 +78,8 @@ class InducedGatedNonlinearity(AbstractModule):
                 field belong to different subgroups.
             TypeError: If ``function`` is not callable.
         """
-        check_function(_NAME, function, "jax.nn.sigmoid")
+        check_elementwise(_NAME, function, example="jax.nn.sigmoid")
+        drop_gates = flag(drop_gates, _NAME, "drop_gates")
         rep = representation_of(in_type, _NAME, "in_type")
         fields = rep.summands
         self.gates = read_marks(_NAME, gates, [field.name for field in fields])
@@ -91,8 +94,8 @@ class InducedGatedNonlinearity(AbstractModule):
                     f"{_described(found[opening[mark]])}; a gate needs the same subgroup, as "
                     "group.quotient(H) for group.induced(H, sigma)"
                 )
-        dtype = jnp.result_type(float) if dtype is None else dtype
-        self.bias = jnp.zeros((len(opening),), dtype) if use_bias else None
+        dtype = parameter_dtype(dtype, _NAME)
+        self.bias = jnp.zeros((len(opening),), dtype) if flag(use_bias, _NAME, "use_bias") else None
         self.in_type = in_type
         self.subfield_sizes = tuple(structure.size for structure in found)
         self.drop_gates = drop_gates

@@ -11,9 +11,10 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..._arguments import flag, number
 from ...fields import Type
 from ...representations import Representation
-from .._core._admission import check_function, induced_or_refuse, numbered_runs
+from .._core._admission import induced_or_refuse, numbered_runs, parameter_dtype
 from .._core._channels import (
     Runs,
     along,
@@ -27,6 +28,7 @@ from .._core._channels import (
 )
 from .._core._module import AbstractModule, channel_axis, representation_of
 from .._core._plain import plain_layer
+from .._core._probing import check_elementwise
 
 #: Fields shorter than this are mapped to zero.
 SMALLEST_NORM = 1e-10
@@ -176,19 +178,17 @@ def _log_bias(
     initial_bias: float,
     dtype: DTypeLike | None,
 ) -> Float[Array, " fields"] | None:
-    check_function(caller, function)
+    check_elementwise(caller, function)
+    use_bias = flag(use_bias, caller, "use_bias")
     if use_bias and function is squash:
         raise ValueError(
             f"{caller}: use_bias: squash takes norms, which a bias would make negative; pass "
             "use_bias=False"
         )
-    if not 0 < initial_bias < np.inf:
-        raise ValueError(
-            f"{caller}: initial_bias: expected a finite positive number, got {initial_bias}"
-        )
+    initial_bias = number(initial_bias, caller, "initial_bias", above=0)
+    dtype = parameter_dtype(dtype, caller)
     if not use_bias:
         return None
-    dtype = jnp.result_type(float) if dtype is None else dtype
     return jnp.full((len(field_sizes(rep)),), np.log(initial_bias), dtype)
 
 

@@ -6,13 +6,14 @@ from collections.abc import Callable
 
 import equinox as eqx
 import jax
-import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..._arguments import flag, number
 from ...fields import Type
-from .._core._admission import check_function, check_odd, check_pointwise
+from .._core._admission import check_pointwise
 from .._core._module import AbstractModule
 from .._core._plain import plain_callable
+from .._core._probing import check_elementwise, check_odd
 
 
 class PointwiseNonlinearity(AbstractModule):
@@ -43,7 +44,8 @@ class PointwiseNonlinearity(AbstractModule):
                 instead, or if ``odd=True`` and the function is not odd.
             TypeError: If ``function`` is not callable or ``in_type`` is no type.
         """
-        check_function("PointwiseNonlinearity", function)
+        check_elementwise("PointwiseNonlinearity", function)
+        odd = flag(odd, "PointwiseNonlinearity", "odd")
         if odd:
             check_odd(function)
         check_pointwise("PointwiseNonlinearity", in_type, odd=odd)
@@ -110,7 +112,7 @@ class ELU(AbstractModule):
         check_pointwise("ELU", in_type, odd=False)
         self.in_type = in_type
         self.out_type = in_type
-        self.alpha = _finite("ELU", "alpha", alpha)
+        self.alpha = number(alpha, "ELU", "alpha")
 
     def _forward(
         self, x: Float[Array, "..."], key: PRNGKeyArray | None = None
@@ -142,7 +144,7 @@ class LeakyReLU(AbstractModule):
         check_pointwise("LeakyReLU", in_type, odd=False)
         self.in_type = in_type
         self.out_type = in_type
-        self.negative_slope = _finite("LeakyReLU", "negative_slope", negative_slope)
+        self.negative_slope = number(negative_slope, "LeakyReLU", "negative_slope")
 
     def _forward(
         self, x: Float[Array, "..."], key: PRNGKeyArray | None = None
@@ -153,9 +155,3 @@ class LeakyReLU(AbstractModule):
         """`equinox.nn.Lambda` of `jax.nn.leaky_relu`."""
         slope = self.negative_slope
         return eqx.nn.Lambda(jax.tree_util.Partial(jax.nn.leaky_relu, negative_slope=slope))
-
-
-def _finite(caller: str, argument: str, value: float) -> float:
-    if isinstance(value, (bool, str)) or not np.isfinite(value):
-        raise ValueError(f"{caller}: {argument}: expected a finite number, got {value!r}")
-    return float(value)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..._arguments import flag, number
 from ...fields import Type
 from ...representations import Representation, direct_sum, induced_structure
 from .._core._admission import numbered_runs
@@ -52,10 +53,6 @@ class VectorFieldNonlinearity(AbstractModule):
             ValueError: If a field is another one, or ``temperature`` is not positive.
         """
         rep = representation_of(in_type, _NAME, "in_type")
-        if not 0 < temperature < np.inf:
-            raise ValueError(
-                f"{_NAME}: temperature: expected a finite positive number, got {temperature}"
-            )
         found = []
         for index, field, count in numbered_runs(rep):
             vectors = directions(field)
@@ -69,8 +66,8 @@ class VectorFieldNonlinearity(AbstractModule):
             found.append(count * vectors[0])
         self.in_type = in_type
         self.out_type = type_like(in_type, direct_sum(found))
-        self.soft = soft
-        self.temperature = float(temperature)
+        self.soft = flag(soft, _NAME, "soft")
+        self.temperature = number(temperature, _NAME, "temperature", above=0)
 
     def _directions(self) -> np.ndarray:
         """Unit vectors ``(fields or 1, N, d)``."""

@@ -11,14 +11,16 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..._arguments import arrays, choice, number
 from ...fields import Type
 from ...hom import HomBasis, hom_basis
 from ...representations import Representation
-from .._core._admission import check_function, checked_eps
+from .._core._admission import parameter_dtype
 from .._core._channels import safe_norms
 from .._core._fibres import ByKind, Fibre, by_kind, fibre_plan, kind_names
 from .._core._module import AbstractModule, channel_axis, representation_of
 from .._core._plain import plain_layer
+from .._core._probing import check_elementwise
 
 CONVENTIONS = ("signed", "magnitude")
 MIXES = ("fields", "hom")
@@ -83,16 +85,10 @@ class VectorNeuron(AbstractModule):
         """
         name = "VectorNeuron"
         rep = representation_of(in_type, name, "in_type")
-        check_function(name, activation, argument="activation")
-        for argument, value, known in (
-            ("convention", convention, CONVENTIONS),
-            ("mix", mix, MIXES),
-        ):
-            if value not in known:
-                raise ValueError(
-                    f"{name}: {argument}: expected one of {', '.join(known)}, got {value!r}"
-                )
-        dtype = jnp.result_type(float) if dtype is None else dtype
+        check_elementwise(name, activation, "activation")
+        self.convention = choice(convention, name, "convention", CONVENTIONS)
+        self.mix = choice(mix, name, "mix", MIXES)
+        dtype, key = parameter_dtype(dtype, name), arrays.key(key, name)
         fibres = fibre_plan(rep).fibres
         self.weight = {}
         for label, fibre, own in zip(
@@ -109,9 +105,7 @@ class VectorNeuron(AbstractModule):
         self.in_type = in_type
         self.out_type = in_type
         self.activation = activation
-        self.eps = checked_eps(name, eps)
-        self.convention = convention
-        self.mix = mix
+        self.eps = number(eps, name, "eps", above=0)
 
     def _constants(self) -> ByKind:
         rep, kinds = self._rep, []

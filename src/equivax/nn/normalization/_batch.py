@@ -19,10 +19,11 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..._arguments import choice, flag, is_flag, is_number, number, refuse
 from ...fields import Type
 from ...hom import at_least_float32, varying_axes
 from ...representations import Representation
-from .._core._admission import checked_eps
+from .._core._admission import parameter_dtype
 from .._core._channels import along
 from .._core._module import AbstractStatefulModule, channel_axis
 from ._pointwise_map import plain_map
@@ -52,6 +53,34 @@ def updated(name: str, state: eqx.nn.State, index: eqx.nn.StateIndex, new: Any) 
             f"statistics, but they share a state; build the layer with axis_name={axes[0]!r}"
         )
     return state.set(index, jax.lax.stop_gradient(new))
+
+
+def checked_axis_name(value: Any, caller: str) -> AxisName:
+    """Named axes of ``vmap``, ``pmap`` or ``shard_map``.
+
+    Raises:
+        TypeError: If it is no name, nor a sequence of names.
+        ValueError: If there is none in it.
+    """
+    if value is None:
+        return None
+    found = tuple(value) if isinstance(value, list) else value
+    names = found if isinstance(found, tuple) else (found,)
+    takes = "a name or a tuple of names"
+    if not all(isinstance(name, str) or _is_label(name) for name in names):
+        refuse(TypeError, caller, "axis_name", takes, value)
+    if not names:
+        refuse(ValueError, caller, "axis_name", takes, value)
+    return found
+
+
+def _is_label(value: object) -> bool:
+    """Whether something that is no text can name an axis: JAX takes what is hashable."""
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return not (value is None or is_flag(value) or is_number(value))
 
 
 class BatchNormOptions(TypedDict, total=False):
@@ -141,33 +170,17 @@ class AbstractBatchNorm(AbstractStatefulModule):
             if option not in known:
                 raise TypeError(f"{name}: unknown option {option!r}; it takes {', '.join(known)}")
         momentum = options.get("momentum", 0.1)
-        if momentum is not None and not 0 < momentum <= 1:
-            raise ValueError(
-                f"{name}: momentum: expected a weight of the new statistic in (0, 1] or None, got "
-                f"{momentum}"
-            )
-        mode = options.get("mode", "batch")
-        if mode not in MODES:
-            raise ValueError(f"{name}: mode: expected 'batch' or 'ema', got {mode!r}")
-        tracked = _flag(name, "track_running_stats", options.get("track_running_stats", True))
+        if momentum is not None:  # the weight of the new statistic
+            momentum = number(momentum, name, "momentum", maximum=1, above=0)
+        mode = choice(options.get("mode", "batch"), name, "mode", MODES)
+        tracked = flag(options.get("track_running_stats", True), name, "track_running_stats")
         if mode == "ema" and not tracked:
             raise ValueError(
                 f"{name}: mode: 'ema' divides by running statistics, got track_running_stats=False;"
                 " use mode='batch'"
             )
-        axis_name = options.get("axis_name")
-        if isinstance(axis_name, list):
-            axis_name = tuple(axis_name)
-        try:
-            hash(axis_name)
-        except TypeError:
-            raise TypeError(
-                f"{name}: axis_name: expected a name or a tuple of names, got {axis_name!r}"
-            ) from None
-        dtype = jnp.dtype(options.get("dtype") or jnp.result_type(float))
-        if not jnp.issubdtype(dtype, jnp.floating):
-            raise ValueError(f"{name}: dtype: expected a floating dtype, got {dtype}")
-        affine = _flag(name, "affine", options.get("affine", True))
+        dtype = parameter_dtype(options.get("dtype"), name)
+        affine = flag(options.get("affine", True), name, "affine")
         self.in_type = in_type
         self.out_type = in_type
         means, variances = self._statistics.mean_count, self._statistics.variances.count
@@ -176,12 +189,12 @@ class AbstractBatchNorm(AbstractStatefulModule):
         kind = at_least_float32(dtype)
         start = (jnp.zeros((means,), kind), jnp.ones((variances,), kind), jnp.zeros((), jnp.int32))
         self.running = eqx.nn.StateIndex(start) if tracked else None
-        self.eps = checked_eps(name, options.get("eps", 1e-5))
-        self.momentum = None if momentum is None else float(momentum)
-        self.axis_name = axis_name
+        self.eps = number(options.get("eps", 1e-5), name, "eps", above=0)
+        self.momentum = momentum
+        self.axis_name = checked_axis_name(options.get("axis_name"), name)
         self.mode = mode
         self.correction = correction
-        self.inference = _flag(name, "inference", options.get("inference", False))
+        self.inference = flag(options.get("inference", False), name, "inference")
 
     # ---- the call ----------------------------------------------------------------------------
 
@@ -267,18 +280,14 @@ class AbstractBatchNorm(AbstractStatefulModule):
         """The mean over some axes and the named ones."""
         return mean_over(self.axis_name, jnp.mean(values, axis=axes))
 
-    def _stored(self, state: object) -> tuple[Array, Array, Array]:
+    def _stored(self, state: eqx.nn.State) -> tuple[Array, Array, Array]:
         name = type(self).__name__
         if self.running is None:
             raise ValueError(
                 f"{name}: there are no running statistics, got track_running_stats=False; build it "
                 "with track_running_stats=True"
             )
-        if not isinstance(state, eqx.nn.State):
-            raise TypeError(
-                f"{name}: state: expected the equinox.nn.State of the model, got "
-                f"{type(state).__name__}; equinox.nn.make_with_state makes both"
-            )
+        self._check_state(state, "the equinox.nn.State of the model")
         return state.get(self.running)
 
     # ---- at inference ------------------------------------------------------------------------
@@ -366,9 +375,3 @@ def _warn_single(name: str) -> None:
         UserWarning,
         stacklevel=4,
     )
-
-
-def _flag(caller: str, argument: str, value: object) -> bool:
-    if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{caller}: {argument}: expected True or False, got {value!r}")
-    return bool(value)

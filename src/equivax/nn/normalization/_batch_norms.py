@@ -6,6 +6,7 @@ from typing import Unpack
 
 import equinox as eqx
 
+from ..._arguments import choice, flag, integer
 from ...fields import Type
 from ...representations import Representation
 from .._core._module import representation_of
@@ -67,9 +68,7 @@ class InnerBatchNorm(AbstractBatchNorm):
             f"is not permuted by {rep.group.name}, so its channels share no mean",
             "nn.GNormBatchNorm and nn.IIDBatchNorm take any field",
         )
-        if not isinstance(per_orbit, bool):
-            raise TypeError(f"InnerBatchNorm: per_orbit: expected True or False, got {per_orbit!r}")
-        self.per_orbit = per_orbit
+        self.per_orbit = flag(per_orbit, "InnerBatchNorm", "per_orbit")
         self._start(in_type, options, correction=0)
 
     @property
@@ -187,11 +186,7 @@ class IIDBatchNorm(AbstractBatchNorm):
             TypeError: For an unknown option, or one of a wrong kind.
         """
         representation_of(in_type, "IIDBatchNorm", "in_type")
-        if variance not in VARIANCES:
-            raise ValueError(
-                f"IIDBatchNorm: variance: expected one of {', '.join(VARIANCES)}, got {variance!r}"
-            )
-        self.variance = variance
+        self.variance = choice(variance, "IIDBatchNorm", "variance", VARIANCES)
         self._start(in_type, options)
 
     @property
@@ -238,12 +233,9 @@ class GNormBatchNorm(AbstractBatchNorm):
             TypeError: For an unknown option, or one of a wrong kind.
         """
         representation_of(in_type, "GNormBatchNorm", "in_type")
-        if per not in SCOPES:
-            raise ValueError(f"GNormBatchNorm: per: expected 'copy' or 'type', got {per!r}")
-        if correction not in (0, 1):
-            raise ValueError(f"GNormBatchNorm: correction: expected 0 or 1, got {correction}")
-        self.per = per
-        self._start(in_type, options, correction=int(correction))
+        self.per = choice(per, "GNormBatchNorm", "per", SCOPES)
+        correction = integer(correction, "GNormBatchNorm", "correction", 0, 1)
+        self._start(in_type, options, correction=correction)
 
     @property
     def _statistics(self) -> Statistics:

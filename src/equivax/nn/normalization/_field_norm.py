@@ -11,10 +11,11 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..._arguments import flag, number
 from ...fields import Type
 from ...hom import invariant_vector, trivial_count
 from ...representations import Representation
-from .._core._admission import checked_eps
+from .._core._admission import parameter_dtype
 from .._core._channels import field_sizes
 from .._core._fibres import FibrePlan, by_kind, constants, fibre_plan
 from .._core._module import AbstractModule, channel_axis, representation_of
@@ -61,7 +62,7 @@ class FieldNorm(AbstractModule):
             TypeError: If ``in_type`` is no type.
         """
         rep = representation_of(in_type, "FieldNorm", "in_type")
-        self.eps = checked_eps("FieldNorm", eps)
+        self.eps = number(eps, "FieldNorm", "eps", above=0)
         index, lost = 0, []
         for field, count in rep.runs:
             if field.is_trivial:
@@ -69,7 +70,7 @@ class FieldNorm(AbstractModule):
             index += count
         if lost:
             _warn_lost(rep, tuple(lost))
-        dtype = jnp.result_type(float) if dtype is None else dtype
+        affine, dtype = flag(affine, "FieldNorm", "affine"), parameter_dtype(dtype, "FieldNorm")
         trivial = trivial_count(rep)
         self.weight = jnp.ones((len(field_sizes(rep)),), dtype) if affine else None
         self.bias = jnp.zeros((trivial,), dtype) if affine and trivial else None

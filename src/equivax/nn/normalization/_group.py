@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import operator
 from typing import Any
 
 import equinox as eqx
@@ -12,10 +11,11 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..._arguments import choice, flag, integer, is_flag, number, refuse
 from ...fields import Type
 from ...hom import hom_basis
 from ...representations import Representation
-from .._core._admission import checked_eps
+from .._core._admission import parameter_dtype
 from .._core._fibres import Fibre, FibrePlan, constants, fibre_plan, kind_names
 from .._core._module import AbstractModule, channel_axis, representation_of
 from .._core._plain import plain_function, plain_layer
@@ -94,21 +94,10 @@ class GroupNorm(AbstractModule):
         name = "GroupNorm"
         rep = representation_of(in_type, name, "in_type")
         self.groups = _checked_groups(groups, rep)
-        self.eps = checked_eps(name, eps)
-        if whiten not in WHITENS:
-            raise ValueError(
-                f"{name}: whiten: expected one of {', '.join(WHITENS)}, got {whiten!r}"
-            )
-        if not isinstance(affine, bool):
-            raise TypeError(f"{name}: affine: expected True or False, got {affine!r}")
-        mode = "auto" if bias is True else bias
-        if mode is False:
-            mode = None
-        elif mode not in BIASES:
-            raise ValueError(
-                f"{name}: bias: expected a boolean or one of {', '.join(BIASES)}, got {bias!r}"
-            )
-        dtype = jnp.result_type(float) if dtype is None else dtype
+        self.eps = number(eps, name, "eps", above=0)
+        self.whiten = choice(whiten, name, "whiten", WHITENS)
+        affine, mode = flag(affine, name, "affine"), _bias_mode(bias)
+        dtype = parameter_dtype(dtype, name)
         kinds = dict(zip(kind_names(rep), fibre_plan(rep).fibres, strict=True))
         self.scale, self.bias = {}, {}
         if affine:
@@ -120,7 +109,6 @@ class GroupNorm(AbstractModule):
             }
         self.in_type = in_type
         self.out_type = in_type
-        self.whiten = whiten
         self.bias_mode = mode
 
     def _kinds(self, plan: FibrePlan) -> list[tuple[Any, ...]]:
@@ -167,12 +155,19 @@ def _commuting(fibre: Fibre) -> tuple[np.ndarray | None, np.ndarray]:
     return basis, rows
 
 
+def _bias_mode(bias: object) -> str | None:
+    if is_flag(bias):
+        return "auto" if bias else None
+    takes = f"a boolean or one of {', '.join(BIASES)}"
+    if not isinstance(bias, str):
+        refuse(TypeError, "GroupNorm", "bias", takes, bias)
+    if bias not in BIASES:
+        refuse(ValueError, "GroupNorm", "bias", takes, bias)
+    return bias
+
+
 def _checked_groups(groups: Any, rep: Representation) -> int:
-    if isinstance(groups, (bool, np.bool_)) or not hasattr(groups, "__index__"):
-        raise TypeError(f"GroupNorm: groups: expected a positive integer, got {groups!r}")
-    groups = operator.index(groups)
-    if groups < 1:
-        raise ValueError(f"GroupNorm: groups: expected a positive integer, got {groups}")
+    groups = integer(groups, "GroupNorm", "groups", 1)
     for label, fibre in zip(kind_names(rep), fibre_plan(rep).fibres, strict=True):
         if len(fibre.fields) % groups:
             raise ValueError(

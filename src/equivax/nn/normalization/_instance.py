@@ -10,9 +10,10 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..._arguments import flag, number
 from ...fields import Type
 from ...hom import trivial_count
-from .._core._admission import checked_eps
+from .._core._admission import parameter_dtype
 from .._core._channels import field_sizes
 from .._core._fibres import constants, fibre_plan
 from .._core._module import AbstractModule, channel_axis, representation_of
@@ -71,10 +72,11 @@ class InstanceNorm(AbstractModule):
             TypeError: If ``in_type`` is no type, or ``affine`` no bool.
         """
         rep = representation_of(in_type, "InstanceNorm", "in_type")
-        self.eps = checked_eps("InstanceNorm", eps)
-        if not isinstance(affine, bool):
-            raise TypeError(f"InstanceNorm: affine: expected True or False, got {affine!r}")
-        dtype = jnp.result_type(float) if dtype is None else dtype
+        self.eps = number(eps, "InstanceNorm", "eps", above=0)
+        affine, dtype = (
+            flag(affine, "InstanceNorm", "affine"),
+            parameter_dtype(dtype, "InstanceNorm"),
+        )
         trivial = trivial_count(rep)
         self.weight = jnp.ones((len(field_sizes(rep)),), dtype) if affine else None
         self.bias = jnp.zeros((trivial,), dtype) if affine and trivial else None

@@ -10,9 +10,10 @@ import equinox as eqx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..._arguments import choice, flag, number
 from ...fields import Type
 from ...representations import Representation
-from .._core._admission import checked_eps
+from .._core._admission import parameter_dtype
 from .._core._module import AbstractModule, channel_axis, on_channels, representation_of
 from .._core._plain import plain_on_channels
 from ..linear import Affine
@@ -78,14 +79,14 @@ class LayerNorm(AbstractModule):
                 those of whitening.
         """
         rep = representation_of(in_type, "LayerNorm", "in_type")
-        if pool not in POOLS:
-            raise ValueError(f"LayerNorm: pool: expected one of {', '.join(POOLS)}, got {pool!r}")
-        if whiten == "auto":
+        affine, dtype = flag(affine, "LayerNorm", "affine"), parameter_dtype(dtype, "LayerNorm")
+        use_bias = flag(use_bias, "LayerNorm", "use_bias")
+        if isinstance(whiten, str) and whiten == "auto":
             whiten = "full" if channel_axis(in_type) < -1 else None
-        self.eps = checked_eps(
-            "LayerNorm", (1e-6 if whiten is None else 1e-5) if eps is None else eps
-        )
-        self.pool, self.center = pool, center
+        eps = (1e-6 if whiten is None else 1e-5) if eps is None else eps
+        self.eps = number(eps, "LayerNorm", "eps", above=0)
+        self.pool = choice(pool, "LayerNorm", "pool", POOLS)
+        self.center = flag(center, "LayerNorm", "center")
         self.in_type = in_type
         self.out_type = in_type
         if whiten is not None:
@@ -98,7 +99,7 @@ class LayerNorm(AbstractModule):
             options: dict[str, Any] = dict(eps=self.eps, whiten=whiten, affine=affine, dtype=dtype)
             self.whitening, self.affine = GroupNorm(in_type, 1, bias=mode, **options), None
             return
-        if bias != "auto":
+        if not isinstance(bias, str) or bias != "auto":
             raise ValueError(f"LayerNorm: bias: belongs to whitening, got {bias!r} on vectors")
         lonely = _pools_of_one(rep, pool)
         if lonely:

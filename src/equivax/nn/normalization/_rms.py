@@ -7,8 +7,9 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..._arguments import flag, number
 from ...fields import Type
-from .._core._admission import checked_eps
+from .._core._admission import parameter_dtype
 from .._core._module import AbstractModule, on_channels, representation_of
 from .._core._plain import plain_function, plain_on_channels
 from ..linear import Affine
@@ -54,10 +55,15 @@ class RMSNorm(AbstractModule):
             ValueError: If ``eps`` is not positive.
         """
         representation_of(in_type, "RMSNorm", "in_type")
-        self.affine = Affine(in_type, use_bias=False, dtype=dtype) if affine else None
+        dtype = parameter_dtype(dtype, "RMSNorm")
+        self.affine = (
+            Affine(in_type, use_bias=False, dtype=dtype)
+            if flag(affine, "RMSNorm", "affine")
+            else None
+        )
         self.in_type = in_type
         self.out_type = in_type
-        self.eps = checked_eps("RMSNorm", eps)
+        self.eps = number(eps, "RMSNorm", "eps", above=0)
 
     def _forward(
         self, x: Float[Array, "..."], key: PRNGKeyArray | None = None

@@ -11,12 +11,14 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..._arguments import arrays, flag, number
 from ...fields import Type
 from ...hom import HomBasis, at_least_float32, hom_basis, to_irreps, trivial_count
 from ...representations import Representation, check_same_group, trivial
 from ...stats import moment_coefficients
+from .._core._admission import parameter_dtype
 from .._core._module import AbstractStatefulModule, representation_of
-from ._batch import AxisName, mean_over, updated
+from ._batch import AxisName, checked_axis_name, mean_over, updated
 from ._moments import Moments, invariant_mean
 
 
@@ -67,16 +69,15 @@ class RunningMoments(AbstractStatefulModule):
             ValueError: If ``momentum`` is not in (0, 1] or the groups differ.
             TypeError: If an argument is no type.
         """
-        if not 0 < momentum <= 1:
-            raise ValueError(f"RunningMoments: momentum: expected in (0, 1], got {momentum}")
+        name = "RunningMoments"
         out_type = in_type if out_type is None else out_type
         self.in_type = in_type
         self.out_type = out_type
-        self.momentum = float(momentum)
-        self.axis_name = axis_name
-        self.inference = inference
-        dtype = at_least_float32(jnp.dtype(dtype or jnp.result_type(float)))
-        check_same_group("RunningMoments", *self._reps)
+        self.momentum = number(momentum, name, "momentum", maximum=1, above=0)
+        self.axis_name = checked_axis_name(axis_name, name)
+        self.inference = flag(inference, name, "inference")
+        dtype = at_least_float32(parameter_dtype(dtype, name))
+        check_same_group(name, *self._reps)
         means = tuple(jnp.zeros((trivial_count(rep),), dtype) for rep in self._reps)
         zeros = tuple(
             {block.name: jnp.zeros(block.shape, dtype) for block in basis.blocks}
@@ -115,7 +116,7 @@ class RunningMoments(AbstractStatefulModule):
         source, target = self._reps
         if y is None and self.in_type != self.out_type:
             raise ValueError("RunningMoments: y: expected an array of the output type, got None")
-        y = x if y is None else jnp.asarray(y)
+        y = x if y is None else arrays.array(y, "RunningMoments", "y")
         if not jnp.issubdtype(y.dtype, jnp.floating):
             raise TypeError(f"RunningMoments: y: expected floating numbers, got dtype {y.dtype}")
         if y.shape != (*x.shape[:-1], target.size):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import equinox as eqx
@@ -11,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ..._arguments import choice, number
 from ..._windows import Integers, PaddingLike, make_windows
 from ...fields import FieldType
 from .._core._admission import check_permuted
@@ -20,6 +20,9 @@ from ._sliding import slide_dense_max, slide_sum
 from ._window_pool import AbstractWindowPool, pool_windows, spatial_type
 
 BLUR_PADDINGS = ("zero", "edge")
+
+#: Cells beyond which a blur is refused; it would be wider than any grid.
+MOST_SIGMA = 1000
 
 
 class PointwiseMaxPoolAntialiased(AbstractWindowPool):
@@ -77,13 +80,8 @@ class PointwiseMaxPoolAntialiased(AbstractWindowPool):
                 f"{name}: dilation: expected 1, since the blur is over neighbours, got "
                 f"{dilation!r}; use PointwiseMaxPool"
             )
-        if blur_padding not in BLUR_PADDINGS:
-            raise ValueError(
-                f"{name}: blur_padding: expected one of {', '.join(BLUR_PADDINGS)}, got "
-                f"{blur_padding!r}"
-            )
         self.sigma = _as_sigma(sigma, name)
-        self.blur_padding = blur_padding
+        self.blur_padding = choice(blur_padding, name, "blur_padding", BLUR_PADDINGS)
         self._set_up(type_, windows, grid_check)
 
     def _pooled(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -183,10 +181,7 @@ def blur_weights(sigma: float, reach: int) -> tuple[float, ...]:
 
 
 def _as_sigma(sigma: Any, caller: str) -> float:
-    number = isinstance(sigma, (int, float, np.number)) and not isinstance(sigma, bool)
-    if not number or not 0 < sigma < math.inf:
-        raise ValueError(f"{caller}: sigma: expected a finite positive number, got {sigma!r}")
-    return float(sigma)
+    return number(sigma, caller, "sigma", maximum=MOST_SIGMA, above=0)
 
 
 def _plain_blur(

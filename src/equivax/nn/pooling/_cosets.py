@@ -25,7 +25,8 @@ from .._core._admission import numbered_runs
 from .._core._channels import Runs, per_block, runs_of, take_channels, type_like
 from .._core._module import AbstractModule, channel_axis, representation_of
 from .._core._plain import plain_layer
-from ._fieldwise import check_symmetric, reduced
+from .._core._probing import check_symmetric
+from ._fieldwise import reduced
 
 _NAME = "SubgroupPooling"
 
@@ -73,8 +74,6 @@ class SubgroupPooling(AbstractModule):
             TypeError: If ``reduce`` is not callable or ``in_type`` is no type.
         """
         rep = representation_of(in_type, _NAME, "in_type")
-        if not callable(reduce) or isinstance(reduce, type):
-            raise TypeError(f"{_NAME}: reduce: expected a callable such as jnp.max, got {reduce!r}")
         check_symmetric(_NAME, reduce)
         outer = _outer(rep.group, subgroup)
         made = []

@@ -10,7 +10,6 @@ import functools
 from collections.abc import Callable
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -30,6 +29,7 @@ from .._core._channels import (
 )
 from .._core._module import AbstractModule, channel_axis, representation_of
 from .._core._plain import plain_layer
+from .._core._probing import check_symmetric
 
 _VANISHES = 1e-9
 """Weights of an invariant functional below which a field counts as having none."""
@@ -69,10 +69,6 @@ class GroupPooling(AbstractModule):
             TypeError: If ``reduce`` is not callable or ``in_type`` is no type.
         """
         rep = representation_of(in_type, "GroupPooling", "in_type")
-        if not callable(reduce):
-            raise TypeError(
-                f"GroupPooling: reduce: expected a callable such as jnp.max, got {reduce!r}"
-            )
         if reduce is jnp.mean:
             _mean_weights(rep)
         else:
@@ -252,19 +248,3 @@ def _mean_weights(rep: Representation) -> Float[np.ndarray, " size"]:
     joined = np.concatenate(weights)
     joined.setflags(write=False)
     return joined
-
-
-def check_symmetric(caller: str, reduce: Callable[..., Array]) -> None:
-    """Refuses a reduction that depends on the order, or does not reduce."""
-    sample = np.random.default_rng(0).normal(size=(3, 5)).astype(np.float32)
-    with jax.ensure_compile_time_eval():  # layers are also built under `filter_eval_shape`
-        plain = np.asarray(reduce(jnp.asarray(sample), axis=-1))
-        others = [
-            np.asarray(reduce(jnp.asarray(sample[:, order]), axis=-1))
-            for order in ([1, 2, 3, 4, 0], [1, 0, 2, 3, 4])
-        ]
-    if plain.shape != (3,) or any(np.abs(plain - other).max() > 1e-5 for other in others):
-        raise ValueError(
-            f"{caller}: reduce: expected a function that reduces one axis whatever the order "
-            f"along it, such as jnp.max, got {reduce!r}"
-        )

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..._arguments import choice, number
 from ...fields import Type
 from ...hom import HIGHEST, hom_basis, trivial_count
 from ...representations import Representation, trivial
@@ -106,17 +107,10 @@ class IrrepNormPool(AbstractModule):
             ValueError: For an unknown option or a negative ``eps``.
         """
         rep = representation_of(in_type, "IrrepNormPool", "in_type")
-        if trivial not in TRIVIAL_OPTIONS:
-            raise ValueError(
-                f"IrrepNormPool: trivial: expected one of {', '.join(TRIVIAL_OPTIONS)}, got "
-                f"{trivial!r}"
-            )
-        if not eps >= 0:
-            raise ValueError(f"IrrepNormPool: eps: expected a number >= 0, got {eps}")
         self.in_type = in_type
         self.out_type = type_like(in_type, len(rep.irreps) * _trivial(rep))
-        self.trivial = trivial
-        self.eps = float(eps)
+        self.trivial = choice(trivial, "IrrepNormPool", "trivial", TRIVIAL_OPTIONS)
+        self.eps = number(eps, "IrrepNormPool", "eps", 0)
 
     def _constants(self) -> ByKind:
         rep, kinds, fields, copies = self._rep, [], [], []

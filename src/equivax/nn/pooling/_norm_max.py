@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ..._arguments import choice, number
 from ..._windows import Integers, PaddingLike
 from ...fields import FieldType
 from .._core._channels import block_sums, spread_blocks, whole_fields, widened
@@ -74,21 +75,15 @@ class NormMaxPool(AbstractWindowPool):
         name = "NormMaxPool"
         type_ = spatial_type(name, in_type, "NormPool")
         windows = pool_windows(name, type_, kernel_size, stride, padding, dilation, ceil_mode)
-        if by not in KEYS:
-            raise ValueError(f"{name}: by: expected one of {', '.join(KEYS)}, got {by!r}")
-        if ties not in TIES:
-            raise ValueError(f"{name}: ties: expected one of {', '.join(TIES)}, got {ties!r}")
-        if not beta > 0:
-            raise ValueError(f"{name}: beta: expected a positive number, got {beta!r}")
+        self.by = choice(by, name, "by", KEYS)
+        self.ties = choice(ties, name, "ties", TIES)
+        self.beta = number(beta, name, "beta", above=0)
         if by == "value" and not type_.representation.is_trivial:
             raise ValueError(
                 f'{name}: by: expected "norm" for {type_!r}, got "value", which compares numbers '
                 "that the group leaves alone"
             )
         self._set_up(type_, windows, grid_check)
-        self.by = by
-        self.ties = ties
-        self.beta = float(beta)
 
     def _pooled(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
         if self.by == "value":

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
 
+from ..._arguments import choice, number
 from ...fields import Type
 from ...hom import (
     HIGHEST,
@@ -74,17 +75,9 @@ class EquivariantMultivariateNormal(AbstractModule):
             ValueError: For an unknown covariance or a negative ``min_var``.
         """
         rep = representation_of(out_type, "EquivariantMultivariateNormal", "out_type")
-        if covariance not in COVARIANCES:
-            raise ValueError(
-                "EquivariantMultivariateNormal: covariance: expected one of "
-                f"{', '.join(COVARIANCES)}, got {covariance!r}"
-            )
-        if not min_var >= 0:
-            raise ValueError(
-                f"EquivariantMultivariateNormal: min_var: expected a number >= 0, got {min_var}"
-            )
-        self.kind = covariance
-        self.min_var = float(min_var)
+        name = "EquivariantMultivariateNormal"
+        self.kind = choice(covariance, name, "covariance", COVARIANCES)
+        self.min_var = number(min_var, name, "min_var", 0)
         self.out_type = out_type
         self.in_type = rep + self.num_dof * trivial(rep.group)
 

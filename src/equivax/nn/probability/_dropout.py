@@ -5,9 +5,9 @@ from __future__ import annotations
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..._arguments import flag, number
 from ...fields import Type
 from .._core._admission import check_fields
 from .._core._channels import field_index, field_sizes
@@ -55,9 +55,9 @@ class FieldDropout(AbstractModule):
         representation_of(in_type, "FieldDropout", "in_type")
         self.in_type = in_type
         self.out_type = in_type
-        self.p = _probability(p, "FieldDropout")
-        self.broadcast_spatial = bool(broadcast_spatial)
-        self.inference = inference
+        self.p = number(p, "FieldDropout", "p", 0, 1)
+        self.broadcast_spatial = flag(broadcast_spatial, "FieldDropout", "broadcast_spatial")
+        self.inference = flag(inference, "FieldDropout", "inference")
 
     def _forward(
         self, x: Float[Array, "..."], key: PRNGKeyArray | None = None
@@ -121,8 +121,8 @@ class PointwiseDropout(AbstractModule):
         )
         self.in_type = in_type
         self.out_type = in_type
-        self.p = _probability(p, "PointwiseDropout")
-        self.inference = inference
+        self.p = number(p, "PointwiseDropout", "p", 0, 1)
+        self.inference = flag(inference, "PointwiseDropout", "inference")
 
     def _forward(
         self, x: Float[Array, "..."], key: PRNGKeyArray | None = None
@@ -148,11 +148,3 @@ def _keep_rate(p: float) -> Array:
 
 def _no_key(caller: str) -> ValueError:
     return ValueError(f"{caller}: key: needed in training; pass key=, or set inference=True")
-
-
-def _probability(p: object, caller: str) -> float:
-    if isinstance(p, (bool, np.bool_)) or not isinstance(p, (int, float, np.number)):
-        raise TypeError(f"{caller}: p: expected a probability in [0, 1], got {p!r}")
-    if not 0 <= p <= 1:
-        raise ValueError(f"{caller}: p: expected a probability in [0, 1], got {p}")
-    return float(p)

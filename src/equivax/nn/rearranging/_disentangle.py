@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..._arguments import choice, flag
 from ...fields import FieldType, Type
 from ...hom import from_irreps, irrep_names, to_irreps
 from ...representations import Representation, direct_sum, irrep
@@ -67,8 +68,7 @@ class Disentangle(AbstractModule):
         rep = representation_of(in_type, "Disentangle", "in_type")
         if by is None:
             by = "permutation" if isinstance(in_type, FieldType) else "irreps"
-        if by not in WAYS:
-            raise ValueError(f"Disentangle: by: expected one of {', '.join(WAYS)}, got {by!r}")
+        by, inverse = choice(by, "Disentangle", "by", WAYS), flag(inverse, "Disentangle", "inverse")
         if by == "irreps":
             apart = direct_sum(
                 [count * irrep(rep.group, i) for i, count in rep.multiplicities.items()]

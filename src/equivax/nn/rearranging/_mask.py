@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import functools
-import math
-import operator
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..._arguments import choice, integer, number
 from ..._numerics import freeze
 from ...fields import Type
 from .._core._module import AbstractModule, channel_axis, representation_of
 from .._core._plain import plain_layer
 
 PROFILES = ("squared", "radial")
+
+#: Cells along an axis beyond which no mask is made.
+MOST_CELLS = 10_000
 
 
 class Mask(AbstractModule):
@@ -67,24 +69,12 @@ class Mask(AbstractModule):
                 f"Mask: in_type: expected fields on a line, a plane or in space, got {in_type!r}, "
                 "which has no spatial axes"
             )
-        if isinstance(S, (bool, np.bool_)) or not hasattr(S, "__index__"):
-            raise TypeError(f"Mask: S: expected a positive integer, got {S!r}")
-        if operator.index(S) < 1:
-            raise ValueError(f"Mask: S: expected a positive integer, got {S!r}")
-        if not 0 <= _number(margin, "margin") <= 100:
-            raise ValueError(f"Mask: margin: expected a percentage in 0 to 100, got {margin!r}")
-        if not 0 < _number(sigma, "sigma") < math.inf:
-            raise ValueError(f"Mask: sigma: expected a positive number, got {sigma!r}")
-        if profile not in PROFILES:
-            raise ValueError(
-                f"Mask: profile: expected one of {', '.join(PROFILES)}, got {profile!r}"
-            )
         self.in_type = in_type
         self.out_type = in_type
-        self.S = operator.index(S)
-        self.margin = float(margin)
-        self.sigma = float(sigma)
-        self.profile = profile
+        self.S = integer(S, "Mask", "S", 1, MOST_CELLS)
+        self.margin = number(margin, "Mask", "margin", 0, 100)
+        self.sigma = number(sigma, "Mask", "sigma", above=0)
+        self.profile = choice(profile, "Mask", "profile", PROFILES)
 
     @property
     def mask(self) -> Float[np.ndarray, "..."]:
@@ -110,12 +100,6 @@ class Mask(AbstractModule):
 def multiplied(factors: np.ndarray | Array, x: Float[Array, "..."]) -> Float[Array, "..."]:
     """``x`` times constants."""
     return x * jnp.asarray(factors, x.dtype)
-
-
-def _number(value: object, argument: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
-        raise TypeError(f"Mask: {argument}: expected a number, got {value!r}")
-    return float(value)
 
 
 @functools.lru_cache(maxsize=64)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
 
 import equinox as eqx
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..._arguments import is_integer, is_several, shown
 from ...fields import Type
 from .._core._channels import take_channels
 from .._core._module import AbstractModule, channel_axis, representation_of
@@ -40,13 +40,11 @@ class Reshuffle(AbstractModule):
         representation_of(in_type, "Reshuffle", "in_type")
         count = number_of_fields(in_type)
         takes = f"Reshuffle: permutation: expected the positions 0 to {count - 1}, each once"
-        if isinstance(permutation, (str, bytes)) or not isinstance(
-            permutation, (Sequence, np.ndarray)
-        ):
-            raise TypeError(f"{takes}, got {permutation!r}")
+        if not is_several(permutation):
+            raise TypeError(f"{takes}, got {shown(permutation)}")
         for entry in permutation:
-            if isinstance(entry, (bool, np.bool_)) or not hasattr(entry, "__index__"):
-                raise TypeError(f"{takes}, got the entry {entry!r}")
+            if not is_integer(entry):
+                raise TypeError(f"{takes}, got the entry {shown(entry)}")
         order = tuple(operator.index(entry) for entry in permutation)
         if sorted(order) != list(range(count)):
             raise ValueError(f"{takes}, got {list(order)}")

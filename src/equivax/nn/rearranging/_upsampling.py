@@ -18,9 +18,9 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..._arguments import choice, flag, is_number, shown
 from ..._windows import as_tuple, is_several
 from ...fields import FieldType, Type
 from ...images import MultiImage
@@ -88,12 +88,8 @@ class Upsampling(AbstractModule):
                 "Upsampling: scale_factor, size: expected exactly one of them, got "
                 f"{scale_factor!r} and {size!r}"
             )
-        if mode not in MODES:
-            raise ValueError(f"Upsampling: mode: expected one of {', '.join(MODES)}, got {mode!r}")
-        if not isinstance(align_corners, (bool, np.bool_)):
-            raise TypeError(
-                f"Upsampling: align_corners: expected True or False, got {align_corners!r}"
-            )
+        mode = choice(mode, "Upsampling", "mode", MODES)
+        align_corners = flag(align_corners, "Upsampling", "align_corners")
         if align_corners and mode == "nearest":
             raise ValueError(
                 "Upsampling: align_corners: has a meaning for mode='bilinear' only, got True with "
@@ -104,7 +100,7 @@ class Upsampling(AbstractModule):
         self.scale_factor = None if scale_factor is None else _factors(scale_factor, dim)
         self.size = None if size is None else as_tuple(size, dim, "Upsampling", "size", 1)
         self.mode = mode
-        self.align_corners = bool(align_corners)
+        self.align_corners = align_corners
         self.grid_check = as_grid_check(grid_check, "Upsampling")
 
     def _forward(
@@ -182,11 +178,10 @@ def _factors(value: object, dim: int) -> tuple[float, ...]:
     entries: list[Any] = list(value) if is_several(value) else [value] * dim
     if len(entries) != dim:
         raise ValueError(f"{takes}, got {value!r}")
-    for entry in entries:
-        if isinstance(entry, (bool, np.bool_)) or not isinstance(entry, (int, float, np.number)):
-            raise TypeError(f"{takes}, got {value!r}")
-        if not 0 < float(entry) < math.inf:
-            raise ValueError(f"{takes}, got {value!r}")
+    if not all(map(is_number, entries)):
+        raise TypeError(f"{takes}, got {shown(value)}")
+    if not all(0 < float(entry) < math.inf for entry in entries):
+        raise ValueError(f"{takes}, got {shown(value)}")
     return tuple(float(entry) for entry in entries)
 
 
