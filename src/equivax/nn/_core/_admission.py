@@ -131,7 +131,7 @@ def checked_scheme(scheme: Any, caller: str) -> Scheme:
         if scheme in SCHEMES:
             return scheme
     elif callable(scheme) and not isinstance(scheme, type):
-        return cast("Callable[..., Array]", scheme)
+        return cast(Callable[..., jax.Array], scheme)
     takes = f"one of {', '.join(SCHEMES)} or a callable (key, shape, dtype, fan_in, fan_out)"
     refuse(ValueError if isinstance(scheme, str) else TypeError, caller, "init", takes, scheme)
 
