@@ -130,6 +130,27 @@ def test_branches_of_a_program_take_a_model(name):
     assert jax.tree.structure(eqx.combine(out, static)) == jax.tree.structure(module)
 
 
+def test_what_is_computed_from_coefficients_is_no_leaf(key):
+    rep = evx.groups.cyclic(4).regular
+    type_ = evx.FieldType(evx.spaces.rot_on_r2(4), evx.spaces.rot_on_r2(4).regular)
+    signature = evx.images.Signature((((1, 0), 1),))
+    linear = evx.nn.Linear(rep, rep, key=key)
+    conv = evx.nn.Conv(type_, type_, 3, key=key)
+    contract = evx.nn.ConvContract(signature, signature, 3, D=2, key=key)
+    with pytest.raises(TypeError, match=r"no leaf.*use layer.with_weight\(array\)"):
+        eqx.tree_at(lambda m: m.weight, linear, jnp.zeros((4, 4)))
+    with pytest.raises(TypeError, match=r"WeightNorm and SpectralNorm cannot replace it"):
+        eqx.nn.WeightNorm(linear, "weight")(jnp.ones(4))
+    for layer in (conv, contract):
+        assert not hasattr(layer, "weight")
+        with pytest.raises(AttributeError, match=r"use layer.kernel for the dense array"):
+            eqx.nn.WeightNorm(layer, "weight")
+        with pytest.raises(TypeError, match=r"no leaf.*use layer.with_kernel\(array\)"):
+            eqx.tree_at(lambda m: m.kernel, layer, layer.kernel)
+    halved = eqx.tree_at(lambda m: m.weights, linear, jax.tree.map(lambda w: w / 2, linear.weights))
+    assert jnp.allclose(halved.weight, linear.weight / 2)
+
+
 @pytest.mark.parametrize("length", ["s", "2 * s"])
 @pytest.mark.usefixtures("unchecked_annotations")
 def test_convolutions_export_with_sides_of_symbolic_length(length, key):

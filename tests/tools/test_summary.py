@@ -201,3 +201,16 @@ def test_bad_input_is_refused(change, error, message):
     given = {"model": model, "state": state, **change}
     with pytest.raises(error, match=message):
         evx.summary(**given)
+
+
+@pytest.mark.parametrize("axes", ["batch", ("batch", "device")])
+def test_layers_with_named_axes_have_shapes(axes):
+    rep = evx.groups.cyclic(3).regular
+
+    def build(key):
+        norm = evx.nn.InnerBatchNorm(rep, axis_name=axes)
+        return evx.nn.Sequential(evx.nn.Linear(rep, rep, key=key), norm)
+
+    model, state = eqx.nn.make_with_state(build)(jax.random.key(0))
+    table = str(evx.summary(model, (4, 3), state=state))
+    assert table.count("(4, 3)") >= 2

@@ -36,7 +36,7 @@ def _cast(array: Array, axes: tuple[str, ...]) -> Array:
         return array
     if hasattr(jax.lax, "pcast"):
         return jax.lax.pcast(array, axes, to="varying")
-    return jax.lax.pvary(array, axes)  # pyright: ignore[reportAttributeAccessIssue] # before 0.8
+    return jax.lax.pvary(array, axes)  # pyright: ignore[reportAttributeAccessIssue]  # jax < 0.9
 
 
 def shape_like(shape: tuple[int, ...], values: Array) -> Any:

@@ -263,7 +263,11 @@ class Representation(AbstractValue):
         if isinstance(count, bool) or not isinstance(count, (int, np.integer)):
             return NotImplemented
         if count < 1:
-            raise ValueError(f"count: expected a positive number of copies, got {count}")
+            raise ValueError(
+                f"count: expected a positive number of copies, got {count}; where counts are "
+                "computed, direct_sum([n * rep for rep, n in counts if n]) leaves out what is "
+                "empty"
+            )
         if len(self.data) == 1:
             summand, copies = self.data[0]
             return Representation(self.group, [(summand, copies * int(count))])

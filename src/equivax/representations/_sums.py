@@ -15,7 +15,10 @@ def direct_sum(reps: Iterable[Representation]) -> Representation:
     """
     reps = list(reps)
     if not reps:
-        raise ValueError("reps: got no representation; a direct sum needs at least one")
+        raise ValueError(
+            "reps: got no representation; a direct sum needs at least one, since there is no type "
+            "of size 0: leave the layers of an empty type out"
+        )
     for rep in reps:
         if not isinstance(rep, Representation):
             raise TypeError(f"reps: expected representations, got {type(rep).__name__}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -196,10 +196,27 @@ def _shapes(
             observer.reset(token)
 
     try:
-        eqx.filter_eval_shape(run, model, state, *inputs)
+        eqx.filter_eval_shape(_under_axes(run, model), model, state, *inputs)
     except (TypeError, ValueError) as error:
         raise type(error)(f"summary: in_shape: {tuple(in_shape)} does not fit: {error}") from error
     return found
+
+
+def _under_axes(function: Callable[..., Any], model: PyTree) -> Callable[..., Any]:
+    """The function where the named axes of layers exist: of one device or example each."""
+    names: list[Any] = []
+
+    def look(node: PyTree) -> bool:
+        axes = getattr(node, "axis_name", None)
+        names.extend(axes if isinstance(axes, (tuple, list)) else () if axes is None else (axes,))
+        return False
+
+    jax.tree.leaves(model, is_leaf=look)
+    for name in dict.fromkeys(names):
+        function = eqx.filter_vmap(
+            function, in_axes=None, out_axes=None, axis_name=name, axis_size=1
+        )
+    return function
 
 
 def _has_statistics(model: PyTree) -> bool:

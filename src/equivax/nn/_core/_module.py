@@ -475,3 +475,26 @@ def on_channels(function: Callable[[Array], Array], x: Array, type_: Type) -> Ar
     if axis == -1:
         return function(x)
     return jnp.moveaxis(function(jnp.moveaxis(x, axis, -1)), -1, axis)
+
+
+def check_no_leaf(caller: str, argument: str, weights: object) -> None:
+    """Refuses what is no array in the place of coefficients: `equinox.tree_at` looks for leaves.
+
+    Raises:
+        TypeError: With the ways to change what is computed from them.
+    """
+    if not all(hasattr(leaf, "shape") for leaf in jax.tree.leaves(weights)):
+        raise TypeError(
+            f"{caller}: {argument}: is computed from layer.weights and no leaf, so tree_at, "
+            f"WeightNorm and SpectralNorm cannot replace it; use layer.with_{argument}(array), or "
+            "tree_at on layer.weights, which may be divided by any norm"
+        )
+
+
+def no_weight(caller: str) -> str:
+    """What to use in the place of the leaf ``weight`` of a plain convolution."""
+    return (
+        f"{caller}: weight: there is no such leaf; use layer.kernel for the dense array, "
+        "layer.with_kernel(array) to set it, and tree_at on layer.weights for the coefficients, "
+        "which may be divided by any norm"
+    )

@@ -58,6 +58,11 @@ class Sequential(AbstractContainer):
             for name in names:
                 if not isinstance(name, str):
                     raise TypeError(f"Sequential: layers: expected names as keys, got {name!r}")
+        if len(layers) == 1 and isinstance(layers[0], (list, tuple)):
+            raise TypeError(
+                f"Sequential: layers: expected layers one by one, got a "
+                f"{type(layers[0]).__name__}; write Sequential(*layers)"
+            )
         if not layers:
             raise ValueError("Sequential: layers: got none; a sequence needs at least one layer")
         checked: list[Layer] = []

@@ -29,7 +29,7 @@ from ...images import (
 from ...spaces import GSpace
 from .._core._admission import checked_precision, parameter_dtype
 from .._core._grid_rule import as_grid_check, checked_windows, moved_axes, report, unequal_axes
-from .._core._module import AbstractImageLayer, AbstractModule
+from .._core._module import AbstractImageLayer, AbstractModule, check_no_leaf, no_weight
 from ._formula import convolved, exported_convolution, plus_bias
 
 BIAS_MODES = ("auto", "mean", "scalar")
@@ -174,8 +174,18 @@ class ConvContract(AbstractModule, AbstractImageLayer):
         return self.basis.space
 
     @property
+    def weight(self) -> Any:
+        """There is none: `kernel` is the dense array, `weights` the coefficients.
+
+        Raises:
+            AttributeError: Always; for code that expects an `equinox.nn.Conv`.
+        """
+        raise AttributeError(no_weight("ConvContract"))
+
+    @property
     def kernel(self) -> Float[Array, "out in *kernel"]:
         """The dense kernel ``(C_out, C_in, *kernel)``, expanded at every access."""
+        check_no_leaf("ConvContract", "kernel", self.weights)
         return self.basis.expand(self.weights)
 
     def coefficients(self, kernel: object) -> dict[str, Array]:

@@ -19,7 +19,7 @@ from ...images import MultiImage
 from ...kernels import TypeBasis
 from .._core._admission import checked_precision
 from .._core._grid_rule import as_grid_check, checked_windows, moved_axes
-from .._core._module import AbstractModule
+from .._core._module import AbstractModule, check_no_leaf, no_weight
 from ..linear._invariant_bias import bias_coefficients, initial_bias, invariant_bias
 from ._formula import convolved, exported_convolution
 from ._shared import Weights, initial_weights
@@ -80,8 +80,18 @@ class AbstractSteerable(AbstractModule):
     # ---- kernel and bias ---------------------------------------------------------------------
 
     @property
+    def weight(self) -> Any:
+        """There is none: `kernel` is the dense array, `weights` the coefficients.
+
+        Raises:
+            AttributeError: Always; for code that expects an `equinox.nn.Conv`.
+        """
+        raise AttributeError(no_weight(type(self).__name__))
+
+    @property
     def kernel(self) -> Float[Array, "out in *kernel"]:
         """The dense kernel ``(c_out, c_in / groups, *kernel)``, expanded at every access."""
+        check_no_leaf(type(self).__name__, "kernel", self.weights)
         if self.groups == 1:
             return self.basis.expand(self.weights)
         kernels = jax.vmap(self.basis.expand)(self.weights)

@@ -14,7 +14,12 @@ from ..._arguments import arrays, choice, flag
 from ...fields import Type
 from ...hom import MODES, HomBasis, Scheme, UnusedIrrepsWarning, hom_basis
 from .._core._admission import checked_precision, checked_scheme, parameter_dtype
-from .._core._module import AbstractModule, channel_axis, representation_of
+from .._core._module import (
+    AbstractModule,
+    channel_axis,
+    check_no_leaf,
+    representation_of,
+)
 from .._core._plain import plain_linear
 from ._invariant_bias import bias_coefficients, initial_bias, invariant_bias
 
@@ -104,6 +109,7 @@ class Linear(AbstractModule):
     @property
     def weight(self) -> Float[Array, "out in"]:
         """The dense matrix, synthesised at every access."""
+        check_no_leaf("Linear", "weight", self.weights)
         return self.basis.synthesize(self.weights)
 
     @property
