@@ -13,6 +13,7 @@ from ._coordinates import to_blocks as to_blocks
 from ._coordinates import to_irreps as to_irreps
 from ._dtypes import at_least_float32 as at_least_float32
 from ._dtypes import is_concrete as is_concrete
+from ._dtypes import widened as widened
 from ._initializers import SCHEMES as SCHEMES
 from ._initializers import Scheme as Scheme
 from ._initializers import check_scheme as check_scheme

@@ -17,9 +17,9 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ...fields import Type
-from ...hom import HomBasis, Scheme, check_scheme, hom_basis
+from ...hom import HomBasis, Scheme, check_scheme, hom_basis, widened
 from ...representations import Representation, check_same_group, symmetric_pairs, symmetric_square
-from .._core._channels import field_sizes, take_channels, widened
+from .._core._channels import field_sizes, take_channels
 from .._core._fibres import turned
 from .._core._module import AbstractModule, channel_axis, representation_of
 from .._core._plain import plain_layer, plain_layer_of_several

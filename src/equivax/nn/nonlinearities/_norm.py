@@ -12,6 +12,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ...fields import Type
+from ...hom import widened
 from ...representations import Representation
 from .._core._admission import check_function, induced_or_refuse, numbered_runs
 from .._core._channels import (
@@ -23,7 +24,6 @@ from .._core._channels import (
     safe_norms,
     scale_blocks,
     whole_fields,
-    widened,
 )
 from .._core._module import AbstractModule, channel_axis, representation_of
 from .._core._plain import plain_layer

@@ -20,7 +20,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ...fields import Type
-from ...hom import at_least_float32
+from ...hom import at_least_float32, widened
 from ...representations import Representation
 from .._core._admission import checked_eps
 from .._core._channels import along
@@ -172,7 +172,7 @@ class AbstractBatchNorm(AbstractStatefulModule):
     def _forward(
         self, x: Float[Array, "..."], state: eqx.nn.State, key: PRNGKeyArray | None = None
     ) -> tuple[Float[Array, "..."], eqx.nn.State]:
-        wide = x.astype(at_least_float32(x.dtype))
+        wide = widened(x)
         axis = channel_axis(self.in_type)
         if self.inference and self.running is not None:
             mean, variance, _ = (value.astype(wide.dtype) for value in self._stored(state))
