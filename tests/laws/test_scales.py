@@ -19,6 +19,8 @@ from test_laws import equivariance_error as vector_error
 from test_laws import orbit
 
 SIZES = (1e-6, 1e-3, 1.0, 1e3, 1e6)
+#: In 16 bits, where squares of the largest overflow float16.
+HALF_SIZES = (1e-3, 1.0, 300.0)
 WINGS = ("equivax.nn.normalization", "equivax.nn.pooling")
 
 
@@ -31,18 +33,18 @@ def chosen(table):
     return sorted(found.values())
 
 
-def over_sizes(function, module, state, inputs, precision):
-    """Outputs ``(sizes, elements, ...)`` in float32, and in float64 from the same inputs."""
+def over_sizes(function, module, state, inputs, precision, sizes=SIZES, dtype=jnp.float32):
+    """Outputs ``(sizes, elements, ...)`` in few bits, and in float64 from the same inputs."""
     run = jitted(
         lambda *trees: jax.vmap(jax.vmap(functools.partial(function, *trees[:2])))(trees[2])
     )
-    scaled = np.stack([size * inputs for size in SIZES]).astype(np.float32)
+    scaled = np.stack([size * inputs for size in sizes]).astype(dtype)
     with jax.default_matmul_precision("highest"):
         single = run(module, state, jnp.asarray(scaled))
         with precision(True):
             module, state = cast((module, state), jnp.float64)
-            double = run(module, state, jnp.asarray(scaled, jnp.float64))
-    return np.asarray(single, np.float64), np.asarray(double)
+            double = run(module, state, jnp.asarray(scaled.astype(np.float64)))
+    return np.asarray(single).astype(np.float64), np.asarray(double)
 
 
 def beyond(case, errors):
@@ -53,25 +55,19 @@ def beyond(case, errors):
     return {what: error for what, error in errors.items() if not error <= bounds[what[0]]}
 
 
-@pytest.mark.parametrize("name", one_in(2, chosen(cases.FIELDS)))
-def test_fields_of_any_size(name, key, precision):
+def on_fields(name, key):
+    """A case, its layer, what is measured of it, and inputs."""
     case = cases.FIELDS[name]
     layer = made(case, key)
 
     def function(module, state, x):
         return call(module, state, x, layer.options)[0]
 
-    inputs = orbit_inputs(case, layer.module)
-    outputs = over_sizes(function, layer.module, layer.state, inputs, precision)
-    errors = {}
-    for size, single, double in zip(SIZES, *outputs, strict=True):
-        errors["moved", size] = equivariance_error(case, layer.module, single)
-        errors["in double", size] = relative(single, double)
-    assert beyond(case, errors) == {}
+    return case, layer, function, orbit_inputs(case, layer.module)
 
 
-@pytest.mark.parametrize("name", chosen(cases.CASES))
-def test_vectors_of_any_size(name, key, precision):
+def on_vectors(name, key):
+    """Likewise: module, state, what is measured, and inputs."""
     case = cases.CASES[name]
     options = {}
     if case.recipe.stateful:
@@ -84,7 +80,51 @@ def test_vectors_of_any_size(name, key, precision):
         y = call(module, state, x, options)[0]
         return y if case.recipe.summary is None else case.recipe.summary(y)
 
-    inputs = orbit(module.in_type, normal(5, module.in_type.size))
+    return case, module, state, function, orbit(module.in_type, normal(5, module.in_type.size))
+
+
+def check_half(function, module, state, inputs, precision, dtype):
+    """16-bit numbers count in more bits: outputs are rounded at the end, all that fit are finite.
+
+    A norm is one rounding, half an ``eps``; its scales and its bias are one each.
+    """
+    bits, module = jnp.finfo(dtype), cast(module, dtype)
+    outputs = over_sizes(function, module, state, inputs, precision, HALF_SIZES, dtype)
+    for found, expected in zip(*outputs, strict=True):
+        fits = np.abs(expected) < 0.99 * float(bits.max)
+        bound = 1.5 * float(bits.eps) * np.abs(expected[fits]).max(initial=0.0)
+        error = np.abs(found[fits] - expected[fits]).max(initial=0.0)
+        assert error <= bound + float(bits.smallest_subnormal)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
+@pytest.mark.parametrize("name", one_in(4, chosen(cases.FIELDS)))
+def test_fields_in_16_bits(name, dtype, key, precision):
+    _, layer, function, inputs = on_fields(name, key)
+    check_half(function, layer.module, layer.state, inputs[:1], precision, dtype)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
+@pytest.mark.parametrize("name", chosen(cases.CASES))
+def test_vectors_in_16_bits(name, dtype, key, precision):
+    _, module, state, function, inputs = on_vectors(name, key)
+    check_half(function, module, state, inputs[:1], precision, dtype)
+
+
+@pytest.mark.parametrize("name", one_in(2, chosen(cases.FIELDS)))
+def test_fields_of_any_size(name, key, precision):
+    case, layer, function, inputs = on_fields(name, key)
+    outputs = over_sizes(function, layer.module, layer.state, inputs, precision)
+    errors = {}
+    for size, single, double in zip(SIZES, *outputs, strict=True):
+        errors["moved", size] = equivariance_error(case, layer.module, single)
+        errors["in double", size] = relative(single, double)
+    assert beyond(case, errors) == {}
+
+
+@pytest.mark.parametrize("name", chosen(cases.CASES))
+def test_vectors_of_any_size(name, key, precision):
+    case, module, state, function, inputs = on_vectors(name, key)
     errors = {}
     outputs = over_sizes(function, module, state, inputs, precision)
     for size, single, double in zip(SIZES, *outputs, strict=True):

@@ -93,3 +93,19 @@ def test_eps_smooths(x64):
     plain = blockwise(REP, x)
     found = linalg.irrep_norms(x, REP, eps=0.3)
     np.testing.assert_allclose(found, np.sqrt(plain**2 + 0.09) - 0.3, atol=1e-12)
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 300.0])
+@pytest.mark.parametrize("eps", [0.0, 0.1])
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
+def test_16_bits_are_squared_in_more(dtype, eps, size, precision):
+    x = jnp.asarray(size * np.random.default_rng(0).normal(size=(3, REP.size)), dtype)
+    found = linalg.irrep_norms(x, REP, eps=eps)
+    assert found.dtype == dtype
+    with precision(True):
+        expected = np.asarray(linalg.irrep_norms(np.asarray(x).astype(np.float64), REP, eps=eps))
+    bits = jnp.finfo(dtype)
+    bound = float(bits.eps) * np.abs(expected).max() + float(bits.smallest_subnormal)
+    # In float32 what eps is added to and taken from loses digits.
+    bound += eps * 2.0**-22
+    assert np.abs(np.asarray(found).astype(np.float64) - expected).max() <= bound

@@ -16,6 +16,7 @@ from ._devices import varying_alike as varying_alike
 from ._devices import varying_axes as varying_axes
 from ._dtypes import at_least_float32 as at_least_float32
 from ._dtypes import is_concrete as is_concrete
+from ._dtypes import widened as widened
 from ._initializers import SCHEMES as SCHEMES
 from ._initializers import Scheme as Scheme
 from ._initializers import check_scheme as check_scheme

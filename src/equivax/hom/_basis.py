@@ -18,7 +18,7 @@ from ..representations import Representation, as_representation, check_same_grou
 from ._block import Block
 from ._compiled import compiled_apply, compiled_coefficients, compiled_synthesize
 from ._cost import prefers_spectral
-from ._dtypes import at_least_float32
+from ._dtypes import at_least_float32, widened
 from ._initializers import Scheme, check_scheme, draw
 from ._layout import Layout, build_layout
 
@@ -220,7 +220,7 @@ class HomBasis(AbstractValue):
             raise TypeError(f"matrix: expected a floating dtype, got {matrix.dtype}")
         if not self.blocks:
             return {}
-        found = compiled_coefficients(self, matrix.astype(at_least_float32(matrix.dtype)))
+        found = compiled_coefficients(self, widened(matrix))
         return {b.name: found[b.name].astype(matrix.dtype) for b in self.blocks}
 
     def project(

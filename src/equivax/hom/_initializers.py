@@ -19,7 +19,7 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, UInt
 
-from ._dtypes import at_least_float32
+from ._dtypes import widened
 from ._layout import MULTIPLICATION
 
 Scheme = str | Callable[..., Array]
@@ -198,7 +198,7 @@ def _assembled(
 def _semi_unitary(gaussian: Float[Array, "out in s"]) -> Float[Array, "out in s"]:
     """Haar-distributed semi-unitary matrix over R, C or H: polar factor of a Gaussian block."""
     m_out, m_in, algebra = gaussian.shape
-    wide = gaussian.astype(at_least_float32(gaussian.dtype))
+    wide = widened(gaussian)
     units = jnp.asarray(MULTIPLICATION[algebra], wide.dtype)
     real = jnp.einsum("ois,spt->opit", wide, units, precision=jax.lax.Precision.HIGHEST)
     left, _, right = jnp.linalg.svd(

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Shaped
 
 from .._values import AbstractValue
-from ..hom import at_least_float32
+from ..hom import widened
 from ..representations import Representation
 from ..spaces import GSpace
 from ._elements import Elements, Solved, attributes, enumerate_elements, names
@@ -251,7 +251,7 @@ jax.tree_util.register_static(SteerableBasis)
 
 @functools.partial(jax.jit, static_argnums=0)
 def _expand(basis: SteerableBasis, coeffs: Array) -> Array:
-    wide = coeffs.astype(at_least_float32(coeffs.dtype))
+    wide = widened(coeffs)
     factored = prefers_factors(((basis, math.prod(coeffs.shape[:-1])),))
     full = sampled(basis, contract(basis, wide, factored), factored)
     return full.reshape(*full.shape[:-1], *basis.kernel).astype(coeffs.dtype)
@@ -262,7 +262,7 @@ def _coefficients(basis: SteerableBasis, kernel: Array) -> Array:
     leading = kernel.shape[: kernel.ndim - 2 - len(basis.kernel)]
     factored = prefers_factors(((basis, math.prod(leading)),))
     flat = kernel.reshape(*leading, basis.out_rep.size, basis.in_rep.size, basis.taps)
-    wide = unsampled(basis, flat.astype(at_least_float32(kernel.dtype)), factored)
+    wide = unsampled(basis, widened(flat), factored)
     return project_coefficients(basis, wide, factored).astype(kernel.dtype)
 
 

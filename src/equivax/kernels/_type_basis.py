@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Shaped
 
 from .._values import AbstractValue
-from ..hom import UnusedIrrepsWarning, at_least_float32
+from ..hom import UnusedIrrepsWarning, at_least_float32, widened
 from ..representations import Representation, as_representation
 from ..spaces import GSpace
 from ._parts import BasisFilter, Recipe
@@ -393,7 +393,7 @@ def _expand(basis: TypeBasis, coeffs: dict[str, Array]) -> Array:
 @functools.partial(jax.jit, static_argnums=0)
 def _coefficients(basis: TypeBasis, kernel: Array) -> dict[str, Array]:
     factored = _is_factored(basis)
-    wide = kernel.astype(at_least_float32(kernel.dtype)).reshape(*kernel.shape[:2], -1)
+    wide = widened(kernel).reshape(*kernel.shape[:2], -1)
     wide = unsampled(basis.pairs[0].basis, wide, factored)
     wanted = [(pair.out_kind, pair.in_kind) for pair in basis.pairs]
     blocks = take_apart(wide, basis.out_fields, basis.in_fields, wanted)

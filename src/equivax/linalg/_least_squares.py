@@ -15,7 +15,7 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, ArrayLike, Float, Shaped
 
-from ..hom import HIGHEST, hom_basis, is_concrete
+from ..hom import HIGHEST, hom_basis, is_concrete, widened
 from ..representations import as_representation, check_same_group
 from ._blockwise import least_norm, normal_equations
 
@@ -106,9 +106,7 @@ def _samples(name: str, value: object, size: int) -> Array:
         raise TypeError(f"lstsq: {name}: expected floating numbers, got dtype {value.dtype}")
     if value.ndim < 2 or value.shape[-1] != size:
         raise ValueError(f"lstsq: {name}: expected (..., N, {size}), got {value.shape}")
-    if value.dtype.itemsize < 4:
-        return value.astype(jnp.float32)
-    return value
+    return widened(value)
 
 
 def _root_weights(weights: object, x: Array, dtype: DTypeLike) -> Array | None:
@@ -169,10 +167,12 @@ def orbit_average(function: Callable[[Array], Array], in_rep: object, out_rep: o
 
     def average(x: object) -> Array:
         x = jnp.asarray(x)
-        moved = jnp.einsum("gij,...j->g...i", before.astype(x.dtype), x, precision=HIGHEST)
-        values = function(moved.reshape(-1, source.size))
-        values = values.reshape(len(before), *x.shape[:-1], target.size)
+        wide = widened(x)
+        moved = jnp.einsum("gij,...j->g...i", before.astype(wide.dtype), wide, precision=HIGHEST)
+        values = function(moved.reshape(-1, source.size).astype(x.dtype))
+        dtype = values.dtype
+        values = widened(values).reshape(len(before), *x.shape[:-1], target.size)
         back = after.astype(values.dtype) / math.prod(values.shape[:1])
-        return jnp.einsum("gji,g...j->...i", back, values, precision=HIGHEST)
+        return jnp.einsum("gji,g...j->...i", back, values, precision=HIGHEST).astype(dtype)
 
     return average

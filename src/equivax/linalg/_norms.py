@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Shaped
 
-from ..hom import scatter_copies, to_irreps
+from ..hom import scatter_copies, to_irreps, widened
 from ..representations import as_representation
 
 
@@ -32,9 +32,9 @@ def irrep_norms(
         raise ValueError(f"x: expected (..., {rep.size}), got {x.shape}")
     if not eps >= 0:
         raise ValueError(f"eps: expected a number >= 0, got {eps}")
-    squares = {name: jnp.sum(v * v, axis=-1) for name, v in to_irreps(rep, x).items()}
+    squares = {name: jnp.sum(v * v, axis=-1) for name, v in to_irreps(rep, widened(x)).items()}
     total = scatter_copies(rep, squares)
     if eps > 0:
-        return jnp.sqrt(total + eps**2) - eps
+        return (jnp.sqrt(total + eps**2) - eps).astype(x.dtype)
     positive = total > 0
-    return jnp.where(positive, jnp.sqrt(jnp.where(positive, total, 1.0)), 0.0)
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, total, 1.0)), 0.0).astype(x.dtype)

@@ -17,13 +17,13 @@ from jaxtyping import Array, ArrayLike, Float, Shaped
 from ..hom import (
     HIGHEST,
     HomBasis,
-    at_least_float32,
     hom_basis,
     invariant_vector,
     is_concrete,
     scatter_copies,
     to_irreps,
     trivial_count,
+    widened,
 )
 from ..representations import Representation, as_representation, check_same_group, trivial
 
@@ -294,4 +294,4 @@ def _samples(name: str, x: object, rep: Representation, axis: int | tuple[int, .
     x = x.reshape(-1, *x.shape[len(axes) :])
     if x.shape[0] == 0:
         raise ValueError(f"{name}: expected at least one sample, got none")
-    return x.astype(at_least_float32(x.dtype))
+    return widened(x)

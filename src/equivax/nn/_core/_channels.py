@@ -178,11 +178,6 @@ def safe_norms(squares: Float[Array, "..."], threshold: float = 0.0) -> Float[Ar
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, squares, 1.0)), 0.0)
 
 
-def widened(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Half-precision numbers in single precision, where a sum of squares would overflow."""
-    return x.astype(jnp.float32) if jnp.finfo(x.dtype).bits < 32 else x
-
-
 # ---- and back ------------------------------------------------------------------------------------
 
 

@@ -17,9 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ...hom import HIGHEST
+from ...hom import HIGHEST, widened
 from ...representations import Representation, Summand, trivial
-from ._channels import take_channels, widened
+from ._channels import take_channels
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

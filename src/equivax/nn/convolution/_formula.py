@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from ..._windows import Windows, correlate
-from ...hom import at_least_float32
+from ...hom import widened
 from .._core._plain import detached, plain_conv
 
 
@@ -29,7 +29,7 @@ def plus_bias(y, bias, dim, scaled=()):
     column = bias.reshape(-1, *[1] * dim)
     if not any(scaled):
         return y + column.astype(y.dtype)
-    wide = y.astype(at_least_float32(y.dtype))
+    wide = widened(y)
     mean = jnp.mean(wide, axis=tuple(range(-dim, 0)), keepdims=True)
     factor = jnp.where(jnp.array(scaled).reshape(column.shape), mean, jnp.ones_like(mean))
     return y + (column.astype(wide.dtype) * factor).astype(y.dtype)

@@ -18,10 +18,10 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..._arguments import arrays, is_flag, refuse
 from ...fields import Type
-from ...hom import HomBasis, Scheme, hom_basis
+from ...hom import HomBasis, Scheme, hom_basis, widened
 from ...representations import Representation, check_same_group, symmetric_pairs, symmetric_square
 from .._core._admission import checked_scheme, parameter_dtype
-from .._core._channels import field_sizes, take_channels, widened
+from .._core._channels import field_sizes, take_channels
 from .._core._fibres import turned
 from .._core._module import AbstractModule, channel_axis, representation_of
 from .._core._plain import plain_layer, plain_layer_of_several

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from .._core._channels import Runs, along, runs_of, scale_blocks, take_channels, widened
+from ...hom import widened
+from .._core._channels import Runs, along, runs_of, scale_blocks, take_channels
 
 #: In the marks of fields: this one is a gate.
 GATE = -1

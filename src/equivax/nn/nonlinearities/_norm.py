@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..._arguments import flag, number
 from ...fields import Type
+from ...hom import widened
 from ...representations import Representation
 from .._core._admission import induced_or_refuse, numbered_runs, parameter_dtype
 from .._core._channels import (
@@ -24,7 +25,6 @@ from .._core._channels import (
     safe_norms,
     scale_blocks,
     whole_fields,
-    widened,
 )
 from .._core._module import AbstractModule, channel_axis, representation_of
 from .._core._plain import plain_layer

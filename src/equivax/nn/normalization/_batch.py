@@ -21,7 +21,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..._arguments import choice, flag, is_flag, is_number, number, refuse
 from ...fields import Type
-from ...hom import at_least_float32, varying_axes
+from ...hom import at_least_float32, varying_axes, widened
 from ...representations import Representation
 from .._core._admission import parameter_dtype
 from .._core._channels import along
@@ -201,7 +201,7 @@ class AbstractBatchNorm(AbstractStatefulModule):
     def _forward(
         self, x: Float[Array, "..."], state: eqx.nn.State, key: PRNGKeyArray | None = None
     ) -> tuple[Float[Array, "..."], eqx.nn.State]:
-        wide = x.astype(at_least_float32(x.dtype))
+        wide = widened(x)
         axis = channel_axis(self.in_type)
         if self.inference and self.running is not None:
             mean, variance, _ = (value.astype(wide.dtype) for value in self._stored(state))

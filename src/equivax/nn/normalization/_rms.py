@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..._arguments import flag, number
 from ...fields import Type
+from ...hom import widened
 from .._core._admission import parameter_dtype
 from .._core._module import AbstractModule, on_channels, representation_of
 from .._core._plain import plain_function, plain_on_channels
@@ -17,7 +18,7 @@ from ..linear import Affine
 
 def rms_normed(eps, x):
     """``x / sqrt(mean(x^2) + eps)`` over the last axis, in at least float32."""
-    wide = x.astype(jnp.float32) if x.dtype.itemsize < 4 else x
+    wide = widened(x)
     y = wide / jnp.sqrt(jnp.mean(wide * wide, axis=-1, keepdims=True) + eps)
     return y.astype(x.dtype)
 

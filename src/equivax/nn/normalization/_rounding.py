@@ -18,7 +18,7 @@ import math
 import jax
 import jax.numpy as jnp
 
-from .._core._channels import widened
+from ...hom import widened
 from .._core._fibres import by_kind
 
 #: What deviates by less than so many roundings of the data is taken for zero.

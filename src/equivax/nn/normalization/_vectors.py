@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ...hom import from_irreps, to_irreps
+from ...hom import from_irreps, to_irreps, widened
 from ...linalg import invariant_projector
 from ...representations import Representation, trivial
 from .._core._plain import plain_function
@@ -36,7 +36,7 @@ def layer_normed(there, back, direction, spectral, per_copy, eps, x):
         eps: Added to the mean squares.
         x: Computed in at least float32.
     """
-    wide = x.astype(jnp.float32) if x.dtype.itemsize < 4 else x
+    wide = widened(x)
     level = jnp.mean(wide * wide, axis=-1, keepdims=True)
     if direction is not None:
         unit = direction.astype(wide.dtype)

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ...fields import Type
+from ...hom import widened
 from ...representations import Representation, trivial
 from .._core._admission import check_permuted, numbered_runs
 from .._core._channels import (
@@ -25,7 +26,6 @@ from .._core._channels import (
     safe_norms,
     type_like,
     whole_fields,
-    widened,
 )
 from .._core._module import AbstractModule, channel_axis, representation_of
 from .._core._plain import plain_layer

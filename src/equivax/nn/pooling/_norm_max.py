@@ -10,7 +10,8 @@ from jaxtyping import Array, Float
 from ..._arguments import choice, number
 from ..._windows import Integers, PaddingLike
 from ...fields import FieldType
-from .._core._channels import block_sums, spread_blocks, whole_fields, widened
+from ...hom import widened
+from .._core._channels import block_sums, spread_blocks, whole_fields
 from .._core._plain import plain_layer
 from ._sliding import plain_windows, slide_longest, slide_max
 from ._window_pool import AbstractWindowPool, pool_windows, spatial_type

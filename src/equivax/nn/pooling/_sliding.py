@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from ..._windows import Windows, window_count
+from ...hom import widened
 
 
 def plain_windows(windows: Windows) -> tuple[Any, ...]:
@@ -111,7 +112,7 @@ def slide_sum(weights, stride, padding, edge, x):
         x: An array with these axes last.
     """
     dtype = x.dtype
-    x = x.astype(jnp.float32) if x.dtype.itemsize < 4 else x  # sums of 16-bit numbers lose digits
+    x = widened(x)
     for axis in range(-len(weights), 0):
         w, s = weights[axis], stride[axis]
         pads = [(0, 0)] * x.ndim
@@ -136,7 +137,7 @@ def slide_mean(kernel, stride, padding, ceil_mode, x):
         x: An array with these axes last.
     """
     dtype = x.dtype
-    x = x.astype(jnp.float32) if x.dtype.itemsize < 4 else x
+    x = widened(x)
     pads, cells = [], []
     for axis in range(-len(kernel), 0):
         k, s, (before, after) = kernel[axis], stride[axis], padding[axis]
@@ -203,7 +204,7 @@ def cell_mean(output_size, x):
         x: An array with these axes last.
     """
     dtype = x.dtype
-    x = x.astype(jnp.float32) if x.dtype.itemsize < 4 else x
+    x = widened(x)
     for axis in range(-len(output_size), 0):
         o, length = output_size[axis], x.shape[axis]
         if length % o == 0:

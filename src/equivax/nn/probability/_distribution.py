@@ -23,10 +23,11 @@ from ...hom import (
     hom_basis,
     is_concrete,
     scatter_copies,
+    widened,
 )
 from ...representations import Representation, trivial
 from ...stats import mean, moment_coefficients, spectral_var
-from .._core._channels import take_channels, widened
+from .._core._channels import take_channels
 from .._core._module import AbstractModule, abstract_shape, representation_of
 from .._core._plain import plain_function
 from ._gaussian import (

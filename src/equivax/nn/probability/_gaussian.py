@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
 
 from ...fields import Type
-from ...hom import HIGHEST, MULTIPLICATION, at_least_float32, from_blocks, hom_basis, to_blocks
+from ...hom import HIGHEST, MULTIPLICATION, from_blocks, hom_basis, to_blocks, widened
 from ...representations import Representation
 from .._core._module import representation_of
 
@@ -222,4 +222,4 @@ def floating(caller: str, name: str, value: ArrayLike) -> Array:
     value = jnp.asarray(value)
     if not jnp.issubdtype(value.dtype, jnp.floating):
         raise TypeError(f"{caller}: {name}: expected floating numbers, got dtype {value.dtype}")
-    return value.astype(at_least_float32(value.dtype))
+    return widened(value)
