@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..fields import FieldType, Type
+from ..groups import told_apart
 from ..representations import Representation
 from ..spaces import GSpace
 
@@ -76,8 +77,6 @@ def checked_unit(caller: str, space: GSpace, unit: Representation | None) -> Rep
             f"{caller}: unit: expected a Representation or None, got {type(unit).__name__}"
         )
     if unit.group is not space.group:
-        raise ValueError(
-            f"{caller}: unit: expected a representation of {space.group.name}, got one of "
-            f"{unit.group.name}"
-        )
+        one, other = told_apart(space.group, unit.group)
+        raise ValueError(f"{caller}: unit: expected a representation of {one}, got one of {other}")
     return unit

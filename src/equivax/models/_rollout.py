@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,9 @@ from jax.core import Tracer
 from ..images import MultiImage, Signature, autoregressive_step
 
 LOOPS = ("auto", "scan", "python")
+
+MOST_STEPS, MOST_NUMBERS = 10**6, 10**11
+"""Beyond any machine: a slip of the keyboard, which would be noticed only when memory is full."""
 
 
 def rollout(
@@ -49,6 +53,12 @@ def rollout(
         raise ValueError(
             f"rollout: steps: expected a positive multiple of the {future} steps that a call "
             f"predicts, got {steps!r}"
+        )
+    size = math.prod(x.array.shape) * steps
+    if steps > MOST_STEPS or size > MOST_NUMBERS:
+        raise ValueError(
+            f"rollout: steps: expected at most {MOST_STEPS} steps and {MOST_NUMBERS} numbers in "
+            f"the result, got {steps}; predict fewer at a time, and go on from what came last"
         )
     fixed = None if constants is None else Signature(constants)
     calls = steps // future

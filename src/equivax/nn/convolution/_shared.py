@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ..._windows import is_integer
 from ...fields import FieldType
 from ...kernels import TypeBasis
-from .. import init as schemes
+from . import _initial as schemes
 
 Weights = dict[str, Float[Array, "..."]]
 
@@ -90,7 +90,7 @@ def initial_weights(
     Raises:
         ValueError: For an unknown scheme, or a scheme that returns other shapes than the basis has.
     """
-    scheme = schemes.resolve(caller, init)
+    scheme = schemes.resolve(caller, init, basis.space)
     dtype = jnp.dtype(jnp.result_type(float) if dtype is None else dtype)
     if not jnp.issubdtype(dtype, jnp.floating):
         raise TypeError(f"{caller}: dtype: expected a floating dtype, got {dtype}")
