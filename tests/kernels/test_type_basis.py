@@ -262,13 +262,15 @@ def test_energy_of_generalized_he(record):
 def test_irreps_that_reach_nothing_are_named_once():
     space = spaces.rot_on_r2(7)
     in_type = Type(space, space.irrep(3) + space.trivial)
+    out_type = Type(space, space.trivial + space.irrep(1))
     with pytest.warns(nn.UnusedIrrepsWarning, match=r"irreps irrep\(3\) .*reach no output"):
-        basis = TypeBasis(in_type, Type(space, space.trivial), 1)
+        basis = TypeBasis(in_type, out_type, 1)
     assert basis.unused_in == ("irrep(3)",)
     assert list(basis.shapes) == ["trivial -> trivial"]
     kernel = basis.expand(random_coeffs(basis))
     np.testing.assert_array_equal(kernel[:, :2], 0)
-    TypeBasis(in_type, Type(space, space.trivial), 1)
+    TypeBasis(in_type, out_type, 1)
+    TypeBasis(in_type, Type(space, space.trivial), 1)  # scalars leave out the rest on purpose
 
 
 def test_an_empty_basis_is_refused():

@@ -434,7 +434,9 @@ def test_the_output_has_the_dtype_of_the_input(dtype):
 def test_a_readout_may_ignore_irreps_without_a_warning(key):
     space = spaces.flip_rot_on_r2(4)
     fields, scalars = FieldType(space, [space.regular]), FieldType(space, [space.trivial])
+    vectors = FieldType(space, [space.vector])
     # A size of its own: the warning comes once per pair of types and kernel.
     with pytest.warns(nn.UnusedIrrepsWarning, match="warn_unused=False silences"):
-        nn.Conv(fields, scalars, 1, rings=[0.0], sigma=0.517, key=key)
-    nn.Conv(fields, scalars, 1, rings=[0.0], sigma=0.518, warn_unused=False, key=key)
+        nn.Conv(fields, vectors, 1, rings=[0.0], sigma=0.517, key=key)
+    nn.Conv(fields, vectors, 1, rings=[0.0], sigma=0.518, warn_unused=False, key=key)
+    nn.Conv(fields, scalars, 1, rings=[0.0], sigma=0.517, key=key)

@@ -129,13 +129,18 @@ def test_bias_needs_a_trivial_irrep(key):
 
 
 def test_ignored_irreps_are_told_once_or_not_at_all(key, recwarn):
-    in_type, out_type = 7 * D4.irrep(1, 0) + D4.regular, D4.trivial  # types of this test alone
+    in_type, out_type = 7 * D4.irrep(1, 0) + D4.regular, D4.standard  # types of this test alone
     nn.Linear(in_type, out_type, warn_unused=False, key=key)
     assert not recwarn.list
     for _ in range(2):  # a silent layer does not use up the warning of the next
         nn.Linear(in_type, out_type, key=key)
     assert [w.category for w in recwarn.list] == [nn.UnusedIrrepsWarning]
     assert "warn_unused=False" in str(recwarn.list[0].message)
+
+
+def test_a_readout_of_scalars_leaves_out_the_rest_without_a_warning(key, recwarn):
+    nn.Linear(9 * D4.regular, 11 * D4.trivial, key=key)
+    assert not recwarn.list
 
 
 # ---- Affine -------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
 from .._values import AbstractValue
-from ..groups import Group, GroupElement, IrrepId
+from ..groups import Group, GroupElement, IrrepId, told_apart
 from ..representations import Representation, direct_sum
 from ..spaces import GSpace
 from ._moving import move_points, turn_fibers
@@ -75,9 +75,10 @@ class FieldType(AbstractValue):
                     f"FieldType: reps[{index}]: expected a Representation, got {type(rep).__name__}"
                 )
             if rep.group is not space.group:
+                one, other = told_apart(space.group, rep.group)
                 raise ValueError(
-                    f"FieldType: reps[{index}]: expected a representation of {space.group.name}, "
-                    f"which acts on the space, got one of {rep.group.name}"
+                    f"FieldType: reps[{index}]: expected a representation of {one}, which acts on "
+                    f"the space, got one of {other}"
                 )
         representation = listed[0] if len(listed) == 1 else direct_sum(listed)
         self._fill(space=space, representation=representation)

@@ -45,3 +45,4 @@ from ._product import direct_product as direct_product
 from ._sphere import o3 as o3
 from ._sphere import so3 as so3
 from ._subgroup import Subgroup as Subgroup
+from ._told_apart import told_apart as told_apart

@@ -20,6 +20,8 @@ from ._matrix_values import matrix_values
 
 _ROOT_OF_UNITY = 1e-5
 """Slack, in turns, for q times an eigenvalue's angle to count as a whole number of turns."""
+_POLISHED = 1e-12
+"""Polished matrices within this are those of one group."""
 _POLISH_WORK = 10**9
 """Most multiply-adds spent on making approximate matrices exact."""
 
@@ -42,7 +44,7 @@ def from_generators(
     Returns:
         A group whose elements are in breadth-first order, identity first, with
         `defining_matrices` orthogonal; the matrices as given are `given_matrices`. Equal
-        arguments return the same object.
+        arguments, and those that differ by rounding alone, return the same object.
 
     Raises:
         ValueError: If the input is no list of invertible matrices of one shape, or generates
@@ -103,8 +105,39 @@ def _signed(permutation: np.ndarray, signs: np.ndarray) -> np.ndarray:
     return matrix
 
 
+_KNOWN: dict[tuple[Any, ...], list[FiniteGroup]] = {}
+"""The groups so far, by name and shape of the generators."""
+
+
 @interned
 def _from_bytes(
+    content: bytes, shape: tuple[int, int, int], name: str | None, max_order: int
+) -> FiniteGroup:
+    """The group, or one from before whose generators differ by rounding alone."""
+    group = _built(content, shape, name, max_order)
+    known = _KNOWN.setdefault((group.name, shape), [])
+    for other in known:
+        if _differ_by_rounding(group, other):
+            return other
+    known.append(group)
+    return group
+
+
+def _differ_by_rounding(one: FiniteGroup, other: FiniteGroup) -> bool:
+    """As given within what counts as the same matrix, and after polishing to the last digits."""
+    if one.order != other.order or not np.array_equal(one.cayley_table, other.cayley_table):
+        return False
+    given = [group.given_matrices for group in (one, other)]
+    exact = [group.defining_matrices(group.generator_coordinates) for group in (one, other)]
+    scale = max(1.0, float(np.abs(given[0]).max()))
+    return bool(
+        exact[0].shape == exact[1].shape
+        and np.abs(given[0] - given[1]).max() < SAME_MATRIX * scale
+        and np.abs(exact[0] - exact[1]).max(initial=0.0) < _POLISHED
+    )
+
+
+def _built(
     content: bytes, shape: tuple[int, int, int], name: str | None, max_order: int
 ) -> FiniteGroup:
     generators = np.frombuffer(content, dtype=np.float64).reshape(shape)

@@ -12,6 +12,9 @@ from ._group import Group
 from ._interning import interned
 from ._irrep import Irrep, IrrepId
 
+HIGHEST_FREQUENCY = 10_000
+"""Beyond, a list of irreps is a slip of the keyboard."""
+
 
 class LieGroup(Group):
     """An infinite compact group, with finitely many irreps up to each frequency."""
@@ -40,6 +43,10 @@ class LieGroup(Group):
             raise ValueError(
                 f"irrep_ids: max_frequency: expected an integer >= 0, since {self} has infinitely "
                 f"many irreps, got {max_frequency!r}"
+            )
+        if limit > HIGHEST_FREQUENCY:
+            raise ValueError(
+                f"irrep_ids: max_frequency: expected at most {HIGHEST_FREQUENCY}, got {limit}"
             )
         return self._ids_up_to(limit)
 

@@ -6,8 +6,10 @@ from typing import TypeGuard
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
+from ..hom import is_concrete
 from . import _tensors as tensors
 from ._arguments import TensorType
 from ._dense_channels import to_block, to_dense
@@ -15,12 +17,15 @@ from ._geometric_image import GeometricImage
 from ._signature import Signature
 from ._signed_axes import SignedAxes, turn_axis, turn_grid
 
+SYMMETRIC = 1e-2
+"""Relative: metrics of 16 bits, and sums in another order, are symmetric to their rounding."""
+
 
 def as_metric(metric: object, array: Array, D: int) -> Array | None:
     """The metric of a dense array ``(..., C, *spatial)``, from an array or an image.
 
     Raises:
-        ValueError: If its shape does not fit.
+        ValueError: If its shape does not fit, or it is not symmetric and positive definite.
     """
     if isinstance(metric, GeometricImage):
         metric = metric.data
@@ -33,7 +38,22 @@ def as_metric(metric: object, array: Array, D: int) -> Array | None:
             f"MultiImage: metric: expected shape {inner}, or that after the batch axes {batch}, "
             f"got {found.shape}"
         )
+    if is_concrete(found) and not _is_metric(np.asarray(found, np.float64)):
+        raise ValueError(
+            "MultiImage: metric: expected symmetric positive definite matrices at every pixel, got "
+            "others; 0.5 * (g + g^T) is symmetric, and adding a multiple of the unit matrix makes "
+            "it definite"
+        )
     return found
+
+
+def _is_metric(matrices: np.ndarray) -> bool:
+    size = np.abs(matrices).max(initial=0.0, axis=(-1, -2), keepdims=True)
+    symmetric = np.abs(matrices - np.swapaxes(matrices, -1, -2)) <= SYMMETRIC * size
+    if not np.isfinite(matrices).all() or not symmetric.all():
+        return False
+    minors = [np.linalg.det(matrices[..., :n, :n]) for n in range(1, matrices.shape[-1] + 1)]
+    return all((minor > 0).all() for minor in minors)
 
 
 def is_per_example(metric: Array | None, D: int) -> TypeGuard[Array]:

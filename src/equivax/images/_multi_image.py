@@ -9,6 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Array
 
 from .._windows import is_integer
@@ -115,6 +116,10 @@ class MultiImage(eqx.Module):
             D=D,
             is_torus=as_flags(is_torus, D, "MultiImage", "is_torus"),
         )
+
+    def astype(self, dtype: DTypeLike) -> MultiImage:
+        """The same image with numbers of another type; the metric stays as it is."""
+        return self.with_array(self.array.astype(dtype))
 
     def with_array(
         self,

@@ -165,7 +165,8 @@ def past_steps(given: Signature, predicted: Signature, constants: object, future
         if rest < 0 or (rest and type_ not in predicted):
             raise ValueError(
                 f"autoregressive_step: constants: {have} channels of {type_name(type_)} in "
-                f"{given!r} do not consist of constants {fixed!r} and steps of {predicted!r}"
+                f"{given!r} do not consist of constants {fixed!r} and steps of {predicted!r}; "
+                "constants= takes the signature of channels that are no steps of a prediction"
             )
     steps = set()
     for type_, channels in predicted:

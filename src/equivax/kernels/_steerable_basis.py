@@ -28,6 +28,9 @@ from .expansion._products import (
 )
 from .expansion._tables import dense, patterns
 
+ACCEPTED = "; allow_dependent=True accepts them"
+"""How a message ends about what a basis accepts, but no layer."""
+
 
 class SteerableBasis(AbstractValue):
     """A basis of the kernels ``K`` on the taps with ``K(A(g) x) = rho_out(g) K(x) rho_in(g)^-1``.
@@ -194,8 +197,8 @@ class SteerableBasis(AbstractValue):
                     ids = self.irrep_types[0][i], self.irrep_types[1][o]
                     raise ValueError(
                         f"the elements from irrep {ids[0]} to irrep {ids[1]} are linearly "
-                        f"dependent with {self.recipe}; use {self.recipe.remedy}, drop elements "
-                        "by basis_filter, or accept it by allow_dependent=True"
+                        f"dependent with {self.recipe}; use {self.recipe.remedy}, or drop elements "
+                        f"by basis_filter{ACCEPTED}"
                     )
 
     # ---- kernels -----------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from ..hom import UnusedIrrepsWarning, at_least_float32, widened
 from ..representations import Representation, as_representation
 from ..spaces import GSpace
 from ._parts import BasisFilter, Recipe
-from ._steerable_basis import pair_basis
+from ._steerable_basis import ACCEPTED, pair_basis
 from ._type_elements import Pair, fan, type_attributes, type_names
 from .expansion._field_order import Fields, assemble, fields_of, take_apart
 from .expansion._products import (
@@ -152,14 +152,22 @@ class TypeBasis(AbstractValue):
         return self
 
     def _check(self, caller: str, warn_unused: bool) -> None:
-        if not self.pairs:
+        try:
+            found = self.pairs
+        except ValueError as error:  # a layer does not take what a basis does
+            text = str(error)
+            if caller != "TypeBasis":
+                text = text.removesuffix(ACCEPTED)
+            raise ValueError(f"{caller}: basis: {text}") from None
+        if not found:
             raise ValueError(
                 f"{caller}: only the zero kernel commutes from in_type {self.in_rep!r} to out_type "
                 f"{self.out_rep!r} on {self.space!r} with {self.recipe}"
                 + (" and the basis_filter" if self._filter is not None else "")
                 + "; larger kernels, higher frequencies or other fields may connect them"
             )
-        if self.unused_in and warn_unused:
+        # What invariants leave out is the point of them.
+        if warn_unused and not self.out_rep.is_trivial and self.unused_in:
             _warn_unused(self, caller)
 
     def __repr__(self) -> str:

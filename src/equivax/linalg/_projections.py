@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from jaxtyping import Float
 
-from ..representations import as_representation, trivial
+from ..representations import as_representation, irrep_id, trivial
 
 
-def isotypic_projector(rep: object, irrep: tuple[Any, ...]) -> Float[np.ndarray, "n n"]:
+def isotypic_projector(rep: object, irrep: object) -> Float[np.ndarray, "n n"]:
     """Orthogonal projector on all copies of one irrep, ``sum_i Q_i Q_i^T``.
 
     Args:
         rep: A representation of size ``n``.
-        irrep: Id of an irrep of its group.
+        irrep: An irrep of its group: its id, its label, or the irrep itself.
 
     Returns:
         ``(n, n)`` NumPy float64, zero if the irrep does not occur.
 
     Raises:
-        ValueError: If the group has no such irrep.
+        ValueError: If the group has no such irrep, or ``irrep`` is a sum of several.
     """
     rep = as_representation(rep, "rep")
-    id = rep.group.irrep_data(irrep).id
+    id = irrep_id(rep.group, irrep, "isotypic_projector: irrep")
     projector = np.zeros((rep.size, rep.size))
     start = 0
     for summand, count in rep.data:

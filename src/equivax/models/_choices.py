@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .._arguments import integers, refuse, type_of
 from ..fields import FieldType, Type
+from ..groups import told_apart
 from ..representations import Representation
 from ..spaces import GSpace
 
@@ -61,8 +62,6 @@ def checked_unit(caller: str, space: GSpace, unit: Representation | None) -> Rep
         return space.regular
     type_of(unit, caller, "unit", Representation, "a Representation or None")
     if unit.group is not space.group:
-        raise ValueError(
-            f"{caller}: unit: expected a representation of {space.group.name}, got one of "
-            f"{unit.group.name}"
-        )
+        one, other = told_apart(space.group, unit.group)
+        raise ValueError(f"{caller}: unit: expected a representation of {one}, got one of {other}")
     return unit

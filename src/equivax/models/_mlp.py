@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
+import warnings
 from collections.abc import Callable, Sequence, Sized
 from typing import Any
 
@@ -15,7 +17,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from .._arguments import arrays, flag, integer, is_integer, number, shown
 from ..fields import FieldType, Type
-from ..hom import Scheme
+from ..hom import Scheme, UnusedIrrepsWarning, hom_basis
 from ..nn import (
     AbstractContainer,
     AbstractModule,
@@ -25,6 +27,7 @@ from ..nn import (
     IrrepNormPool,
     Layer,
     Linear,
+    NormNonlinearity,
     PointwiseNonlinearity,
     QuadraticPool,
     Sequential,
@@ -33,6 +36,9 @@ from ..nn.authoring import check_elementwise, parameter_dtype, representation_of
 from ..representations import Representation, as_representation, regular, trivial
 
 Activation = Callable[[Array], Array] | Layer | type[Layer]
+
+IRREP_BY_IRREP = (GatedNonlinearity, NormNonlinearity)
+"""Nonlinearities that make no irrep of others: what is zero before them is zero after."""
 
 POOLS = ("norm", "quadratic", "mean")
 
@@ -240,10 +246,29 @@ def _hidden_layers(
         nonlinearity = _nonlinearity(caller, activation, type_)
         layers.append(_quiet_linear(current, nonlinearity.in_type, options, key))
         layers.append(nonlinearity)
+        if current is in_type and isinstance(nonlinearity, IRREP_BY_IRREP):
+            unreached = hom_basis(current, nonlinearity.in_type).unreached_out
+            # Trivial ones, such as gates, are what the bias is.
+            filled = {source.group.irrep_data(trivial(source.group).irreps[0]).name}
+            if set(unreached) - (filled if options["use_bias"] else set()):
+                _warn_unreached(caller, current, nonlinearity.in_type, unreached)
         if dropout:
             layers.append(FieldDropout(nonlinearity.out_type, dropout))
         current = nonlinearity.out_type
     return layers
+
+
+@functools.lru_cache(maxsize=4096)
+def _warn_unreached(caller: str, in_type: Type, hidden: Type, unreached: tuple[str, ...]) -> None:
+    """Warns once per pair of types."""
+    warnings.warn(
+        f"{caller}: irreps {', '.join(unreached)} of the first hidden type {hidden!r} are not "
+        f"reached from in_type {in_type!r}, and linear maps, gates and norms never fill them: "
+        "they stay zero, or what the bias is; leave them out of hidden, or make them from the "
+        "input with nn.TensorProduct",
+        UnusedIrrepsWarning,
+        stacklevel=5,
+    )
 
 
 def _quiet_linear(

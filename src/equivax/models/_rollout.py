@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -15,8 +16,8 @@ from ..images import MultiImage, Signature, autoregressive_step
 
 LOOPS = ("auto", "scan", "python")
 
-#: Steps beyond which no series fits into memory.
-MOST_STEPS = 1_000_000
+MOST_STEPS, MOST_NUMBERS = 10**6, 10**11
+"""Beyond any machine: a slip of the keyboard, which would be noticed only when memory is full."""
 
 
 def rollout(
@@ -49,7 +50,7 @@ def rollout(
     """
     loop = choice(loop, "rollout", "loop", LOOPS)
     future = integer(future, "rollout", "future", 1)
-    steps = integer(steps, "rollout", "steps", 1, MOST_STEPS)
+    steps = integer(steps, "rollout", "steps", 1)
     if steps % future:
         raise ValueError(
             f"rollout: steps: expected a positive multiple of the {future} steps that a call "
@@ -57,6 +58,12 @@ def rollout(
         )
     type_of(x, "rollout", "x", MultiImage)
     function(model, "rollout", "model", "a network on images")
+    size = math.prod(x.array.shape) * steps
+    if steps > MOST_STEPS or size > MOST_NUMBERS:
+        raise ValueError(
+            f"rollout: steps: expected at most {MOST_STEPS} steps and {MOST_NUMBERS} numbers in "
+            f"the result, got {steps}; predict fewer at a time, and go on from what came last"
+        )
     fixed = None if constants is None else Signature(constants)
     calls = steps // future
     if loop == "auto":

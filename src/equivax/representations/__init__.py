@@ -12,6 +12,7 @@ from ._builders import standard as standard
 from ._builders import trivial as trivial
 from ._coerce import as_representation as as_representation
 from ._coerce import check_same_group as check_same_group
+from ._coerce import irrep_id as irrep_id
 from ._decomposition import decompose as decompose
 from ._permutations import InducedStructure as InducedStructure
 from ._permutations import doubled as doubled

@@ -8,7 +8,6 @@ the ``v_k`` are unit vectors, on ``G / H`` vectors that ``H`` leaves fixed.
 from __future__ import annotations
 
 import functools
-import numbers
 from collections.abc import Iterable
 from typing import Any, SupportsIndex
 
@@ -17,9 +16,13 @@ from jaxtyping import Float
 
 from .._numerics import PIVOT_FRACTION, freeze
 from ..groups import Group, IrrepId, Subgroup
+from ._coerce import irrep_id
 from ._irrep_algebra import restricted_irrep
 from ._representation import Representation
 from ._summand import Summand
+
+LARGEST = 20_000
+"""Most coefficients of one function: beyond, a dense change of basis is of several gigabytes."""
 
 
 def band_limited(
@@ -60,7 +63,15 @@ def band_limited(
         raise TypeError(f"band_limited: group: expected a group, got {type(group).__name__}")
     inner = None if subgroup is None else group.subgroup(subgroup)
     ids = _chosen(group, max_frequency, irreps)
-    copies = {id: point_vectors(group, id, inner).shape[1] for id in ids}
+    copies, size = {}, 0
+    for id in ids:
+        copies[id] = point_vectors(group, id, inner).shape[1]
+        size += copies[id] * group.irrep_data(id).size
+        if size > LARGEST:
+            raise ValueError(
+                f"band_limited: max_frequency: expected at most {LARGEST} coefficients, got more "
+                f"up to {group.irrep_data(id).name}; use lower frequencies, or choose irreps="
+            )
     listed = tuple(id for id, count in copies.items() for _ in range(count))
     where = group.name if inner is None else f"{group.name}/{inner.group.name}"
     if not listed:
@@ -69,7 +80,6 @@ def band_limited(
             f"band_limited: irreps: expected at least one irrep that occurs among the functions on "
             f"{where}, got {names}"
         )
-    size = sum(group.irrep_data(id).size for id in listed)
     limit = f"{len(ids)} irreps" if max_frequency is None else str(max_frequency)
     name = f"band_limited({where}: {limit})"
     return Representation(group, [(Summand(group, listed, np.eye(size), name), 1)])
@@ -86,7 +96,7 @@ def _chosen(
             )
         if isinstance(irreps, str) or not isinstance(irreps, Iterable):
             raise TypeError(f"band_limited: irreps: expected a sequence of ids, got {irreps!r}")
-        return tuple(dict.fromkeys(group.irrep_data(_id(id)).id for id in irreps))
+        return tuple(dict.fromkeys(irrep_id(group, id, "band_limited: irreps") for id in irreps))
     if group.order is None:
         return group.irrep_ids(max_frequency)
     if max_frequency is not None:
@@ -95,11 +105,6 @@ def _chosen(
             f"frequency, got {max_frequency!r}; choose them by irreps="
         )
     return group.irrep_ids()
-
-
-def _id(id: object) -> Any:
-    """An id, which may be a single integer."""
-    return (int(id),) if isinstance(id, numbers.Integral) else id
 
 
 @functools.lru_cache(maxsize=4096)

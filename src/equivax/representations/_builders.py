@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .._numerics import PIVOT_FRACTION
-from ..groups import Group, Subgroup
+from ..groups import Group, Subgroup, told_apart
 from ._decomposition import decompose, polish
 from ._representation import Representation
 from ._summand import Summand
@@ -125,9 +125,9 @@ def induced(rep: Representation, group: Group, subgroup: object = None) -> Repre
         raise TypeError(f"rep: expected a Representation, got {type(rep).__name__}")
     inner = group.subgroup(rep.group if subgroup is None else subgroup)
     if rep.group is not inner.group:
+        one, other = told_apart(inner.group, rep.group)
         raise ValueError(
-            f"rep: expected a representation of the subgroup {inner.group.name}, got one of "
-            f"{rep.group.name}"
+            f"rep: expected a representation of the subgroup {one}, got one of {other}"
         )
     return _induced(inner, rep)
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import numbers
+from typing import Any
+
+from ..groups import Group, Irrep, told_apart
 from ._representation import Representation
 
 
@@ -34,7 +38,31 @@ def check_same_group(caller: str, in_rep: Representation, out_rep: Representatio
         ValueError: Naming both groups.
     """
     if in_rep.group is not out_rep.group:
+        one, other = told_apart(in_rep.group, out_rep.group)
         raise ValueError(
-            f"{caller}: in_rep acts by {in_rep.group.name} but out_rep acts by "
-            f"{out_rep.group.name}; restrict one of them to a common group"
+            f"{caller}: in_rep acts by {one} but out_rep acts by {other}; restrict one of them to "
+            "a common group"
         )
+
+
+def irrep_id(group: Group, value: Any, argument: str) -> Any:
+    """The id of an irrep of a group, from its id, its label, or the irrep itself.
+
+    Args:
+        group: The group.
+        value: A tuple, an integer, a label, a `groups.Irrep`, or an irreducible `Representation`.
+        argument: Name of the argument, for the message.
+
+    Raises:
+        ValueError: If the group has no such irrep, or the value is a sum or of another group.
+    """
+    if isinstance(value, (Irrep, Representation)) and value.group is not group:
+        one, other = told_apart(group, value.group)
+        raise ValueError(f"{argument}: expected an irrep of {one}, got one of {other}")
+    if isinstance(value, Irrep):
+        return value.id
+    if isinstance(value, Representation):
+        if len(value.irreps) != 1:
+            raise ValueError(f"{argument}: expected a single irrep, got {value!r}")
+        return value.irreps[0]
+    return group.irrep_data((value,) if isinstance(value, numbers.Integral) else value).id

@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from .._numerics import freeze
 from .._values import AbstractValue
-from ..groups import Group, GroupElement, Irrep, IrrepId, Subgroup
+from ..groups import Group, GroupElement, Irrep, IrrepId, Subgroup, told_apart
 from ._from_matrices import summand_from_generators, summand_from_matrices
 from ._operations import block_diagonal, is_permutation, restricted_summand, tensor_summand
 from ._summand import Summand
@@ -56,9 +56,10 @@ class Representation(AbstractValue):
         merged: list[tuple[Summand, int]] = []
         for summand, count in runs:
             if summand.group is not group:
+                one, other = told_apart(summand.group, group)
                 raise ValueError(
-                    f"Representation: a summand is acted on by {summand.group.name}, but the sum "
-                    f"by {group.name}; all summands need one group"
+                    f"Representation: a summand is acted on by {one}, but the sum by {other}; all "
+                    "summands need one group"
                 )
             if merged and merged[-1][0] == summand:
                 merged[-1] = (merged[-1][0], merged[-1][1] + count)
@@ -132,9 +133,8 @@ class Representation(AbstractValue):
                 f"{self.group.name}.element(...) makes one"
             )
         if g.group is not self.group:
-            raise ValueError(
-                f"g: expected an element of {self.group.name}, got one of {g.group.name}"
-            )
+            one, other = told_apart(self.group, g.group)
+            raise ValueError(f"g: expected an element of {one}, got one of {other}")
         return np.asarray([g.coordinates])
 
     def evaluate(self, coordinates: np.ndarray) -> Float[np.ndarray, "elements n n"]:
@@ -283,9 +283,10 @@ class Representation(AbstractValue):
         if not isinstance(other, Representation):
             return NotImplemented
         if self.group is not other.group:
+            first, second = told_apart(self.group, other.group)
             raise ValueError(
-                f"tensor product: the first factor is acted on by {self.group.name}, the second "
-                f"by {other.group.name}; restrict them to a common group"
+                f"tensor product: the first factor is acted on by {first}, the second by {second}; "
+                "restrict them to a common group"
             )
         if sum(count for _, count in other.data) > 1:
             first, second = self.fused(), other.fused()
@@ -305,10 +306,8 @@ class Representation(AbstractValue):
         """
         inner = self.group.subgroup(subgroup)
         if inner.parent is not self.group:
-            raise ValueError(
-                f"subgroup: expected a subgroup of {self.group.name}, got one of "
-                f"{inner.parent.name}"
-            )
+            one, other = told_apart(self.group, inner.parent)
+            raise ValueError(f"subgroup: expected a subgroup of {one}, got one of {other}")
         runs = [(restricted_summand(summand, inner), count) for summand, count in self.data]
         return Representation(inner.group, runs)
 

@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from .._numerics import rounded_digest
 from .._values import AbstractValue
-from ..groups import Group, GroupElement
+from ..groups import Group, GroupElement, told_apart
 from ..representations import Representation
 from ._grid import SignedPermutation
 
@@ -62,9 +62,9 @@ class GSpace(AbstractValue):
                     f"{type(action).__name__}"
                 )
             if action.group is not group:
+                one, other = told_apart(group, action.group)
                 raise ValueError(
-                    f"GSpace: action: expected a representation of {group.name}, got one of "
-                    f"{action.group.name}"
+                    f"GSpace: action: expected a representation of {one}, got one of {other}"
                 )
             if action.orthogonalizer is not None:
                 raise ValueError(

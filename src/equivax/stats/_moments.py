@@ -4,6 +4,9 @@ If the distribution of X is invariant, E X is invariant and Cov(Y, X) commutes w
 maximum-likelihood estimates are those of the sample augmented by the whole group. Only the
 trivial coordinates lose a degree of freedom to the mean: the mean of all others is known
 to be 0, so they are divided by N, and dividing them by N - 1 would bias them.
+
+A field type in the place of a representation, such as one on `spaces.on_r1`, takes ``(N, ..., c,
+*spatial)``: every time, or point, is a sample.
 """
 
 from __future__ import annotations
@@ -51,8 +54,8 @@ def mean(
     Raises:
         ValueError: If a shape, an axis or a weight does not fit.
     """
-    rep = as_representation(rep, "rep")
-    samples = _samples("x", x, rep, axis)
+    type_, rep = rep, as_representation(rep, "rep")
+    samples = _samples("x", x, type_, axis)
     return _invariant_mean(samples, rep, _normalised(weights, samples))
 
 
@@ -90,7 +93,7 @@ def cov(
     source, target = as_representation(in_rep, "in_rep"), as_representation(out_rep, "out_rep")
     check_same_group("cov", source, target)
     _check_estimator("cov", estimator)
-    xs, ys = _samples("x", x, source, axis), _samples("y", y, target, axis)
+    xs, ys = _samples("x", x, in_rep, axis), _samples("y", y, out_rep, axis)
     if xs.shape[:-1] != ys.shape[:-1]:
         raise ValueError(
             f"cov: x and y: expected the same samples, got shapes {jnp.shape(x)} and {jnp.shape(y)}"
@@ -173,9 +176,9 @@ def var_mean(
     Raises:
         ValueError: If a shape or an option does not fit.
     """
-    rep = as_representation(rep, "rep")
+    type_, rep = rep, as_representation(rep, "rep")
     _check_estimator("var_mean", estimator)
-    samples = _samples("x", x, rep, axis)
+    samples = _samples("x", x, type_, axis)
     share = _normalised(weights, samples)
     average = _invariant_mean(samples, rep, share)
     centered = center is None
@@ -221,9 +224,9 @@ def spectral_var(
     Raises:
         ValueError: If a shape or an option does not fit.
     """
-    rep = as_representation(rep, "rep")
+    type_, rep = rep, as_representation(rep, "rep")
     _check_estimator("spectral_var", estimator)
-    samples = _samples("x", x, rep, axis)
+    samples = _samples("x", x, type_, axis)
     share = _normalised(weights, samples)
     identity = rep.group.irrep_data(trivial(rep.group).irreps[0]).name
     values = {}
@@ -276,20 +279,30 @@ def _check_estimator(caller: str, estimator: str) -> None:
         )
 
 
-def _samples(name: str, x: object, rep: Representation, axis: int | tuple[int, ...]) -> Array:
-    """Samples on one leading axis, in at least float32."""
+def _samples(name: str, x: object, type_: object, axis: int | tuple[int, ...]) -> Array:
+    """Samples on one leading axis, in at least float32; of fields every point is a sample."""
     x = jnp.asarray(x)
+    rep = as_representation(type_, "rep")
+    space = getattr(type_, "space", None)
+    dim = 0 if space is None else space.dim
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise TypeError(f"{name}: expected floating numbers, got dtype {x.dtype}")
-    if x.ndim < 2 or x.shape[-1] != rep.size:
-        raise ValueError(f"{name}: expected (N, ..., {rep.size}) for {rep!r}, got {x.shape}")
+    if x.ndim < 2 + dim or x.shape[-1 - dim] != rep.size:
+        expected = ", ".join(["N", "...", str(rep.size), *["_"] * dim])
+        raise ValueError(f"{name}: expected ({expected}) for {type_!r}, got {x.shape}")
+    channels = x.ndim - 1 - dim
     axes = (axis,) if isinstance(axis, int) else tuple(axis)
-    axes = tuple(a % x.ndim if -x.ndim <= a < x.ndim else x.ndim - 1 for a in axes)
-    if x.ndim - 1 in axes or len(set(axes)) != len(axes) or not axes:
-        raise ValueError(
-            f"axis: expected distinct sample axes of an array of {x.ndim} axes, not its last (the "
-            f"channels), got {axis}"
+    axes = tuple(a % x.ndim if -x.ndim <= a < x.ndim else channels for a in axes)
+    if max(axes, default=channels) >= channels or len(set(axes)) != len(axes):
+        last = (
+            "last (the channels)" if dim == 0 else f"last {1 + dim} (the channels and the points)"
         )
+        raise ValueError(
+            f"axis: expected distinct sample axes of an array of {x.ndim} axes, not its {last}, "
+            f"got {axis}"
+        )
+    x = jnp.moveaxis(x, channels, -1)
+    axes += tuple(range(channels, x.ndim - 1))
     x = jnp.moveaxis(x, axes, range(len(axes)))
     x = x.reshape(-1, *x.shape[len(axes) :])
     if x.shape[0] == 0:

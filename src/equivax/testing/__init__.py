@@ -1,6 +1,7 @@
 """Checks for pytest: equivariance, leaves, gradients, compilation."""
 
 from ._equivariance import EquivarianceError as EquivarianceError
+from ._equivariance import EquivarianceErrors as EquivarianceErrors
 from ._equivariance import assert_equivariant as assert_equivariant
 from ._equivariance import assert_homomorphism as assert_homomorphism
 from ._equivariance import equivariance_error as equivariance_error

@@ -19,7 +19,7 @@ from jax.typing import DTypeLike
 from jaxtyping import PRNGKeyArray, PyTree
 
 from ..fields import Type
-from ..groups import GroupElement
+from ..groups import GroupElement, told_apart
 from ..nn import Layer
 from ..nn.authoring import channel_axis
 from ..representations import Representation, as_representation
@@ -44,6 +44,24 @@ class EquivarianceError(NamedTuple):
     element: GroupElement
     absolute: float
     relative: float
+
+
+class EquivarianceErrors(list[EquivarianceError]):
+    """The rows, which say what they leave out.
+
+    Attributes:
+        unchecked: Testing elements that were not applied, since they would need resampling.
+    """
+
+    unchecked: tuple[GroupElement, ...] = ()
+
+    def __repr__(self) -> str:
+        if not self.unchecked:
+            return super().__repr__()
+        return (
+            f"{super().__repr__()}, without {len(self.unchecked)} elements that do not map the "
+            f"grid to itself: {', '.join(map(str, self.unchecked))}"
+        )
 
 
 def randomize_parameters(module: PyTree, key: PRNGKeyArray) -> Any:
@@ -75,7 +93,7 @@ def equivariance_error(
     call_options: dict[str, Any] | None = None,
     spatial: Sequence[int] | None = None,
     state: eqx.nn.State | None = None,
-) -> list[EquivarianceError]:
+) -> EquivarianceErrors:
     """Measures ``|f(rho_in(g) x) - rho_out(g) f(x)|`` on normally distributed ``x``.
 
     Fields on a line or plane are moved with their points, by the elements that map the grid to
@@ -96,7 +114,8 @@ def equivariance_error(
         state: For a function ``(x, state) -> (y, state)``: the state of every call.
 
     Returns:
-        One row per element. Nothing is printed.
+        One row per element. Nothing is printed; ``unchecked`` lists the elements that were left
+        out, such as four of the eight rotations of C8.
 
     Raises:
         ValueError: If types are missing, their groups differ and no layer says how, an element does
@@ -112,11 +131,15 @@ def equivariance_error(
     target = as_representation(out_type, "out_type")
     embedding = embedding_of(function)
     if source.group is not embedding(target.group.identity).group:
+        one, other = told_apart(source.group, target.group)
         raise ValueError(
-            f"equivariance_error: in_type is acted on by {source.group.name}, out_type by "
-            f"{target.group.name}; only a Restriction, or a Sequential with one, may do that"
+            f"equivariance_error: in_type is acted on by {one}, out_type by {other}; only a "
+            "Restriction, or a Sequential with one, may do that"
         )
-    elements = default_elements(in_type, out_type, embedding) if elements is None else elements
+    left_out: tuple[GroupElement, ...] = ()
+    if elements is None:
+        elements = default_elements(in_type, out_type, embedding)
+        left_out = tuple(g for g in target.group.testing_elements if g not in elements)
     if len(elements) == 0:
         raise ValueError("equivariance_error: elements: expected at least one, got none")
     if batch < 1:
@@ -147,7 +170,8 @@ def equivariance_error(
         y = output(x)
         moved = [output(act(in_type, x, embedding(g))) for g in elements]
     scale = max(*(float(np.abs(v).max()) for v in (y, *moved)), np.finfo(np.float64).tiny)
-    rows = []
+    rows = EquivarianceErrors()
+    rows.unchecked = left_out
     for g, left in zip(elements, moved, strict=True):
         absolute = float(np.abs(left - act(out_type, y, g)).max())
         rows.append(EquivarianceError(g, absolute, absolute / scale))

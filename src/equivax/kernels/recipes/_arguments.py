@@ -9,6 +9,7 @@ from typing import SupportsIndex
 
 import numpy as np
 
+from ...groups import told_apart
 from ...representations import Representation
 from ...spaces import GSpace
 
@@ -22,9 +23,10 @@ def check_space(caller: str, space: object) -> None:
 def check_group(caller: str, space: GSpace, rep: Representation) -> None:
     """Refuses a representation of another group than the space's."""
     if rep.group is not space.group:
+        one, other = told_apart(space.group, rep.group)
         raise ValueError(
-            f"{caller}: in_rep: expected a representation of {space.group.name}, which acts on "
-            f"{space!r}, got one of {rep.group.name}"
+            f"{caller}: in_rep: expected a representation of {one}, which acts on {space!r}, got "
+            f"one of {other}"
         )
 
 

@@ -17,6 +17,7 @@ from ...groups import GroupElement
 from ...representations import Representation
 from ...spaces import GSpace, grid_points
 from .._parts import BasisFilter, Part, times
+from ._angular import DIMENSIONS
 from ._arguments import check_filter, kernel_shape
 
 
@@ -65,10 +66,11 @@ class Grid:
         """
         kernel = kernel_shape(caller, space, kernel_size)
         if not space.preserves_grid:
+            other = 'use basis="harmonic", or ' if space.dim in DIMENSIONS else ""
             raise ValueError(
                 f'{caller}: basis: "grid" needs a group that maps the grid to itself, that is '
-                f"quarter turns and reflections in the axes, got {space!r}; use "
-                'basis="harmonic", or restrict the space to such a subgroup'
+                f"quarter turns and reflections in the axes, got {space!r}; {other}restrict the "
+                "space to such a subgroup"
             )
         if permutation_table(space, kernel) is None:
             raise ValueError(

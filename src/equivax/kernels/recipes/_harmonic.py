@@ -99,10 +99,13 @@ class Harmonic:
             refuse_rings(caller, space, vars(self))
             return Grid().recipe(caller, space, kernel)
         if space.dim not in DIMENSIONS:
-            raise ValueError(
-                f'{caller}: basis: "harmonic" is for planes, got a space of dimension {space.dim}; '
-                'groups that preserve the grid can use basis="grid"'
+            way = (
+                'use basis="grid"'
+                if space.preserves_grid
+                else "restrict the space to a subgroup that maps the grid to itself, for which "
+                'there is basis="grid"'
             )
+            raise ValueError(f'{caller}: basis: "harmonic" is for planes, got {space!r}; {way}')
         size = kernel[0]
         if len(set(kernel)) > 1:
             raise ValueError(
@@ -206,6 +209,11 @@ def _highest(caller: str, policy: FrequencyCutoff, radius: float, size: int) -> 
         raise ValueError(
             f"{caller}: frequency_cutoff: {_CUTOFF_EXPECTED}, got {policy!r} which gives "
             f"{value!r} at radius {radius:.4g}"
+        )
+    if highest > size**2:
+        raise ValueError(
+            f"{caller}: frequency_cutoff: expected frequencies of at most {size**2}, the number of "
+            f"taps of kernel {size}, got {policy!r} which gives {value!r} at radius {radius:.4g}"
         )
     return highest
 

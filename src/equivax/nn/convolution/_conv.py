@@ -73,7 +73,8 @@ class Conv(AbstractCorrelation):
                 `kernels.Harmonic`, `kernels.Grid`, `kernels.Differential`.
             precision: Of the convolution, as in `jax.lax.conv`; kernels are made at the highest.
             init: ``"generalized_he"``, ``"delta_orthonormal"``, ``"zeros"``, None (zeros), or a
-                callable ``(basis, key) -> weights``.
+                callable ``(basis, key) -> weights``; where the group leaves all points alone, also
+                the schemes of `HomBasis.init`.
             warn_unused: Whether to warn, once per pair of types, if irreps of the input reach no
                 output, as those that a readout of scalars ignores.
             grid_check: What to do if stride and size break exactness: ``"warn"``, ``"raise"`` or

@@ -13,8 +13,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ..._arguments import arrays, integer
 from ...fields import FieldType
 from ...kernels import TypeBasis
-from .. import init as schemes
 from .._core._admission import parameter_dtype
+from . import _initial as schemes
 
 Weights = dict[str, Float[Array, "..."]]
 
@@ -91,7 +91,7 @@ def initial_weights(
     Raises:
         ValueError: For an unknown scheme, or a scheme that returns other shapes than the basis has.
     """
-    scheme = schemes.resolve(caller, init)
+    scheme = schemes.resolve(caller, init, basis.space)
     dtype, key = parameter_dtype(dtype, caller), arrays.key(key, caller)
 
     def draw(key: PRNGKeyArray) -> Weights:

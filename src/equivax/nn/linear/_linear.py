@@ -13,6 +13,7 @@ from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
 from ..._arguments import arrays, choice, flag
 from ...fields import Type
 from ...hom import MODES, HomBasis, Scheme, UnusedIrrepsWarning, hom_basis
+from ...representations import as_representation, check_same_group
 from .._core._admission import checked_precision, checked_scheme, parameter_dtype
 from .._core._module import (
     AbstractModule,
@@ -74,7 +75,7 @@ class Linear(AbstractModule):
             precision: Of the large products, as in `jax.lax.dot`; changes of basis always run at
                 the highest.
             warn_unused: Whether to warn, once per pair of types, if irreps of the input reach no
-                output.
+                output; never for a trivial ``out_type``, which is there to leave them out.
             dtype: Of the parameters; JAX's default float if None.
             key: A JAX key.
 
@@ -86,9 +87,10 @@ class Linear(AbstractModule):
         in_rep = representation_of(in_type, "Linear", "in_type")
         out_rep = representation_of(out_type, "Linear", "out_type")
         if channel_axis(in_type) != -1 or channel_axis(out_type) != -1:
+            grid = ', basis="grid"' if channel_axis(in_type) == -4 else ""
             raise ValueError(
                 f"Linear: in_type, out_type: expected types of vectors, got {in_type!r} and "
-                f"{out_type!r}; nn.Conv with kernel_size=1 maps fields point by point"
+                f"{out_type!r}; nn.Conv with kernel_size=1{grid} maps fields point by point"
             )
         warn_unused = flag(warn_unused, "Linear", "warn_unused")
         basis = checked_basis("Linear", in_rep, out_rep, warn_unused)
@@ -158,11 +160,9 @@ def checked_basis(caller: str, in_rep: Type, out_rep: Type, warn_unused: bool = 
     Raises:
         ValueError: If the groups differ or no linear map but zero commutes.
     """
-    if in_rep.group is not out_rep.group:
-        raise ValueError(
-            f"{caller}: in_rep acts by {in_rep.group.name} but out_rep acts by "
-            f"{out_rep.group.name}; restrict one of them to a common group"
-        )
+    check_same_group(
+        caller, as_representation(in_rep, "in_type"), as_representation(out_rep, "out_type")
+    )
     basis = hom_basis(in_rep, out_rep)
     if basis.dim == 0:
         raise ValueError(
@@ -170,7 +170,8 @@ def checked_basis(caller: str, in_rep: Type, out_rep: Type, warn_unused: bool = 
             f"{', '.join(basis.unused_in)}) and out_type {out_rep!r} (irreps "
             f"{', '.join(basis.unreached_out)}) share no irrep"
         )
-    if basis.unused_in and warn_unused:
+    # What invariants leave out is the point of them.
+    if basis.unused_in and warn_unused and not basis.out_rep.is_trivial:
         _warn_unused(caller, in_rep, out_rep, basis.unused_in)
     return basis
 
