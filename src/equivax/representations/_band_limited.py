@@ -14,6 +14,7 @@ from typing import Any, SupportsIndex
 import numpy as np
 from jaxtyping import Float
 
+from .._arguments import several, type_of
 from .._numerics import PIVOT_FRACTION, freeze
 from ..groups import Group, IrrepId, Subgroup
 from ._coerce import irrep_id
@@ -59,8 +60,7 @@ def band_limited(
         >>> evx.representations.band_limited(evx.groups.o2(), 1).irreps
         ((0, 0), (1, 0), (1, 1), (1, 1))
     """
-    if not isinstance(group, Group):
-        raise TypeError(f"band_limited: group: expected a group, got {type(group).__name__}")
+    type_of(group, "band_limited", "group", Group, "a group")
     inner = None if subgroup is None else group.subgroup(subgroup)
     ids = _chosen(group, max_frequency, irreps)
     copies, size = {}, 0
@@ -94,9 +94,8 @@ def _chosen(
                 "band_limited: irreps: expected max_frequency or irreps, got both, "
                 f"{max_frequency!r} and {irreps!r}"
             )
-        if isinstance(irreps, str) or not isinstance(irreps, Iterable):
-            raise TypeError(f"band_limited: irreps: expected a sequence of ids, got {irreps!r}")
-        return tuple(dict.fromkeys(irrep_id(group, id, "band_limited: irreps") for id in irreps))
+        ids = several(irreps, "band_limited", "irreps", "a sequence of ids", 0)
+        return tuple(dict.fromkeys(irrep_id(group, id, "band_limited: irreps") for id in ids))
     if group.order is None:
         return group.irrep_ids(max_frequency)
     if max_frequency is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from .._arguments import is_traced, refuse, type_of
 from ._representation import Representation
 
 
@@ -13,15 +14,17 @@ def direct_sum(reps: Iterable[Representation]) -> Representation:
     Raises:
         ValueError: If the list is empty or the groups differ.
     """
+    if isinstance(reps, Representation) or is_traced(reps) or not isinstance(reps, Iterable):
+        refuse(TypeError, "direct_sum", "reps", "a list of representations", reps)
     reps = list(reps)
     if not reps:
         raise ValueError(
-            "reps: got no representation; a direct sum needs at least one, since there is no type "
-            "of size 0: leave the layers of an empty type out"
+            "direct_sum: reps: got no representation; a direct sum needs at least one, since there "
+            "is no type of size 0: leave the layers of an empty type out"
         )
     for rep in reps:
         if not isinstance(rep, Representation):
-            raise TypeError(f"reps: expected representations, got {type(rep).__name__}")
+            refuse(TypeError, "direct_sum", "reps", "representations", rep)
     return Representation(reps[0].group, [run for rep in reps for run in rep.data])
 
 
@@ -38,4 +41,6 @@ def tensor_product(a: Representation, b: Representation) -> Representation:
     Raises:
         ValueError: If the groups differ.
     """
+    for name, rep in (("a", a), ("b", b)):
+        type_of(rep, "tensor_product", name, Representation)
     return a @ b
