@@ -13,7 +13,7 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..fields import FieldType, Type
+from ..fields import FieldType, IrrepTensor, Type
 from ..hom import Scheme
 from ..nn import (
     AbstractContainer,
@@ -108,6 +108,9 @@ class MLP(AbstractModule):
     ) -> Float[Array, "..."]:
         return self.layers(x, key=key)
 
+    def _forward_irreps(self, x: IrrepTensor, key: PRNGKeyArray | None = None) -> IrrepTensor:
+        return self.layers(x, key=key)
+
     def export(self) -> eqx.nn.Sequential:
         """`equinox.nn.Sequential` of plain layers, at inference; it takes one example."""
         return self.layers.export()
@@ -187,7 +190,12 @@ class InvariantMLP(AbstractModule):
     def _forward(
         self, x: Float[Array, "..."], key: PRNGKeyArray | None = None
     ) -> Float[Array, "..."]:
-        features = self.pool(self.backbone(x, key=key))
+        return self._head(self.pool(self.backbone(x, key=key)))
+
+    def _forward_irreps(self, x: IrrepTensor, key: PRNGKeyArray | None = None) -> Array:
+        return self._head(self.pool(self.backbone(x, key=key)).array)
+
+    def _head(self, features: Float[Array, "..."]) -> Float[Array, "..."]:
         y = jnp.matmul(features, self.head.weight.T.astype(features.dtype))
         return y if self.head.bias is None else y + self.head.bias.astype(y.dtype)
 

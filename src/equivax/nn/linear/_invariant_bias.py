@@ -11,8 +11,8 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
 
-from ...fields import Type
-from ...hom import hom_basis, invariant_vector, trivial_count
+from ...fields import IrrepTensor, Type
+from ...hom import hom_basis, invariant_vector, trivial_count, with_invariant
 from ...representations import Representation, trivial
 from .._core._channels import along
 from .._core._module import AbstractModule, channel_axis, representation_of
@@ -150,6 +150,9 @@ class InvariantBias(AbstractModule):
         if bias is None:
             return x
         return shifted(bias, channel_axis(self.in_type), x)
+
+    def _forward_irreps(self, x: IrrepTensor, key: PRNGKeyArray | None = None) -> IrrepTensor:
+        return IrrepTensor(with_invariant(self._rep, self.coeffs, x.blocks), self.out_type)
 
     def export(self) -> eqx.nn.Lambda | eqx.nn.Identity:
         """Addition of a constant, or `equinox.nn.Identity`."""
