@@ -205,7 +205,8 @@ def ordered_back(values: Array, space: IrrepSpace, axis: int) -> Array:
     if space.grid is None:
         back = np.argsort(space.order).astype(np.int32)
         return jnp.take(values, back, axis=axis, mode="clip", unique_indices=True)
-    return _grid_swapped(values, space.grid[::-1], axis)
+    summands, copies = space.grid
+    return _grid_swapped(values, (copies, summands), axis)
 
 
 def _grid_swapped(values: Array, grid: tuple[int, int], axis: int) -> Array:
