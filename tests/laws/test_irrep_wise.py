@@ -40,6 +40,7 @@ MINUS = represent(D4, D4.trivial.irreps, -np.eye(1))  # its channel is minus its
         nn.FieldNorm(2 * D4.regular + D4.irrep(1, 1)),
         nn.LeakyReLU(D4.trivial + 2 * D4.regular, 0.1),
         nn.PointwiseNonlinearity(3 * groups.octahedral().regular, jax.nn.gelu),
+        nn.PointwiseNonlinearity(2 * groups.icosahedral().regular, jax.nn.gelu),
         nn.GatedNonlinearity(MIXED, [True, 1, 0, 0, True, 1], function=jnp.tanh),
         nn.GatedNonlinearity(MIXED, ["gate", 0, 0, 0, 0, 0], drop_gates=False),
         nn.GatedNonlinearity(D4.regular + D4.trivial + D4.regular, [0, "gate", 0]),
@@ -117,3 +118,19 @@ def test_no_array_is_made_on_the_way(layer, key):
         program = str(jax.make_jaxpr(lambda x, m=module, o=options: m(x, **o))(x))
         assert "from_irrep_wise" not in program
         assert "to_irrep_wise" not in program
+
+
+@pytest.mark.usefixtures("x64")
+def test_pointwise_functions_have_derivatives_of_every_kind():
+    rep = D4.trivial + 2 * D4.regular
+    layer = nn.PointwiseNonlinearity(rep, jnp.tanh)
+    x, v = normal(3, rep.size), normal(3, rep.size, seed=2)
+
+    def irrep_wise(x):
+        return layer(IrrepTensor.of(rep, x)).array
+
+    assert relative(jax.vmap(irrep_wise)(x), jnp.tanh(x)) <= 1e-14
+    expected = jax.jvp(jnp.tanh, (x,), (v,))[1]
+    assert relative(jax.jvp(irrep_wise, (x,), (v,))[1], expected) <= 1e-14
+    hessian = jax.hessian(lambda x: jnp.sum(irrep_wise(x)[0] ** 3))(x)
+    assert relative(hessian, jax.hessian(lambda x: jnp.sum(jnp.tanh(x)[0] ** 3))(x)) <= 1e-13

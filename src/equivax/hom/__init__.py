@@ -19,6 +19,7 @@ from ._initializers import check_scheme as check_scheme
 from ._initializers import standard_normal as standard_normal
 from ._invariants import invariant_vector as invariant_vector
 from ._invariants import trivial_count as trivial_count
+from ._irrep_wise import Kind as Kind
 from ._irrep_wise import from_irrep_wise as from_irrep_wise
 from ._irrep_wise import irrep_plan as irrep_plan
 from ._irrep_wise import irrep_product as irrep_product

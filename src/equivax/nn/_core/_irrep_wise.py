@@ -10,15 +10,16 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ...fields import IrrepTensor
-from ...hom import HIGHEST, irrep_plan, join_kinds, split_fields, split_kinds
+from ...hom import HIGHEST, Kind, irrep_plan, join_kinds, split_fields, split_kinds
 from ...representations import Representation, as_representation
 from ._channels import widened
 
 Parts = dict[str, Array]
 """Of the summands of one kind: irrep name to ``(..., d, copies within a summand, summands)``."""
 
-#: Fields of at most so many channels are turned by sums of arrays, which fuse into one pass.
-MOST_TERMS = 16
+#: Fields of at most so many channels are turned by sums of arrays, which fuse into one pass. With
+#: more, a kernel would hold more numbers than a core of a GPU has registers.
+MOST_TERMS = 24
 
 
 def kind_by_kind(x: IrrepTensor, function: Callable[..., Parts], *rest: Sequence[object]) -> Parts:
@@ -68,39 +69,66 @@ def pointwise(function: Callable[[Array], Array], x: IrrepTensor) -> IrrepTensor
     again. Larger ones are turned by products. Computed in at least float32, rounded once.
     """
     rep = as_representation(x.type, "type")
-    found = []
-    for kind, parts in zip(irrep_plan(rep).kinds, split_kinds(rep, x.blocks), strict=True):
-        if kind.is_identity:
-            found.append({n: function(widened(p)).astype(p.dtype) for n, p in parts.items()})
-            continue
-        names = [(s.name, s.size, s.copies) for s in kind.segments]
-        rows = [
-            parts[name][..., component, copy, :]
-            for name, size, copies in names
-            for component in range(size)
-            for copy in range(copies)
-        ]
-        new = on_channels_of_fields(function, kind.basis, rows)
-        pieces, start = {}, 0
-        for name, size, copies in names:
-            stacked = jnp.stack(new[start : start + size * copies], axis=-2)
-            pieces[name] = stacked.reshape(*stacked.shape[:-2], size, copies, kind.count)
-            start += size * copies
-        found.append(pieces)
-    return IrrepTensor(join_kinds(rep, found), x.type)
+    kinds = irrep_plan(rep).kinds
 
-
-def on_channels_of_fields(
-    function: Callable[[Array], Array], basis: np.ndarray, rows: Sequence[Array]
-) -> list[Array]:
-    """``Q^T f(Q z)`` for coordinates that are arrays of one shape."""
-    way = _by_sums if len(rows) <= MOST_TERMS else _by_products
-
-    def formula(rows: Sequence[Array]) -> list[Array]:
-        return way(function, basis, rows)
+    def formula(blocks: Parts) -> Parts:
+        parts = split_kinds(rep, blocks)
+        return join_kinds(
+            rep, [_turned(function, *pair) for pair in zip(kinds, parts, strict=True)]
+        )
 
     # The derivative computes the channels again from the coordinates: nothing else is kept.
-    return jax.checkpoint(formula, prevent_cse=False)(list(rows))
+    return IrrepTensor(jax.checkpoint(formula)(dict(x.blocks)), x.type)
+
+
+def _turned(function: Callable[[Array], Array], kind: Kind, parts: Parts) -> Parts:
+    """`pointwise` on the summands of one kind."""
+    if kind.is_identity:
+        return {n: function(widened(part)).astype(part.dtype) for n, part in parts.items()}
+    rows = [
+        parts[segment.name][..., component, copy, :]
+        for segment in kind.segments
+        for component in range(segment.size)
+        for copy in range(segment.copies)
+    ]
+    way = _by_sums if len(rows) <= MOST_TERMS else _by_products
+    new, pieces = _made(*way(function, kind.basis, _made_backwards(*rows))), {}
+    for segment in kind.segments:
+        own, new = new[: segment.size * segment.copies], new[segment.size * segment.copies :]
+        stacked = jnp.stack(own, axis=-2)
+        shape = (*stacked.shape[:-2], segment.size, segment.copies, kind.count)
+        pieces[segment.name] = stacked.reshape(shape)
+    return pieces
+
+
+@jax.custom_jvp
+def _made(*arrays: Array) -> tuple[Array, ...]:
+    """The arrays, in memory: what joins them reads them, instead of what they are made of.
+
+    XLA would join channels in float32 with the way back in front, in two kernels that read and
+    write twice as much.
+    """
+    return tuple(jax.lax.optimization_barrier(arrays))
+
+
+@_made.defjvp
+def _made_jvp(
+    primals: tuple[Array, ...], tangents: tuple[Array, ...]
+) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    return _made(*primals), tangents
+
+
+@jax.custom_jvp
+def _made_backwards(*arrays: Array) -> tuple[Array, ...]:
+    """The arrays, whose cotangents are made in memory; see `_made`."""
+    return arrays
+
+
+@_made_backwards.defjvp
+def _made_backwards_jvp(
+    primals: tuple[Array, ...], tangents: tuple[Array, ...]
+) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    return primals, tuple(jax.lax.optimization_barrier(tangents))
 
 
 def _by_sums(
