@@ -18,6 +18,7 @@ from . import tools as tools
 from . import viz as viz
 from .fields import FieldType as FieldType
 from .fields import GeometricTensor as GeometricTensor
+from .fields import IrrepTensor as IrrepTensor
 from .fields import tensor_directsum as tensor_directsum
 from .hom import HomBasis as HomBasis
 from .hom import hom_basis as hom_basis

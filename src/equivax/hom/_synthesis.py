@@ -25,7 +25,7 @@ HIGHEST = jax.lax.Precision.HIGHEST
 
 
 @functools.cache
-def _table(algebra: int) -> list[list[tuple[int, bool]]]:
+def number_table(algebra: int) -> list[list[tuple[int, bool]]]:
     """Which unit, and whether with positive sign, stands at each entry of a number's matrix."""
     units = MULTIPLICATION[algebra]
     index, sign = np.abs(units).argmax(axis=0), units.sum(axis=0)
@@ -51,7 +51,7 @@ def batch_weight(
         theta = theta[:, :, in_order]
     if batch.algebra == 1:
         return theta.reshape(theta.shape[:-1])
-    table = _table(batch.algebra)
+    table = number_table(batch.algebra)
     # Every entry of the multiplication table holds one unit up to sign, so this is exact. Stacks of
     # slices, because the gradient of a gather would be a scatter, which is slow on CPU.
     parts = [theta[..., s] for s in range(batch.algebra)]

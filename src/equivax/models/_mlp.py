@@ -16,7 +16,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from .._arguments import arrays, flag, integer, is_integer, number, shown
-from ..fields import FieldType, Type
+from ..fields import FieldType, IrrepTensor, Type
 from ..hom import Scheme, UnusedIrrepsWarning, hom_basis
 from ..nn import (
     AbstractContainer,
@@ -125,6 +125,9 @@ class MLP(AbstractModule):
     ) -> Float[Array, "..."]:
         return self.layers(x, key=key)
 
+    def _forward_irreps(self, x: IrrepTensor, key: PRNGKeyArray | None = None) -> IrrepTensor:
+        return self.layers(x, key=key)
+
     def export(self) -> eqx.nn.Sequential:
         """`equinox.nn.Sequential` of plain layers, at inference; it takes one example."""
         return self.layers.export()
@@ -207,7 +210,12 @@ class InvariantMLP(AbstractModule):
     def _forward(
         self, x: Float[Array, "..."], key: PRNGKeyArray | None = None
     ) -> Float[Array, "..."]:
-        features = self.pool(self.backbone(x, key=key))
+        return self._head(self.pool(self.backbone(x, key=key)))
+
+    def _forward_irreps(self, x: IrrepTensor, key: PRNGKeyArray | None = None) -> Array:
+        return self._head(self.pool(self.backbone(x, key=key)).array)
+
+    def _head(self, features: Float[Array, "..."]) -> Float[Array, "..."]:
         y = jnp.matmul(features, self.head.weight.T.astype(features.dtype))
         return y if self.head.bias is None else y + self.head.bias.astype(y.dtype)
 

@@ -25,7 +25,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..._arguments import arrays
-from ...fields import FieldType, GeometricTensor, Type
+from ...fields import FieldType, GeometricTensor, IrrepTensor, Type
 from ...images import MultiImage, Signature
 from ...representations import Representation, as_representation
 from ...spaces import GSpace
@@ -107,6 +107,8 @@ class AbstractLayer(eqx.Module):
             if x.type != expected:
                 raise ValueError(f"{name}: x: expected fields of type {expected!r}, got {x.type!r}")
             x = x.array
+        if isinstance(x, IrrepTensor):
+            x = self._irreps(x, expected).array
         if not isinstance(x, (jax.Array, np.ndarray)):
             raise TypeError(f"{name}: x: expected an array, got {type(x).__name__}")
         if not jnp.issubdtype(x.dtype, jnp.floating):
@@ -119,6 +121,15 @@ class AbstractLayer(eqx.Module):
             shape = ", ".join(["...", str(size), *["_"] * (-1 - axis)])
             raise ValueError(f"{name}: expected ({shape}) for in_type {expected!r}, got {x.shape}")
         return jnp.asarray(x)
+
+    def _irreps(self, x: IrrepTensor, in_type: Type | None = None) -> IrrepTensor:
+        """The checked tensor of irreps, or the message; ``in_type`` is the layer's if None."""
+        expected = self.in_type if in_type is None else in_type
+        if x.type != expected:
+            raise ValueError(
+                f"{type(self).__name__}: x: expected vectors of type {expected!r}, got {x.type!r}"
+            )
+        return x
 
     def _image_array(self, x: MultiImage) -> Array:
         """The dense array of an image whose type is ``in_type``."""
@@ -147,7 +158,8 @@ class AbstractLayer(eqx.Module):
     def _value(self, y: Any, given: tuple[object, ...]) -> Any:
         """The output as what the inputs were: an array, a tensor with its type, or an image.
 
-        Distributions and moments know their types and stay what they are.
+        Distributions and moments know their types and stay what they are, as do fields on a grid
+        that a layer makes of vectors.
         """
         hears = observer.get()
         if hears is not None:
@@ -164,6 +176,8 @@ class AbstractLayer(eqx.Module):
             return self._to_image(y, given[0])
         if any(isinstance(x, GeometricTensor) for x in given):
             return GeometricTensor(y, self.out_type)
+        if any(isinstance(x, IrrepTensor) for x in given) and channel_axis(self.out_type) == -1:
+            return IrrepTensor.of(self.out_type, y)
         return y
 
     def _to_image(self, y: Array, x: MultiImage) -> MultiImage:
@@ -201,15 +215,15 @@ class AbstractModule(AbstractLayer):
 
         Args:
             x: Array ``(..., n)`` for a vector type, ``(..., n, *spatial)`` for fields: one example,
-                a batch, or under ``vmap``. Or a `GeometricTensor` of ``in_type``, or a `MultiImage`
-                whose signature has that type.
+                a batch, or under ``vmap``. Or a `GeometricTensor` or an `IrrepTensor` of
+                ``in_type``, or a `MultiImage` whose signature has that type.
             *others: Further inputs of a layer whose ``in_type`` is a tuple of types.
             key: A JAX key, for layers with randomness; the others ignore it.
             **options: What the layer documents, such as ``scale=`` of `Affine`.
 
         Returns:
-            Array ``(..., n_out, *spatial)``; a `GeometricTensor` of ``out_type``, or a
-            `MultiImage`, if ``x`` was one.
+            Array ``(..., n_out, *spatial)``; a `GeometricTensor` or an `IrrepTensor` of
+            ``out_type``, or a `MultiImage`, if ``x`` was one.
 
         Raises:
             ValueError: If the channel axis, or the type of a tensor, does not fit ``in_type``.
@@ -225,6 +239,9 @@ class AbstractModule(AbstractLayer):
             )
         key = self._checked_key(key)
         with self._scope():
+            if isinstance(x, IrrepTensor) and not several:
+                y = self._forward_irreps(self._irreps(x), key, **options)
+                return self._value(y, given)
             if isinstance(x, MultiImage):
                 options = self._image_options(x) | options
             arrays = tuple(self._array(*pair) for pair in zip(given, types, strict=True))
@@ -238,6 +255,14 @@ class AbstractModule(AbstractLayer):
     @abc.abstractmethod
     def _forward(self, x: Any, key: PRNGKeyArray | None, **options: Any) -> Any:
         """The layer's formula on a checked array, or a tuple of them if ``in_type`` is one."""
+
+    def _forward_irreps(self, x: IrrepTensor, key: PRNGKeyArray | None, **options: Any) -> Any:
+        """The formula on a checked tensor of irreps: by way of arrays, unless a layer has its own.
+
+        Returns:
+            An `IrrepTensor` of ``out_type``, or the array, which is then turned into one.
+        """
+        return self._forward(x.array, key, **options)
 
     @abc.abstractmethod
     def export(self) -> Any:
@@ -275,8 +300,8 @@ class AbstractStatefulModule(AbstractLayer, eqx.nn.StatefulLayer):
         """Applies the layer.
 
         Args:
-            x: Array ``(..., n, *spatial)``, or a `GeometricTensor` of ``in_type``, or a
-                `MultiImage` whose signature has that type.
+            x: Array ``(..., n, *spatial)``, or a `GeometricTensor` or an `IrrepTensor` of
+                ``in_type``, or a `MultiImage` whose signature has that type.
             state: The state of the model.
             key: A JAX key, for layers with randomness; the others ignore it.
             **options: What the layer documents.
@@ -338,7 +363,8 @@ class AbstractContainer(AbstractLayer, eqx.nn.StatefulLayer):
 
         Args:
             x: Array ``(..., n)`` for a vector type, ``(..., n, *spatial)`` for fields, or a
-                `GeometricTensor` of ``in_type``, or a `MultiImage` whose signature has that type.
+                `GeometricTensor` or an `IrrepTensor` of ``in_type``, or a `MultiImage` whose
+                signature has that type.
             state: The state of the model, if a layer inside has running statistics.
             key: A JAX key, split among the layers.
 
@@ -363,6 +389,9 @@ class AbstractContainer(AbstractLayer, eqx.nn.StatefulLayer):
         with self._scope():
             if isinstance(x, MultiImage):
                 y, new_state = self._forward_image(x, state, key)
+            elif isinstance(x, IrrepTensor):
+                y, new_state = self._forward_irreps(self._irreps(x), state, key)
+                y = self._value(y, (x,))
             else:
                 y, new_state = self._forward(self._array(x), state, key)
                 y = self._value(y, (x,))
@@ -373,6 +402,12 @@ class AbstractContainer(AbstractLayer, eqx.nn.StatefulLayer):
         self, x: Array, state: eqx.nn.State | None, key: PRNGKeyArray | None
     ) -> tuple[Any, eqx.nn.State | None]:
         """The layers in their order on a checked array."""
+
+    def _forward_irreps(
+        self, x: IrrepTensor, state: eqx.nn.State | None, key: PRNGKeyArray | None
+    ) -> tuple[Any, eqx.nn.State | None]:
+        """The layers on a tensor of irreps; containers whose layers should see it override this."""
+        return self._forward(x.array, state, key)
 
     def _forward_image(
         self, x: MultiImage, state: eqx.nn.State | None, key: PRNGKeyArray | None

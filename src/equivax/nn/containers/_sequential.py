@@ -9,7 +9,7 @@ from typing import Any
 import equinox as eqx
 from jaxtyping import Array, PRNGKeyArray
 
-from ...fields import Type
+from ...fields import IrrepTensor, Type
 from ...images import MultiImage
 from .._core._folding import exported_chain
 from .._core._module import AbstractContainer, Layer
@@ -89,6 +89,14 @@ class Sequential(AbstractContainer):
         for layer, own in zip(self.layers, split_keys(key, len(self.layers)), strict=True):
             x, state = step(layer, (x,), state, own)
         return x, state
+
+    def _forward_irreps(
+        self, x: IrrepTensor, state: eqx.nn.State | None, key: PRNGKeyArray | None
+    ) -> tuple[IrrepTensor, eqx.nn.State | None]:
+        y: Any = x
+        for layer, own in zip(self.layers, split_keys(key, len(self.layers)), strict=True):
+            y, state = step(layer, (y,), state, own)
+        return y, state
 
     def _forward_image(
         self, x: MultiImage, state: eqx.nn.State | None, key: PRNGKeyArray | None

@@ -13,12 +13,13 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from ..._arguments import arrays, choice, flag
-from ...fields import Type
-from ...hom import invariant_vector, trivial_count
+from ...fields import IrrepTensor, Type
+from ...hom import invariant_vector, irrep_names, split_copies, trivial_count, with_invariant
 from ...representations import Representation, trivial
 from .._core._admission import parameter_dtype
 from .._core._channels import on_last_axis, take_channels
 from .._core._fibres import KindPlan, Kinds, by_kind, coordinates_plan, turned
+from .._core._irrep_wise import Parts, kind_by_kind, of_fields, times_fields
 from .._core._module import AbstractModule, channel_axis, representation_of
 from .._core._plain import plain_function, plain_linear, plain_on_channels
 
@@ -107,6 +108,39 @@ class Affine(AbstractModule):
         scale: ArrayLike | None = None,
         bias: ArrayLike | None = None,
     ) -> Float[Array, "..."]:
+        function = functools.partial(modulated, *self._constants())
+        given = self._modulation(scale, bias)
+        return on_last_axis(function, channel_axis(self.in_type), x, *given)
+
+    def _forward_irreps(
+        self,
+        x: IrrepTensor,
+        key: PRNGKeyArray | None = None,
+        *,
+        scale: ArrayLike | None = None,
+        bias: ArrayLike | None = None,
+    ) -> IrrepTensor:
+        given, shift = self._modulation(scale, bias)
+        rep, factor = self._rep, float(self.residual) + given
+        x = x.astype(jnp.result_type(x.dtype, given.dtype))
+        others = () if shift is None else shift.shape[:-1]
+        leading = jnp.broadcast_shapes(x.batch_shape, given.shape[:-1], others)
+        if leading != x.batch_shape:
+            x = x.map(lambda block: jnp.broadcast_to(block, (*leading, *block.shape[-2:])))
+        if self.per == "type":
+            factors = [factor[..., i, None, None] for i in range(factor.shape[-1])]
+            pairs = zip(irrep_names(rep), factors, strict=True)
+            blocks = {name: x.blocks[name] * own.astype(x.dtype) for name, own in pairs}
+        elif self.per == "field":
+            blocks = kind_by_kind(x, times_fields, of_fields(rep, factor))
+        else:
+            blocks = kind_by_kind(x, _times_copies, split_copies(rep, factor))
+        return IrrepTensor(with_invariant(rep, shift, blocks), self.out_type)
+
+    def _modulation(
+        self, scale: ArrayLike | None, bias: ArrayLike | None
+    ) -> tuple[Array, Array | None]:
+        """Scale and bias, those of the layer or those of the call, checked."""
         if self.learnable:
             if scale is not None or bias is not None:
                 raise ValueError(
@@ -124,8 +158,7 @@ class Affine(AbstractModule):
                     "invariant; pass bias=None"
                 )
             bias = self._invariant("bias", bias, self.num_bias)
-        function = functools.partial(modulated, *self._constants())
-        return on_last_axis(function, channel_axis(self.in_type), x, scale, bias)
+        return scale, bias
 
     def _constants(
         self,
@@ -162,6 +195,14 @@ class Affine(AbstractModule):
         weight = modulated(*self._constants(), eye, self.scale).T
         bias = None if self.bias is None else invariant_vector(self._rep, self.bias)
         return plain_linear(weight, bias, self.in_type)
+
+
+def _times_copies(parts: Parts, factors: Parts) -> Parts:
+    """Every copy times a number of its own, ``(..., copies within a summand, summands)``."""
+    return {
+        name: part * factors[name].astype(part.dtype)[..., None, :, :]
+        for name, part in parts.items()
+    }
 
 
 def modulated(

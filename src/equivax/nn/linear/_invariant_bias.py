@@ -12,8 +12,8 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
 
 from ..._arguments import arrays, choice
-from ...fields import Type
-from ...hom import hom_basis, invariant_vector, trivial_count
+from ...fields import IrrepTensor, Type
+from ...hom import hom_basis, invariant_vector, trivial_count, with_invariant
 from ...representations import Representation, trivial
 from .._core._admission import parameter_dtype
 from .._core._channels import along
@@ -159,6 +159,9 @@ class InvariantBias(AbstractModule):
         if bias is None:
             return x
         return shifted(bias, channel_axis(self.in_type), x)
+
+    def _forward_irreps(self, x: IrrepTensor, key: PRNGKeyArray | None = None) -> IrrepTensor:
+        return IrrepTensor(with_invariant(self._rep, self.coeffs, x.blocks), self.out_type)
 
     def export(self) -> eqx.nn.Lambda | eqx.nn.Identity:
         """Addition of a constant, or `equinox.nn.Identity`."""

@@ -11,16 +11,19 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
 
 from ..._arguments import arrays, choice, flag
-from ...fields import Type
-from ...hom import MODES, HomBasis, Scheme, UnusedIrrepsWarning, hom_basis
+from ...fields import IrrepTensor, Type
+from ...hom import (
+    MODES,
+    HomBasis,
+    Scheme,
+    UnusedIrrepsWarning,
+    hom_basis,
+    irrep_wise_map,
+    with_invariant,
+)
 from ...representations import as_representation, check_same_group
 from .._core._admission import checked_precision, checked_scheme, parameter_dtype
-from .._core._module import (
-    AbstractModule,
-    channel_axis,
-    check_no_leaf,
-    representation_of,
-)
+from .._core._module import AbstractModule, channel_axis, check_no_leaf, representation_of
 from .._core._plain import plain_linear
 from ._invariant_bias import bias_coefficients, initial_bias, invariant_bias
 
@@ -148,6 +151,11 @@ class Linear(AbstractModule):
         y = self.basis.apply(self.weights, x, mode=self.mode, precision=self.precision)
         bias = self.bias
         return y if bias is None else y + bias.astype(y.dtype)
+
+    def _forward_irreps(self, x: IrrepTensor, key: PRNGKeyArray | None = None) -> IrrepTensor:
+        in_rep, out_rep = self.basis.in_rep, self.basis.out_rep
+        blocks = irrep_wise_map(in_rep, out_rep, self.weights, x.blocks, self.precision)
+        return IrrepTensor(with_invariant(out_rep, self.bias_coeffs, blocks), self.out_type)
 
     def export(self) -> eqx.nn.Linear:
         """The same map as `equinox.nn.Linear` with a dense weight; it takes one example."""

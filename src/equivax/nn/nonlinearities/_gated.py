@@ -14,10 +14,12 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..._arguments import flag
-from ...fields import Type
+from ...fields import IrrepTensor, Type
+from ...hom import irrep_plan, join_kinds, split_kinds, trivial_name, widened
 from ...representations import Representation, as_representation, direct_sum, trivial
 from .._core._admission import check_fields, parameter_dtype
-from .._core._channels import field_sizes, type_like
+from .._core._channels import field_sizes, take_channels, type_like
+from .._core._irrep_wise import times_fields
 from .._core._module import AbstractModule, channel_axis, representation_of
 from .._core._plain import plain_layer, plain_layer_of_several
 from .._core._probing import check_elementwise
@@ -139,6 +141,42 @@ class GatedNonlinearity(AbstractModule):
                 f"{gates.shape} and {fields.shape}"
             )
         return open_fields(*constants, gates, fields)
+
+    def _forward_irreps(
+        self, x: IrrepTensor, key: PRNGKeyArray | None = None
+    ) -> IrrepTensor | Array:
+        if self.inside:
+            return self._forward(x.array, key)
+        rep, name, marks = self._rep, trivial_name(self._rep), np.array(self.gates)
+        numbers = np.cumsum(marks == GATE) - 1  # of the gates
+        plan, parts = irrep_plan(rep), split_kinds(rep, x.blocks)
+        values, order = [], []
+        for kind, part in zip(plan.kinds, parts, strict=True):
+            own = np.flatnonzero(marks[kind.fields] == GATE)
+            if len(own):  # gates are channels, which may be minus the coordinate
+                channels = part[name][..., 0, 0, :] * np.asarray(kind.basis[0, 0], x.dtype)
+                values.append(take_channels(channels, own))
+                order.append(numbers[kind.fields[own]])
+        shut = take_channels(jnp.concatenate(values, -1), np.argsort(np.concatenate(order)))
+        shut = widened(shut)
+        if self.bias is not None:
+            shut = shut - self.bias.astype(shut.dtype)
+        opened, found = self.function(shut), {}
+        for kind, part in zip(plan.kinds, parts, strict=True):
+            own, sign = marks[kind.fields], np.asarray(kind.basis[0, 0], shut.dtype)
+            is_gate = own == GATE
+            gates = take_channels(opened, np.where(is_gate, numbers[kind.fields], own))
+            body = times_fields(part, gates)
+            if self.drop_gates:
+                kept = np.flatnonzero(~is_gate)
+                body = {n: take_channels(p, kept) for n, p in body.items()} if len(kept) else {}
+            elif is_gate.any():
+                kept = (gates * sign)[..., None, None, :].astype(x.dtype)
+                body = {n: jnp.where(is_gate, kept, p) for n, p in body.items()}
+            found[kind.summand] = body
+        out = representation_of(self.out_type, _NAME, "out_type")
+        ordered = [found[kind.summand] for kind in irrep_plan(out).kinds]
+        return IrrepTensor(join_kinds(out, ordered), self.out_type)
 
     def export(self) -> Callable[..., Any]:
         """A plain function with the biases as constants: of ``x``, or of ``(gates, x)``."""

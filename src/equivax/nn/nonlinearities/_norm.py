@@ -12,7 +12,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..._arguments import flag, number
-from ...fields import Type
+from ...fields import IrrepTensor, Type
 from ...hom import widened
 from ...representations import Representation
 from .._core._admission import induced_or_refuse, numbered_runs, parameter_dtype
@@ -26,6 +26,7 @@ from .._core._channels import (
     scale_blocks,
     whole_fields,
 )
+from .._core._irrep_wise import Parts, kind_by_kind, of_fields, squares_of, times_fields
 from .._core._module import AbstractModule, channel_axis, representation_of
 from .._core._plain import plain_layer
 from .._core._probing import check_elementwise
@@ -91,6 +92,15 @@ class NormNonlinearity(AbstractModule):
         self, x: Float[Array, "..."], key: PRNGKeyArray | None = None
     ) -> Float[Array, "..."]:
         return by_length(*self._constants(), x)
+
+    def _forward_irreps(self, x: IrrepTensor, key: PRNGKeyArray | None = None) -> IrrepTensor:
+        biases = of_fields(self._rep, None if self.log_bias is None else jnp.exp(self.log_bias))
+
+        def new(parts: Parts, bias: Array | None) -> Parts:
+            norms = safe_norms(squares_of(parts), SMALLEST_NORM**2)
+            return times_fields(parts, length_factor(self.function, norms, bias))
+
+        return IrrepTensor(kind_by_kind(x, new, biases), self.out_type)
 
     def export(self) -> eqx.nn.Lambda:
         """A plain function with the biases as constants."""
@@ -202,7 +212,16 @@ def by_length(
     """``v phi(|v| - b) / |v|`` for blocks of channels, with one ``b`` for each."""
     wide = widened(x)
     norms = safe_norms(block_sums(runs, wide * wide, axis), SMALLEST_NORM**2)
-    shifted = norms if bias is None else norms - along(bias.astype(wide.dtype), axis)
-    positive = norms > 0
-    factor = jnp.where(positive, function(shifted) / jnp.where(positive, norms, 1.0), 0.0)
+    factor = length_factor(function, norms, None if bias is None else along(bias, axis))
     return scale_blocks(runs, x, factor.astype(x.dtype), axis)
+
+
+def length_factor(
+    function: Callable[[Array], Array],
+    norms: Float[Array, "..."],
+    bias: Float[Array, "..."] | None,
+) -> Float[Array, "..."]:
+    """``phi(|v| - b) / |v|``, 0 for what has length 0."""
+    shifted = norms if bias is None else norms - bias.astype(norms.dtype)
+    positive = norms > 0
+    return jnp.where(positive, function(shifted) / jnp.where(positive, norms, 1.0), 0.0)

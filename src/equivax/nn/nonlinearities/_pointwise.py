@@ -9,8 +9,9 @@ import jax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..._arguments import flag, number
-from ...fields import Type
+from ...fields import IrrepTensor, Type
 from .._core._admission import check_pointwise
+from .._core._irrep_wise import pointwise
 from .._core._module import AbstractModule
 from .._core._plain import plain_callable
 from .._core._probing import check_elementwise, check_odd
@@ -58,6 +59,9 @@ class PointwiseNonlinearity(AbstractModule):
     ) -> Float[Array, "..."]:
         return self.function(x)
 
+    def _forward_irreps(self, x: IrrepTensor, key: PRNGKeyArray | None = None) -> IrrepTensor:
+        return pointwise(self.function, x)
+
     def export(self) -> eqx.nn.Lambda:
         """`equinox.nn.Lambda` of the function."""
         return eqx.nn.Lambda(plain_callable(self.function))
@@ -86,6 +90,9 @@ class ReLU(AbstractModule):
         self, x: Float[Array, "..."], key: PRNGKeyArray | None = None
     ) -> Float[Array, "..."]:
         return jax.nn.relu(x)
+
+    def _forward_irreps(self, x: IrrepTensor, key: PRNGKeyArray | None = None) -> IrrepTensor:
+        return pointwise(jax.nn.relu, x)
 
     def export(self) -> eqx.nn.Lambda:
         """`equinox.nn.Lambda` of `jax.nn.relu`."""
@@ -119,6 +126,9 @@ class ELU(AbstractModule):
     ) -> Float[Array, "..."]:
         return jax.nn.elu(x, self.alpha)
 
+    def _forward_irreps(self, x: IrrepTensor, key: PRNGKeyArray | None = None) -> IrrepTensor:
+        return pointwise(lambda v: jax.nn.elu(v, self.alpha), x)
+
     def export(self) -> eqx.nn.Lambda:
         """`equinox.nn.Lambda` of `jax.nn.elu`."""
         return eqx.nn.Lambda(jax.tree_util.Partial(jax.nn.elu, alpha=self.alpha))
@@ -150,6 +160,9 @@ class LeakyReLU(AbstractModule):
         self, x: Float[Array, "..."], key: PRNGKeyArray | None = None
     ) -> Float[Array, "..."]:
         return jax.nn.leaky_relu(x, self.negative_slope)
+
+    def _forward_irreps(self, x: IrrepTensor, key: PRNGKeyArray | None = None) -> IrrepTensor:
+        return pointwise(lambda v: jax.nn.leaky_relu(v, self.negative_slope), x)
 
     def export(self) -> eqx.nn.Lambda:
         """`equinox.nn.Lambda` of `jax.nn.leaky_relu`."""

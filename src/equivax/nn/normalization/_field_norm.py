@@ -12,12 +12,13 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..._arguments import flag, number
-from ...fields import Type
-from ...hom import invariant_vector, trivial_count
+from ...fields import IrrepTensor, Type
+from ...hom import invariant_vector, trivial_count, trivial_name, with_invariant
 from ...representations import Representation
 from .._core._admission import parameter_dtype
 from .._core._channels import field_sizes
 from .._core._fibres import FibrePlan, by_kind, constants, fibre_plan
+from .._core._irrep_wise import Parts, kind_by_kind, of_fields, squares_of, times_fields
 from .._core._module import AbstractModule, channel_axis, representation_of
 from .._core._plain import plain_function, plain_layer
 from ._rounding import above_rounding, denoised
@@ -84,6 +85,23 @@ class FieldNorm(AbstractModule):
         kinds = field_kinds(plan, self._rep, self.weight, self.bias)
         function = functools.partial(field_normed, self.eps)
         return by_kind(function, kinds, plan.gather, plan.scatter, channel_axis(self.in_type), x)
+
+    def _forward_irreps(self, x: IrrepTensor, key: PRNGKeyArray | None = None) -> IrrepTensor:
+        rep, name = self._rep, trivial_name(self._rep)
+
+        def new(parts: Parts, weight: Array | None) -> Parts:
+            size = sum(part.shape[-3] * part.shape[-2] for part in parts.values())
+            level = squares_of(parts) / size
+            rest = {n: jnp.zeros_like(p) if n == name else p for n, p in parts.items()}
+            square = squares_of(rest) / size
+            alive = above_rounding(square, level)[..., None, None, :]
+            factor = 1.0 / jnp.sqrt(square + self.eps)
+            if weight is not None:
+                factor = factor * weight.astype(factor.dtype)
+            return times_fields({n: denoised(p, alive) for n, p in rest.items()}, factor)
+
+        blocks = kind_by_kind(x, new, of_fields(rep, self.weight))
+        return IrrepTensor(with_invariant(rep, self.bias, blocks), self.out_type)
 
     def export(self) -> eqx.nn.Lambda:
         """A plain function with constant vectors."""

@@ -11,14 +11,14 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..._arguments import choice, flag, number
-from ...fields import Type
+from ...fields import IrrepTensor, Type
 from ...representations import Representation
 from .._core._admission import parameter_dtype
 from .._core._module import AbstractModule, channel_axis, on_channels, representation_of
 from .._core._plain import plain_on_channels
 from ..linear import Affine
 from ._group import GroupNorm
-from ._vectors import POOLS, in_layer, plain
+from ._vectors import POOLS, in_layer, irreps_normed, plain
 
 
 class LayerNorm(AbstractModule):
@@ -113,6 +113,12 @@ class LayerNorm(AbstractModule):
         if self.whitening is not None:
             return self.whitening(x)
         y = on_channels(in_layer(*self._vector_norm), x, self.in_type)
+        return y if self.affine is None else self.affine(y)
+
+    def _forward_irreps(self, x: IrrepTensor, key: PRNGKeyArray | None = None) -> IrrepTensor:
+        if self.whitening is not None:
+            return self.whitening(x)
+        y = IrrepTensor(irreps_normed(*self._vector_norm, x), self.out_type)
         return y if self.affine is None else self.affine(y)
 
     def export(self) -> eqx.nn.Sequential | eqx.nn.Lambda:

@@ -8,9 +8,10 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..._arguments import flag, number
-from ...fields import Type
+from ...fields import IrrepTensor, Type
 from ...hom import widened
 from .._core._admission import parameter_dtype
+from .._core._irrep_wise import mean_square
 from .._core._module import AbstractModule, on_channels, representation_of
 from .._core._plain import plain_function, plain_on_channels
 from ..linear import Affine
@@ -70,6 +71,11 @@ class RMSNorm(AbstractModule):
         self, x: Float[Array, "..."], key: PRNGKeyArray | None = None
     ) -> Float[Array, "..."]:
         y = on_channels(lambda v: rms_normed(self.eps, v), x, self.in_type)
+        return y if self.affine is None else self.affine(y)
+
+    def _forward_irreps(self, x: IrrepTensor, key: PRNGKeyArray | None = None) -> IrrepTensor:
+        root = jnp.sqrt(mean_square(x) + self.eps)[..., None, None]
+        y = x.map(lambda block: (widened(block) / root).astype(block.dtype))
         return y if self.affine is None else self.affine(y)
 
     def export(self) -> eqx.nn.Sequential:

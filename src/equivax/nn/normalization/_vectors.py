@@ -14,9 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ...hom import from_irreps, to_irreps, widened
+from ...fields import IrrepTensor
+from ...hom import from_irreps, irrep_plan, reordered, to_irreps, trivial_name, widened
 from ...linalg import invariant_projector
 from ...representations import Representation, trivial
+from .._core._irrep_wise import mean_square
 from .._core._plain import plain_function
 from ._rounding import above_rounding, denoised
 
@@ -75,6 +77,38 @@ def in_layer(rep: Representation, pool: str, center: bool, eps: float) -> Callab
 
     directions = _directions(rep, pool, center)
     return functools.partial(layer_normed, there, back, *directions, pool == "copy", eps)
+
+
+def irreps_normed(
+    rep: Representation, pool: str, center: bool, eps: float, x: IrrepTensor
+) -> dict[str, Array]:
+    """`layer_normed` on vectors that are in coordinates of irreps already."""
+    blocks = {name: widened(block) for name, block in x.blocks.items()}
+    level = mean_square(x)[..., None, None]
+    unit = _directions(rep, "type", center)[1]
+    if unit is not None:
+        name = trivial_name(rep)
+        first, space = blocks[name], irrep_plan(rep).spaces[name]
+        direction = reordered(jnp.asarray(unit[:, 0], first.dtype), space, -1)
+        for _ in range(2):  # the first time leaves rounding of the mean
+            first = first - jnp.sum(first * direction, axis=-1, keepdims=True) * direction
+        # What is zero by theory is zero: a remainder would be divided by sqrt(eps).
+        blocks[name] = jnp.zeros_like(first) if first.shape[-1] == 1 else first
+    if pool == "all":
+        total = [jnp.sum(block * block, axis=(-2, -1), keepdims=True) for block in blocks.values()]
+        square = sum(total[1:], total[0]) / rep.size
+        squares = dict.fromkeys(blocks, square)
+    else:
+        axes = -2 if pool == "copy" else (-2, -1)
+        squares = {
+            name: jnp.mean(block * block, axis=axes, keepdims=True)
+            for name, block in blocks.items()
+        }
+    found = {}
+    for name, block in blocks.items():
+        block = denoised(block, above_rounding(squares[name], level))
+        found[name] = (block / jnp.sqrt(squares[name] + eps)).astype(x.dtype)
+    return found
 
 
 def plain(rep: Representation, pool: str, center: bool, eps: float) -> jax.tree_util.Partial:

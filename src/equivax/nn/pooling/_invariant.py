@@ -11,8 +11,18 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..._arguments import choice, number
-from ...fields import Type
-from ...hom import HIGHEST, hom_basis, trivial_count
+from ...fields import IrrepTensor, Type
+from ...hom import (
+    HIGHEST,
+    hom_basis,
+    irrep_plan,
+    join_copies,
+    ordered_back,
+    split_kinds,
+    trivial_count,
+    trivial_name,
+    widened,
+)
 from ...representations import Representation, trivial
 from .._core._channels import (
     Runs,
@@ -68,6 +78,11 @@ class InvariantPool(AbstractModule):
         (block,) = basis.blocks
         coeffs = {block.name: jnp.eye(block.in_multiplicity, dtype=x.dtype)[..., None]}
         return on_channels(lambda v: basis.apply(coeffs, v, mode="auto"), x, self.in_type)
+
+    def _forward_irreps(self, x: IrrepTensor, key: PRNGKeyArray | None = None) -> IrrepTensor:
+        name = trivial_name(self._rep)
+        values = ordered_back(x.blocks[name], irrep_plan(self._rep).spaces[name], -1)
+        return IrrepTensor({name: values}, self.out_type)
 
     def export(self) -> eqx.nn.Linear | eqx.nn.Conv:
         """`equinox.nn.Linear` with the invariant unit vectors as rows.
@@ -138,6 +153,20 @@ class IrrepNormPool(AbstractModule):
     ) -> Float[Array, "..."]:
         return by_kind(*self._constants(), x)
 
+    def _forward_irreps(self, x: IrrepTensor, key: PRNGKeyArray | None = None) -> IrrepTensor:
+        rep, identity, found = self._rep, trivial_name(self._rep), []
+        for parts in split_kinds(rep, x.blocks):
+            lengths = {}
+            for name, part in parts.items():
+                wide = widened(part)
+                if name == identity and self.trivial == "value":
+                    lengths[name] = wide[..., 0, :, :]
+                else:
+                    lengths[name] = smooth_lengths(self.eps, jnp.sum(wide * wide, axis=-3))
+            found.append(lengths)
+        values = join_copies(rep, found).astype(x.dtype)
+        return IrrepTensor({identity: values[..., None, :]}, self.out_type)
+
     def export(self) -> eqx.nn.Lambda:
         """A plain function with the changes of basis as constants."""
         return plain_layer(by_kind, *self._constants())
@@ -161,12 +190,17 @@ def irrep_lengths(
     """
     coordinates = maybe_turned(turn, z)
     squares = block_sums(runs, coordinates * coordinates, -2)
-    lengths = jnp.sqrt(squares + eps**2) - eps if eps > 0 else safe_norms(squares)
+    lengths = smooth_lengths(eps, squares)
     if values is None:
         return lengths
     chosen, places = values
     numbers = take_channels(coordinates, places, -2)
     return jnp.where(along(jnp.asarray(chosen), -2), numbers, lengths)
+
+
+def smooth_lengths(eps: float, squares: Float[Array, "..."]) -> Float[Array, "..."]:
+    """``sqrt(|z|^2 + eps^2) - eps``, or lengths whose gradient at 0 is 0."""
+    return jnp.sqrt(squares + eps**2) - eps if eps > 0 else safe_norms(squares)
 
 
 def _trivial(rep: Representation) -> Representation:

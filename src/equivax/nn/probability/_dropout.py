@@ -8,9 +8,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..._arguments import flag, number
-from ...fields import Type
+from ...fields import IrrepTensor, Type
 from .._core._admission import check_fields
 from .._core._channels import field_index, field_sizes
+from .._core._irrep_wise import Parts, kind_by_kind, of_fields
 from .._core._module import AbstractModule, channel_axis, representation_of
 
 
@@ -77,6 +78,26 @@ class FieldDropout(AbstractModule):
         keep = jax.random.bernoulli(key, _keep_rate(self.p), shape)
         mask = jnp.take(keep, field_index(rep), axis=axis, mode="clip")
         return jnp.where(mask, x / (1 - self.p), jnp.zeros_like(x))
+
+    def _forward_irreps(self, x: IrrepTensor, key: PRNGKeyArray | None = None) -> IrrepTensor:
+        if self.inference or self.p == 0:
+            return x
+        if key is None:
+            raise _no_key("FieldDropout")
+        if self.p == 1:
+            return x.map(jnp.zeros_like)
+        rep = self._rep
+        keep = jax.random.bernoulli(
+            key, _keep_rate(self.p), (*x.batch_shape, len(field_sizes(rep)))
+        )
+
+        def new(parts: Parts, mask: Array) -> Parts:
+            kept = mask[..., None, None, :]
+            return {
+                n: jnp.where(kept, p / (1 - self.p), jnp.zeros_like(p)) for n, p in parts.items()
+            }
+
+        return IrrepTensor(kind_by_kind(x, new, of_fields(rep, keep)), self.out_type)
 
     def export(self) -> eqx.nn.Identity:
         """`equinox.nn.Identity`, the layer at inference: Equinox's dropout acts per channel."""

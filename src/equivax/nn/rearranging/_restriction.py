@@ -5,7 +5,7 @@ from __future__ import annotations
 import equinox as eqx
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ...fields import Type
+from ...fields import IrrepTensor, Type
 from ...groups import GroupElement, Subgroup
 from .._core._module import AbstractModule, representation_of
 
@@ -32,6 +32,9 @@ class Identity(AbstractModule):
     def _forward(
         self, x: Float[Array, "..."], key: PRNGKeyArray | None = None
     ) -> Float[Array, "..."]:
+        return x
+
+    def _forward_irreps(self, x: IrrepTensor, key: PRNGKeyArray | None = None) -> IrrepTensor:
         return x
 
     def export(self) -> eqx.nn.Identity:

@@ -1,0 +1,159 @@
+"""What the formulas of layers on an `IrrepTensor` share; sums are taken in at least float32."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ...fields import IrrepTensor
+from ...hom import HIGHEST, Kind, irrep_plan, join_kinds, split_fields, split_kinds, widened
+from ...representations import Representation, as_representation
+
+Parts = dict[str, Array]
+"""Of the summands of one kind: irrep name to ``(..., d, copies within a summand, summands)``."""
+
+#: Fields of at most so many channels are turned by sums of arrays, which fuse into one pass. With
+#: more, a kernel would hold more numbers than a core of a GPU has registers.
+MOST_TERMS = 24
+
+
+def kind_by_kind(x: IrrepTensor, function: Callable[..., Parts], *rest: Sequence[object]) -> Parts:
+    """New blocks of the same type from a function of the summands of each kind.
+
+    Args:
+        x: The tensor.
+        function: ``(parts, *own)`` to the new parts, where ``own`` are the kind's entries of
+            ``rest``.
+        rest: One entry per kind each.
+    """
+    rep = as_representation(x.type, "type")
+    parts = split_kinds(rep, x.blocks)
+    return join_kinds(rep, [function(*entries) for entries in zip(parts, *rest, strict=True)])
+
+
+def squares_of(parts: Parts) -> Float[Array, "*batch fields"]:
+    """The square of the length of each summand of a kind."""
+    sums = [jnp.sum(jnp.square(widened(part)), axis=(-3, -2)) for part in parts.values()]
+    return sum(sums[1:], sums[0])
+
+
+def times_fields(parts: Parts, factor: Float[Array, "*batch fields"]) -> Parts:
+    """Every summand of a kind times a number of its own, rounded once."""
+    wide = factor[..., None, None, :]
+    return {name: (widened(part) * wide).astype(part.dtype) for name, part in parts.items()}
+
+
+def of_fields(rep: Representation, values: Array | None) -> list[Array | None]:
+    """Per kind the numbers of its summands, see `split_fields`; None for none."""
+    if values is None:
+        return [None] * len(irrep_plan(rep).kinds)
+    return [*split_fields(rep, values)]
+
+
+def mean_square(x: IrrepTensor) -> Float[Array, "*batch"]:
+    """``mean(x^2)`` of the vectors."""
+    sums = [jnp.sum(jnp.square(widened(block)), axis=(-2, -1)) for block in x.blocks.values()]
+    return sum(sums[1:], sums[0]) / x.type.size
+
+
+def pointwise(function: Callable[[Array], Array], x: IrrepTensor) -> IrrepTensor:
+    """A function of single channels, ``Q^T f(Q z)`` on the coordinates ``z`` of every field.
+
+    Small fields are turned by sums of arrays ``(..., summands)``, one for each channel: XLA makes
+    one pass through memory of it, forwards and backwards, since the derivative starts from ``z``
+    again. Larger ones are turned by products. Computed in at least float32, rounded once.
+    """
+    rep = as_representation(x.type, "type")
+    kinds = irrep_plan(rep).kinds
+
+    def formula(blocks: Parts) -> Parts:
+        parts = split_kinds(rep, blocks)
+        return join_kinds(
+            rep, [_turned(function, *pair) for pair in zip(kinds, parts, strict=True)]
+        )
+
+    # The derivative computes the channels again from the coordinates: nothing else is kept.
+    return IrrepTensor(jax.checkpoint(formula)(dict(x.blocks)), x.type)
+
+
+def _turned(function: Callable[[Array], Array], kind: Kind, parts: Parts) -> Parts:
+    """`pointwise` on the summands of one kind."""
+    if kind.is_identity:
+        return {n: function(widened(part)).astype(part.dtype) for n, part in parts.items()}
+    rows = [
+        parts[segment.name][..., component, copy, :]
+        for segment in kind.segments
+        for component in range(segment.size)
+        for copy in range(segment.copies)
+    ]
+    way = _by_sums if len(rows) <= MOST_TERMS else _by_products
+    new, pieces = _made(*way(function, kind.basis, _made_backwards(*rows))), {}
+    for segment in kind.segments:
+        own, new = new[: segment.size * segment.copies], new[segment.size * segment.copies :]
+        stacked = jnp.stack(own, axis=-2)
+        shape = (*stacked.shape[:-2], segment.size, segment.copies, kind.count)
+        pieces[segment.name] = stacked.reshape(shape)
+    return pieces
+
+
+@jax.custom_jvp
+def _made(*arrays: Array) -> tuple[Array, ...]:
+    """The arrays, in memory: what joins them reads them, instead of what they are made of.
+
+    XLA would join channels in float32 with the way back in front, in two kernels that read and
+    write twice as much.
+    """
+    return tuple(jax.lax.optimization_barrier(arrays))
+
+
+@_made.defjvp
+def _made_jvp(
+    primals: tuple[Array, ...], tangents: tuple[Array, ...]
+) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    return _made(*primals), tangents
+
+
+@jax.custom_jvp
+def _made_backwards(*arrays: Array) -> tuple[Array, ...]:
+    """The arrays, whose cotangents are made in memory; see `_made`."""
+    return arrays
+
+
+@_made_backwards.defjvp
+def _made_backwards_jvp(
+    primals: tuple[Array, ...], tangents: tuple[Array, ...]
+) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    return primals, tuple(jax.lax.optimization_barrier(tangents))
+
+
+def _by_sums(
+    function: Callable[[Array], Array], basis: np.ndarray, rows: Sequence[Array]
+) -> list[Array]:
+    wide = [widened(row) for row in rows]
+    channels = [function(_combined(weights, wide)) for weights in basis]
+    return [_combined(weights, channels).astype(rows[0].dtype) for weights in basis.T]
+
+
+def _combined(weights: np.ndarray, arrays: Sequence[Array]) -> Array:
+    """A sum of arrays with weights; those that are zero up to rounding are left out."""
+    dtype = arrays[0].dtype
+    terms = [
+        array * np.asarray(weight, dtype)
+        for weight, array in zip(weights, arrays, strict=True)
+        if abs(weight) > 1e-14
+    ]
+    return sum(terms[1:], terms[0])
+
+
+def _by_products(
+    function: Callable[[Array], Array], basis: np.ndarray, rows: Sequence[Array]
+) -> list[Array]:
+    z = jnp.stack([widened(row) for row in rows])  # the coordinates in front: one large product
+    turn = jnp.asarray(basis, z.dtype)
+    y = function(jnp.einsum("cs,s...->c...", turn, z, precision=HIGHEST))
+    y = jnp.einsum("cs,c...->s...", turn, y, precision=HIGHEST).astype(rows[0].dtype)
+    return list(y)
