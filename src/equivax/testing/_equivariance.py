@@ -18,7 +18,17 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import PRNGKeyArray, PyTree
 
-from .._arguments import arrays, flag, integer, integers, number, several, type_of
+from .._arguments import (
+    arrays,
+    flag,
+    integer,
+    integers,
+    is_traced,
+    number,
+    refuse,
+    several,
+    type_of,
+)
 from .._arguments import function as read_function
 from ..fields import Type
 from ..groups import GroupElement
@@ -109,6 +119,36 @@ def equivariance_error(
         ValueError: If types are missing, their groups differ and no layer says how, an element does
             not map the grid to itself, or nothing would be measured.
     """
+    return _measured(
+        function,
+        in_type,
+        out_type,
+        key=key,
+        elements=elements,
+        batch=batch,
+        dtype=dtype,
+        randomize=randomize,
+        call_options=call_options,
+        spatial=spatial,
+        state=state,
+    )[0]
+
+
+def _measured(
+    function: Layer | Callable[..., Any],
+    in_type: Type | None,
+    out_type: Type | None,
+    *,
+    key: PRNGKeyArray,
+    elements: Sequence[GroupElement] | None = None,
+    batch: int = 3,
+    dtype: DTypeLike | None = None,
+    randomize: bool = True,
+    call_options: dict[str, Any] | None = None,
+    spatial: Sequence[int] | None = None,
+    state: eqx.nn.State | None = None,
+) -> tuple[list[EquivarianceError], float]:
+    """The rows of `equivariance_error`, and the size of the largest output."""
     caller = "equivariance_error"
     read_function(function, caller, "function", "a layer")
     in_type = getattr(function, "in_type", None) if in_type is None else in_type
@@ -130,6 +170,8 @@ def equivariance_error(
     elements = several(elements, caller, "elements", takes)
     for element in elements:
         type_of(element, caller, "elements", GroupElement, takes)
+    if is_traced(key):
+        refuse(TypeError, caller, "key", "a key outside of jit, since numbers are compared", key)
     key = arrays.key(key, caller)
     batch = integer(batch, caller, "batch", 1)
     randomize = flag(randomize, caller, "randomize")
@@ -167,12 +209,13 @@ def equivariance_error(
     with jax.default_matmul_precision("highest"):
         y = output(x)
         moved = [output(act(in_type, x, embedding(g))) for g in elements]
-    scale = max(*(float(np.abs(v).max()) for v in (y, *moved)), np.finfo(np.float64).tiny)
+    size = max(float(np.abs(v).max(initial=0.0)) for v in (y, *moved))
+    scale = max(size, float(np.finfo(np.float64).tiny))
     rows = []
     for g, left in zip(elements, moved, strict=True):
         absolute = float(np.abs(left - act(out_type, y, g)).max())
         rows.append(EquivarianceError(g, absolute, absolute / scale))
-    return rows
+    return rows, size
 
 
 def assert_equivariant(
@@ -200,7 +243,12 @@ def assert_equivariant(
     """
     if rtol is not None:
         number(rtol, "assert_equivariant", "rtol", 0)
-    rows = equivariance_error(function, in_type, out_type, key=key, **options)
+    rows, size = _measured(function, in_type, out_type, key=key, **options)
+    if size == 0:
+        raise AssertionError(
+            f"{getattr(function, '__name__', type(function).__name__)} is zero on every input, "
+            "which shows nothing; equivariance_error gives the numbers all the same"
+        )
     dtype = options.get("dtype")
     dtype = jnp.dtype(jnp.result_type(float) if dtype is None else dtype)
     bound = RELATIVE_TOLERANCE[dtype.name] * _depth(function) if rtol is None else rtol
