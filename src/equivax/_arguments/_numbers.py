@@ -6,7 +6,7 @@ import math
 import numbers
 import operator
 from collections.abc import Sequence
-from typing import Any, NoReturn, SupportsIndex, TypeGuard
+from typing import Any, NoReturn, TypeGuard
 
 import numpy as np
 
@@ -18,7 +18,7 @@ def is_flag(value: object) -> TypeGuard[bool]:
     return isinstance(value, (bool, np.bool_))
 
 
-def is_integer(value: object) -> TypeGuard[SupportsIndex]:
+def is_integer(value: object) -> TypeGuard[int]:
     """Whether a value counts something: one integer, and no boolean."""
     if is_flag(value) or is_traced(value) or not hasattr(value, "__index__"):
         return False
