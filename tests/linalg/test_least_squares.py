@@ -116,7 +116,7 @@ BAD = {
     "wrong size": (dict(x=jnp.ones((3, 5))), r"x: expected \(\.\.\., N, 4\), got \(3, 5\)"),
     "one axis": (dict(x=jnp.ones(4)), r"x: expected \(\.\.\., N, 4\), got \(4,\)"),
     "no sample": (dict(x=jnp.ones((0, 4)), y=jnp.ones((0, 4))), "at least one sample"),
-    "negative ridge": (dict(ridge=-1.0), "ridge: expected a number >= 0, got -1"),
+    "negative ridge": (dict(ridge=-1.0), "ridge: expected a finite number >= 0, got -1"),
     "negative weights": (dict(weights=-jnp.ones(3)), "weights: expected numbers >= 0"),
     "wrong weights": (dict(weights=jnp.ones(2)), r"one per sample \(\.\.\., 3\), got \(2,\)"),
     "unknown solver": (dict(solver="qr"), "solver: expected 'svd'.*'qr'"),

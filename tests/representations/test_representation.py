@@ -129,7 +129,7 @@ def test_what_is_no_representation():
         Representation.from_matrices(SO2, lambda g: 0.5 * SO2.irrep(1)(g))
     with pytest.raises(ValueError, match="one per generator"):
         Representation.from_generators(D4, [np.eye(2)])
-    with pytest.raises(ValueError, match="expected a permutation"):
+    with pytest.raises(ValueError, match="a permutation of 0"):
         Representation.from_generators(D4, [np.array([0, 0]), np.array([0, 1])])
 
 

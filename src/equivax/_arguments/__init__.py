@@ -8,6 +8,7 @@ import.
 """
 
 from ._functions import function, type_of
+from ._matrices import generator_matrix, real_array
 from ._numbers import (
     flag,
     integer,
@@ -18,22 +19,27 @@ from ._numbers import (
     is_several,
     number,
     refuse,
+    several,
 )
-from ._shown import shown
+from ._shown import is_traced, shown
 from ._words import choice, text
 
 __all__ = [
     "choice",
     "flag",
     "function",
+    "generator_matrix",
     "integer",
     "integers",
     "is_flag",
     "is_integer",
     "is_number",
     "is_several",
+    "is_traced",
     "number",
+    "real_array",
     "refuse",
+    "several",
     "shown",
     "text",
     "type_of",

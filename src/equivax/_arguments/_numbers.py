@@ -43,6 +43,20 @@ def is_several(value: object) -> TypeGuard[Sequence[Any]]:
     return isinstance(value, Sequence) and not isinstance(value, (str, bytes))
 
 
+def several(value: object, caller: str, argument: str, takes: str, minimum: int = 1) -> list[Any]:
+    """The entries of a list, tuple or array, whatever they are.
+
+    Raises:
+        TypeError: If it is no such thing: one entry, a word, a set.
+        ValueError: If there are fewer than ``minimum``.
+    """
+    if not is_several(value):
+        refuse(TypeError, caller, argument, takes, value)
+    if len(value) < minimum:
+        refuse(ValueError, caller, argument, takes, value)
+    return list(value)
+
+
 def flag(value: object, caller: str, argument: str) -> bool:
     """True or False.
 

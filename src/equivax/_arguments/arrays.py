@@ -15,6 +15,11 @@ from ._shown import is_traced
 #: Sizes of keys of the old kind, by their generators.
 _OLD_KEYS = ((2,), (4,))
 
+_PRECISIONS = (
+    jax.lax.Precision,
+    *(getattr(jax.lax, n) for n in ("DotAlgorithm", "DotAlgorithmPreset") if hasattr(jax.lax, n)),
+)
+
 
 def key(value: object, caller: str, argument: str = "key") -> PRNGKeyArray:
     """One key, of the new or of the old kind.
@@ -46,7 +51,7 @@ def dtype(value: object, caller: str, argument: str = "dtype") -> np.dtype:
         refuse(TypeError, caller, argument, takes, value)
     try:
         found = jnp.dtype(value)  # type: ignore[arg-type] # what is no type raises
-    except TypeError:
+    except (TypeError, ValueError):
         refuse(TypeError, caller, argument, takes, value)
     if not jnp.issubdtype(found, jnp.floating):
         refuse(ValueError, caller, argument, takes, value)
@@ -70,7 +75,30 @@ def array(value: object, caller: str, argument: str) -> Array:
     except ValueError:
         refuse(ValueError, caller, argument, f"{takes}, of one length along each axis", value)
     except Exception:  # lists of traced values, which NumPy cannot hold
-        return jnp.asarray(value)  # type: ignore[arg-type] # as above
+        try:
+            return jnp.asarray(value)  # type: ignore[arg-type] # as above
+        except TypeError:
+            refuse(TypeError, caller, argument, takes, value)
     if found.dtype.kind not in "biufcV" or found.dtype.names is not None:
         refuse(TypeError, caller, argument, takes, value)
     return jnp.asarray(found)
+
+
+def precision(value: object, caller: str, argument: str = "precision") -> jax.lax.PrecisionLike:
+    """The precision of a product: None, a name or member of `jax.lax.Precision`, or two of them.
+
+    Raises:
+        TypeError: If it is something else.
+        ValueError: If it is another word.
+    """
+    takes = "None, 'highest' or another precision of JAX, or two of them"
+    if isinstance(value, (list, tuple)) and len(value) == 2:
+        return tuple(precision(part, caller, argument) for part in value)  # type: ignore[return-value]
+    if value is None or isinstance(value, _PRECISIONS):
+        return value  # type: ignore[return-value] # as above
+    if not isinstance(value, str):
+        refuse(TypeError, caller, argument, takes, value)
+    try:
+        return jax.lax.Precision(value)
+    except ValueError:
+        refuse(ValueError, caller, argument, takes, value)

@@ -11,6 +11,7 @@ from typing import Any, TypeGuard
 import numpy as np
 from jaxtyping import Float
 
+from .._arguments import is_flag, is_number
 from .._numerics import freeze
 from .._numerics._rotations import TWO_PI, plane_rotations, wrap_angles
 from ._group import as_generator
@@ -156,7 +157,7 @@ class O2(LieGroup):
     def _parse(self, value: Any) -> np.ndarray:
         try:
             flip, angle = value
-            valid = flip in (0, 1) and _is_angle(angle)
+            valid = not is_flag(flip) and flip in (0, 1) and _is_angle(angle)
         except (TypeError, ValueError):
             valid = False
         if not valid:
@@ -214,8 +215,7 @@ def _both_cosets(angles: np.ndarray) -> np.ndarray:
 
 
 def _is_angle(value: object) -> TypeGuard[float]:
-    real = isinstance(value, int | float | np.integer | np.floating)
-    return real and not isinstance(value, bool) and bool(np.isfinite(value))
+    return is_number(value) and bool(np.isfinite(value))
 
 
 @interned

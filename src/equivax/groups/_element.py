@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._arguments import is_integer
 from .._values import AbstractValue
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class GroupElement(AbstractValue):
         return self.group.element_at(self.group.invert(self.array)[0])
 
     def __pow__(self, exponent: int) -> "GroupElement":
+        if not is_integer(exponent):
+            return NotImplemented
         factor = self if exponent >= 0 else ~self
         result = self.group.identity
         exponent = abs(int(exponent))

@@ -7,18 +7,20 @@ natural values) are handed in by the factories; what is missing is computed.
 
 import dataclasses
 import functools
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any, SupportsIndex
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from .._arguments import integer, is_integer
 from .._numerics import endomorphism_basis, freeze, freeze_indices
 from ._closure import Level, spell, word_levels
 from ._element import GroupElement
 from ._group import MAX_ELEMENTS_TESTED, Group, as_generator
 from ._interning import interned
-from ._irrep import Irrep, IrrepId, irrep_name
+from ._irrep import Irrep, IrrepId, irrep_name, plain_id
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,8 +171,8 @@ class FiniteGroup(Group):
                 index = self._values.index(value)
             except (TypeError, ValueError, KeyError, IndexError, AttributeError):
                 index = None
-        if index is None and isinstance(value, int | np.integer) and 0 <= value < self.order:
-            index = int(value)
+        if index is None and is_integer(value) and 0 <= operator.index(value) < self.order:
+            index = operator.index(value)
         if index is None:
             natural = "" if self._values is None else f"{self._values.text} or "
             raise ValueError(
@@ -255,6 +257,8 @@ class FiniteGroup(Group):
 
     def irrep_ids(self, max_frequency: SupportsIndex | None = None) -> tuple[IrrepId, ...]:
         """Ids of all irreps in canonical order, the trivial one first."""
+        if max_frequency is not None:
+            integer(max_frequency, "irrep_ids", "max_frequency", 0)
         return tuple(self._irrep_tables)
 
     def irrep_sort_key(self, irrep_id: IrrepId) -> tuple:
@@ -266,8 +270,8 @@ class FiniteGroup(Group):
         known = irrep_id
         if isinstance(irrep_id, str):
             known = self._labels.get(irrep_id, irrep_id)
-        elif isinstance(irrep_id, list | int | np.integer):
-            known = tuple(np.atleast_1d(irrep_id).tolist())
+        else:
+            known = plain_id(irrep_id)
         try:
             position = self._positions[known]  # type: ignore[index]
         except (KeyError, TypeError):

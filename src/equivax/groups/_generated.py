@@ -11,15 +11,18 @@ from typing import Any, SupportsIndex
 import numpy as np
 from jaxtyping import Float
 
+from .._arguments import generator_matrix, integer, several, text
 from .._numerics import clean, freeze
 from .._numerics._tolerances import ORTHOGONAL, SAME_MATRIX
 from ._closure import TooLargeError, close_matrices
 from ._finite import FiniteGroup
-from ._interning import checked_integer, interned
+from ._interning import interned
 from ._matrix_values import matrix_values
 
 _ROOT_OF_UNITY = 1e-5
 """Slack, in turns, for q times an eigenvalue's angle to count as a whole number of turns."""
+LARGEST_GENERATED = 20_000
+"""Most elements that are ever looked for: their table of products fills gigabytes."""
 _POLISH_WORK = 10**9
 """Most multiply-adds spent on making approximate matrices exact."""
 
@@ -35,7 +38,8 @@ def from_generators(
     Args:
         matrices: The generators, each a square invertible matrix (n, n); or a permutation
             p of length n, mapping e_i to e_p[i]; or a sign table (p, s), a pair of sequences
-            of length n >= 3, mapping e_i to s[i] e_p[i].
+            of length n, mapping e_i to s[i] e_p[i]. A list of two rows of two that can be read
+            as a matrix and as a sign table is one, with a warning; an array is a matrix.
         name: Name of the group; "generated(24)" if not given.
         max_order: Refuse to go beyond this many elements.
 
@@ -48,59 +52,24 @@ def from_generators(
         ValueError: If the input is no list of invertible matrices of one shape, or generates
             more than `max_order` elements.
     """
-    if name is not None and not isinstance(name, str):
-        raise TypeError(f"from_generators: name: expected a string, got {name!r}")
-    limit = checked_integer(max_order, "from_generators: max_order", 1)
-    stack = _stack(matrices)
-    return _from_bytes(freeze(stack).tobytes(), stack.shape, name, limit)
-
-
-def _stack(generators: Any) -> Float[np.ndarray, "k n n"]:
-    if isinstance(generators, str) or not hasattr(generators, "__len__"):
-        raise TypeError(
-            f"from_generators: matrices: expected a list of matrices, got {generators!r}"
-        )
-    if len(generators) == 0:
-        raise ValueError("from_generators: matrices: expected at least one generator, got none")
-    stack = [_as_matrix(generator, k) for k, generator in enumerate(generators)]
+    caller = "from_generators"
+    if name is not None:
+        text(name, caller, "name")
+    limit = min(integer(max_order, caller, "max_order", 1), LARGEST_GENERATED)
+    given = several(matrices, caller, "matrices", "a list of matrices, at least one generator")
+    stack = [generator_matrix(m, caller, f"matrices[{k}]") for k, m in enumerate(given)]
     shapes = {matrix.shape for matrix in stack}
     if len(shapes) > 1:
         raise ValueError(
-            f"from_generators: matrices: expected matrices of one shape, got {sorted(shapes)}"
+            f"{caller}: matrices: expected matrices of one shape, got {sorted(shapes)}"
         )
-    return np.stack(stack)
-
-
-def _as_matrix(generator: object, k: int) -> np.ndarray:
-    what = f"from_generators: matrices[{k}]"
-    try:
-        array = np.asarray(generator, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(f"{what}: expected an array of numbers, got {generator!r}") from None
-    if not np.isfinite(array).all():
-        raise ValueError(f"{what}: expected finite entries, got nan or infinity")
-    signs = np.ones(array.shape[-1:])
-    if isinstance(generator, tuple) and array.ndim == 2 and len(array) == 2 < array.shape[1]:
-        array, signs = array
-        if not (np.abs(signs) == 1).all():
-            raise ValueError(f"{what}: expected signs 1 or -1, got {signs.tolist()}")
-    if array.ndim == 1:
-        if sorted(array.tolist()) != list(range(len(array))) or len(array) == 0:
+    for k, matrix in enumerate(stack):
+        if np.linalg.cond(matrix) > 1e10:
             raise ValueError(
-                f"{what}: expected a square matrix or a permutation of 0..n-1, got {array.tolist()}"
+                f"{caller}: matrices[{k}]: expected an invertible matrix, got a singular one"
             )
-        return _signed(array.astype(int), signs)
-    if array.ndim != 2 or array.shape[0] != array.shape[1] or array.size == 0:
-        raise ValueError(f"{what}: expected a square matrix, got shape {array.shape}")
-    if np.linalg.cond(array) > 1e10:
-        raise ValueError(f"{what}: expected an invertible matrix, got a singular one")
-    return array
-
-
-def _signed(permutation: np.ndarray, signs: np.ndarray) -> np.ndarray:
-    matrix = np.zeros((len(permutation),) * 2)
-    matrix[permutation, np.arange(len(permutation))] = signs
-    return matrix
+    generators = np.stack(stack)
+    return _from_bytes(freeze(generators).tobytes(), generators.shape, name, limit)
 
 
 @interned

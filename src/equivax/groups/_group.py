@@ -6,12 +6,14 @@ Two faces. Users hold a `Group` and its `GroupElement`s. The upper floors comput
 
 import abc
 import functools
+import operator
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar
 
 import numpy as np
 from jaxtyping import Float
 
+from .._arguments import is_integer, refuse
 from ._element import GroupElement
 from ._irrep import Irrep, IrrepId
 
@@ -284,6 +286,7 @@ def as_generator(seed: int | np.random.Generator) -> np.random.Generator:
     """A NumPy generator from a seed or from itself."""
     if isinstance(seed, np.random.Generator):
         return seed
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
-        raise TypeError(f"seed: expected an integer or a numpy Generator, got {seed!r}")
-    return np.random.default_rng(int(seed))
+    if not is_integer(seed) or operator.index(seed) < 0:
+        error = ValueError if is_integer(seed) else TypeError
+        refuse(error, "sample", "seed", "an integer >= 0 or a numpy Generator", seed)
+    return np.random.default_rng(operator.index(seed))

@@ -1,10 +1,14 @@
 """Factories that return the same object for the same arguments, from any thread."""
 
 import functools
-import operator
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
+
+from .._arguments import integer
+
+LARGEST = 5000
+"""Most elements of a finite group made by number; its table of products has the square."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 # One lock for all factories: factories call factories, and two locks could be taken in
@@ -28,18 +32,17 @@ def interned(function: F) -> F:
     return cast(F, locked)
 
 
-def checked_integer(value: object, name: str, minimum: int, maximum: int | None = None) -> int:
-    """An argument as int.
+def size(value: object, caller: str, argument: str) -> int:
+    """How many elements a group shall have, or how many rotations.
 
     Raises:
-        TypeError: If it is not an integer.
-        ValueError: If it is out of range.
+        TypeError: If it is no integer.
+        ValueError: If it is below 1, or so large that the table of products fills the memory.
     """
-    try:
-        number = operator.index(cast(Any, value))
-    except TypeError:
-        raise TypeError(f"{name}: expected an integer, got {value!r}") from None
-    if number < minimum or (maximum is not None and number > maximum):
-        bound = f">= {minimum}" if maximum is None else f"in {minimum}..{maximum}"
-        raise ValueError(f"{name}: expected an integer {bound}, got {number}")
+    number = integer(value, caller, argument, 1)
+    if number > LARGEST:
+        raise ValueError(
+            f"{caller}: {argument}: expected at most {LARGEST}, since a finite group keeps the "
+            f"table of its products, got {number}; all rotations are so2()"
+        )
     return number

@@ -6,11 +6,14 @@ is R, C or H. What can be done with representations is the business of the floor
 
 import dataclasses
 import functools
+import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from jaxtyping import Float
+
+from .._arguments import is_integer, is_several
 
 if TYPE_CHECKING:
     from ._group import Group
@@ -83,3 +86,18 @@ def _compact(value: object) -> str:
     if isinstance(value, tuple):
         return "(" + ",".join(_compact(part) for part in value) + ")"
     return str(value)
+
+
+def plain_id(value: object) -> IrrepId | None:
+    """An id of plain integers from integers and sequences of them; None from anything else."""
+    if is_integer(value):
+        return (operator.index(value),)
+    if not is_several(value):
+        return None
+    parts = []
+    for part in value:
+        found = operator.index(part) if is_integer(part) else plain_id(part)
+        if found is None:
+            return None
+        parts.append(found)
+    return tuple(parts)

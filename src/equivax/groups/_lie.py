@@ -5,12 +5,14 @@ import functools
 import operator
 from typing import Any, SupportsIndex
 
-import numpy as np
-
+from .._arguments import is_integer
 from ._element import GroupElement
 from ._group import Group
 from ._interning import interned
-from ._irrep import Irrep, IrrepId
+from ._irrep import Irrep, IrrepId, plain_id
+
+MAX_FREQUENCY = 1000
+"""Highest frequency up to which irreps are listed; matrices grow with it."""
 
 
 class LieGroup(Group):
@@ -32,10 +34,11 @@ class LieGroup(Group):
 
     def irrep_ids(self, max_frequency: SupportsIndex | None = None) -> tuple[IrrepId, ...]:
         """Ids of the irreps up to a frequency, in canonical order, the trivial one first."""
-        try:
-            limit = -1 if max_frequency is None else operator.index(max_frequency)
-        except TypeError:
-            limit = -1
+        limit = operator.index(max_frequency) if is_integer(max_frequency) else -1
+        if limit > MAX_FREQUENCY:
+            raise ValueError(
+                f"irrep_ids: max_frequency: expected at most {MAX_FREQUENCY}, got {limit}"
+            )
         if limit < 0:
             raise ValueError(
                 f"irrep_ids: max_frequency: expected an integer >= 0, since {self} has infinitely "
@@ -81,9 +84,5 @@ class LieGroup(Group):
 
 def integers(irrep_id: Any, count: int) -> tuple[int, ...] | None:
     """An id of a given number of integers, as plain ints; None if it is no such thing."""
-    parts = (irrep_id,) if isinstance(irrep_id, int | np.integer) else irrep_id
-    try:
-        key = tuple(operator.index(part) for part in parts)
-    except TypeError:
-        return None
-    return key if len(key) == count else None
+    key = plain_id(irrep_id)
+    return key if key is not None and len(key) == count and all(map(is_integer, key)) else None

@@ -7,9 +7,10 @@ from typing import Any, SupportsIndex
 import numpy as np
 from jaxtyping import Float, Int
 
+from .._arguments import integer
 from ._closure import spell, word_levels
 from ._finite import FiniteGroup, IrrepTable, Values
-from ._interning import checked_integer, interned
+from ._interning import interned
 from ._irrep import IrrepId
 from ._matrix_values import matrix_values
 
@@ -25,7 +26,7 @@ def symmetric(n: SupportsIndex) -> FiniteGroup:
     Args:
         n: 1 to 6.
     """
-    return _symmetric(checked_integer(n, "symmetric: n", 1, 6))
+    return _symmetric(integer(n, "symmetric", "n", 1, 6))
 
 
 @interned
@@ -75,7 +76,7 @@ def hyperoctahedral(d: SupportsIndex) -> FiniteGroup:
     Args:
         d: 1 to 4.
     """
-    return _hyperoctahedral(checked_integer(d, "hyperoctahedral: d", 1, 4))
+    return _hyperoctahedral(integer(d, "hyperoctahedral", "d", 1, 4))
 
 
 @interned

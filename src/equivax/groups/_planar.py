@@ -10,9 +10,10 @@ from typing import Any, SupportsIndex
 import numpy as np
 from jaxtyping import Float
 
+from .._arguments import is_integer
 from .._numerics._rotations import plane_turns
 from ._finite import FiniteGroup, IrrepTable, Values
-from ._interning import checked_integer, interned
+from ._interning import interned, size
 from ._irrep import IrrepId
 
 
@@ -28,7 +29,7 @@ def cyclic(n: SupportsIndex) -> FiniteGroup:
     Returns:
         The group; the element with value a is r^a.
     """
-    return _cyclic(checked_integer(n, "cyclic: n", 1))
+    return _cyclic(size(n, "cyclic", "n"))
 
 
 @interned
@@ -51,7 +52,7 @@ def _cyclic(n: int) -> FiniteGroup:
         [1] if n > 1 else [],
         defining=defining,
         irreps=lambda: {(k,): table(k) for k in range(n // 2 + 1)},
-        values=Values(lambda i: i, lambda v: int(v) % n if _integer(v) else None, "an integer a"),
+        values=Values(lambda i: i, lambda v: int(v) % n if is_integer(v) else None, "an integer a"),
     )
 
 
@@ -68,7 +69,7 @@ def dihedral(n: SupportsIndex) -> FiniteGroup:
     Returns:
         The group; the element with value (b, a) is r^a f^b.
     """
-    return _dihedral(checked_integer(n, "dihedral: n", 1))
+    return _dihedral(size(n, "dihedral", "n"))
 
 
 @interned
@@ -97,7 +98,7 @@ def _dihedral(n: int) -> FiniteGroup:
 
     def index(value: Any) -> int | None:
         flip, turn = value
-        if not (_integer(flip) and _integer(turn) and flip in (0, 1)):
+        if not (is_integer(flip) and is_integer(turn) and int(flip) in (0, 1)):
             return None
         return int(flip) * n + int(turn) % n
 
@@ -129,7 +130,8 @@ def klein() -> FiniteGroup:
 
     def parse(value: Any) -> int | None:
         i, j = value
-        return 2 * int(i) + int(j) if i in (0, 1) and j in (0, 1) else None
+        known = is_integer(i) and is_integer(j) and {int(i), int(j)} <= {0, 1}
+        return 2 * int(i) + int(j) if known else None
 
     return FiniteGroup(
         "klein",
@@ -194,7 +196,3 @@ def quaternion() -> FiniteGroup:
 def _sign(odd: bool, exponent: np.ndarray) -> Float[np.ndarray, "n 1 1"]:
     """(-1)^exponent, or 1 throughout, as 1 x 1 matrices."""
     return (1.0 - 2.0 * (exponent % 2) * odd)[:, None, None]
-
-
-def _integer(value: object) -> bool:
-    return isinstance(value, int | np.integer)

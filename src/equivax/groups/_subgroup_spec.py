@@ -1,10 +1,12 @@
 """The ways to name a subgroup, and the subgroup each of them means."""
 
+import operator
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
+from .._arguments import is_integer, is_number
 from .._numerics._rotations import TWO_PI, axis_quaternions, wrap_angles
 from .._numerics._tolerances import SAME_MATRIX
 from ._circle import o2, so2
@@ -12,6 +14,7 @@ from ._closure import TooLargeError, close_matrices, word_levels
 from ._element import GroupElement
 from ._finite import FiniteGroup
 from ._group import Group
+from ._interning import size
 from ._planar import cyclic, dihedral
 from ._polyhedral import (
     full_icosahedral,
@@ -209,16 +212,16 @@ def _by_group(parent: Group, group: Group) -> Subgroup:
 def _by_peer_id(parent: Group, spec: object) -> Subgroup | None:
     """The subgroup with a peer's id, or None if the specification is no such id."""
     kind = parent.kind
-    if kind in ("cyclic", "so2") and isinstance(spec, int | np.integer):
-        return _cyclic_part(parent, int(spec))
+    if kind in ("cyclic", "so2") and is_integer(spec):
+        return _cyclic_part(parent, operator.index(spec))
     if not isinstance(spec, tuple) or len(spec) != 2:
         return None
-    if not isinstance(spec[1], int | np.integer) or isinstance(spec[0], Group):
+    if not is_integer(spec[1]) or isinstance(spec[0], Group):
         return None
     mirror, order = spec[0], int(spec[1])
     if kind == "o3" and mirror is None and order == -1:
         return _sphere(parent)
-    if not (mirror is None or isinstance(mirror, int | float | np.number)):
+    if not (mirror is None or (is_number(mirror) and np.isfinite(mirror))):
         return None
     if kind == "dihedral":
         return _dihedral_part(parent, mirror, order)
@@ -243,7 +246,7 @@ def _cyclic_part(parent: Group, m: int) -> Subgroup:
             return _whole(parent)
         if m < 1:
             raise ValueError(f"subgroup: expected an order >= 1 in {parent}, got {m}")
-        images = TWO_PI * np.arange(m) / m
+        images = TWO_PI * np.arange(size(m, "subgroup", "spec")) / m
     return Subgroup(parent, cyclic(m), images=images[:, None])
 
 
@@ -272,7 +275,7 @@ def _o2_part(parent: Group, mirror: int | float | np.number | None, m: int) -> S
             return _whole(parent)
     if m < 1:
         raise ValueError(f"subgroup: expected an order >= 1 or -1 in {parent}, got ({mirror}, {m})")
-    turns = TWO_PI * np.arange(m) / m
+    turns = TWO_PI * np.arange(size(m, "subgroup", "spec")) / m
     rotations = np.stack([np.zeros(m), turns], -1)
     if mirror is None:
         return Subgroup(parent, cyclic(m), images=rotations)

@@ -13,6 +13,7 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
 
+from .._arguments import arrays, integer
 from .._values import AbstractValue
 from ..representations import Representation, as_representation, check_same_group
 from ._block import Block
@@ -124,11 +125,9 @@ class HomBasis(AbstractValue):
             TypeError: For a dtype that is not floating.
         """
         check_scheme(scheme)
-        if taps < 1:
-            raise ValueError(f"taps: expected a positive integer, got {taps}")
-        dtype = jnp.dtype(jnp.result_type(float) if dtype is None else dtype)
-        if not jnp.issubdtype(dtype, jnp.floating):
-            raise TypeError(f"dtype: expected a floating dtype, got {dtype}")
+        key = arrays.key(key, "init")
+        taps = integer(taps, "init", "taps", 1)
+        dtype = arrays.dtype(jnp.result_type(float) if dtype is None else dtype, "init")
         blocks = tuple((block.name, *block.shape) for block in self.blocks)
         drawn = draw(key, blocks, scheme, dtype, taps)  # jit returns dicts sorted by key
         for block in self.blocks:
@@ -147,13 +146,14 @@ class HomBasis(AbstractValue):
             raise ValueError(f"coeffs: expected one array per irrep {names}, got {got}")
         leading = []
         for block in self.blocks:
-            shape = jnp.shape(coeffs[block.name])
+            given = arrays.array(coeffs[block.name], "HomBasis", f"coeffs[{block.name!r}]")
+            shape = given.shape
             if shape[-3:] != block.shape:
                 raise ValueError(
                     f"coeffs: expected (..., {', '.join(map(str, block.shape))}) for irrep "
                     f"'{block.name}', got {shape}"
                 )
-            dtype = jnp.asarray(coeffs[block.name]).dtype
+            dtype = given.dtype
             if not jnp.issubdtype(dtype, jnp.floating):
                 raise TypeError(
                     f"coeffs: expected floating numbers for irrep '{block.name}', got dtype {dtype}"
@@ -188,13 +188,13 @@ class HomBasis(AbstractValue):
         leading = self._leading(coeffs)
         dtype = self._dtype(coeffs)
         wide = at_least_float32(dtype)
-        arrays = {
+        wider = {
             block.name: jnp.broadcast_to(
                 jnp.asarray(coeffs[block.name], wide), leading + block.shape
             )
             for block in self.blocks
         }
-        return compiled_synthesize(self, arrays, leading, wide).astype(dtype)
+        return compiled_synthesize(self, wider, leading, wide).astype(dtype)
 
     def coefficients(
         self, matrix: Shaped[ArrayLike, "*leading out in"]
@@ -210,7 +210,7 @@ class HomBasis(AbstractValue):
         Raises:
             ValueError: If the last two axes are not ``(out, in)``.
         """
-        matrix = jnp.asarray(matrix)
+        matrix = arrays.array(matrix, "HomBasis", "matrix")
         expected = (self.out_rep.size, self.in_rep.size)
         if matrix.shape[-2:] != expected:
             raise ValueError(
@@ -227,7 +227,7 @@ class HomBasis(AbstractValue):
         self, matrix: Shaped[ArrayLike, "*leading out in"]
     ) -> Float[Array, "*leading out in"]:
         """Frobenius-orthogonal projection ``mean_g rho_out(g) W rho_in(g)^T``."""
-        matrix = jnp.asarray(matrix)
+        matrix = arrays.array(matrix, "HomBasis", "matrix")
         coeffs = self.coefficients(matrix)
         if not coeffs:
             return jnp.zeros_like(matrix)
@@ -257,9 +257,12 @@ class HomBasis(AbstractValue):
         Raises:
             ValueError: If a shape or the mode does not fit.
         """
-        if mode not in MODES:
+        if not isinstance(mode, str) or mode not in MODES:
             raise ValueError(f"mode: expected one of {', '.join(MODES)}, got {mode!r}")
-        x = jnp.asarray(x)
+        x = arrays.array(x, "HomBasis", "x")
+        precision = arrays.precision(precision, "HomBasis")
+        if jnp.issubdtype(x.dtype, jnp.complexfloating):
+            raise TypeError(f"x: expected real numbers, got dtype {x.dtype}")
         if x.ndim == 0 or x.shape[-1] != self.in_rep.size:
             raise ValueError(f"x: expected (..., {self.in_rep.size}), got {x.shape}")
         leading = self._leading(coeffs)
@@ -279,18 +282,20 @@ class HomBasis(AbstractValue):
             matrix = self.synthesize(coeffs).astype(dtype)
             return jnp.matmul(x.astype(dtype), matrix.T, precision=precision)
         wide = at_least_float32(dtype)
-        arrays = {name: jnp.asarray(c, wide) for name, c in coeffs.items()}
-        return compiled_apply(self, arrays, x.astype(wide), precision).astype(dtype)
+        wider = {name: jnp.asarray(c, wide) for name, c in coeffs.items()}
+        return compiled_apply(self, wider, x.astype(wide), precision).astype(dtype)
 
     def choose_mode(self, rows: int, dtype: DTypeLike) -> str:
         """What ``mode="auto"`` means for a number of vectors: ``"dense"`` or ``"spectral"``."""
+        rows = integer(rows, "choose_mode", "rows", 0)
+        dtype = arrays.dtype(dtype, "choose_mode")
         return "spectral" if prefers_spectral(self.layout, rows, dtype) else "dense"
 
     def transpose(self, coeffs: Mapping[str, ArrayLike]) -> dict[str, Array]:
         """Coefficients of ``W^T`` in ``Hom_G(out_rep, in_rep)``."""
         self._leading(coeffs)
         return {
-            block.name: jnp.swapaxes(coeffs[block.name], -3, -2)
+            block.name: jnp.swapaxes(jnp.asarray(coeffs[block.name]), -3, -2)
             * np.array([1] + [-1] * (block.endomorphism_dimension - 1)).astype(
                 jnp.asarray(coeffs[block.name]).dtype
             )
@@ -302,7 +307,9 @@ class HomBasis(AbstractValue):
         leading = self._leading(coeffs)
         total = jnp.zeros(leading, self._dtype(coeffs))
         for block in self.blocks:
-            total = total + block.size * jnp.sum(coeffs[block.name] ** 2, axis=(-3, -2, -1))
+            total = total + block.size * jnp.sum(
+                jnp.asarray(coeffs[block.name]) ** 2, axis=(-3, -2, -1)
+            )
         return total
 
     def elements(self) -> Float[np.ndarray, "dim out in"]:

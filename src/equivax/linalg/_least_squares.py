@@ -10,11 +10,14 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, ArrayLike, Float, Shaped
 
+from .._arguments import arrays, number
+from .._arguments import function as read_function
 from ..hom import HIGHEST, hom_basis, is_concrete
 from ..representations import as_representation, check_same_group
 from ._blockwise import least_norm, normal_equations
@@ -68,12 +71,12 @@ def lstsq(
         raise ValueError("lstsq: x: expected at least one sample, got none")
     dtype = jnp.result_type(x.dtype, y.dtype)
     x, y = x.astype(dtype), y.astype(dtype)
-    if is_concrete(ridge) and not ridge >= 0:
-        raise ValueError(f"lstsq: ridge: expected a number >= 0, got {ridge}")
+    ridge, rcond = _number("ridge", ridge), None if rcond is None else _number("rcond", rcond)
     has_ridge = not is_concrete(ridge) or ridge > 0
     if solver is None:
         solver = "normal" if has_ridge else "svd"
-    if solver not in SOLVERS or (solver == "svd" and has_ridge):
+    known = isinstance(solver, str) and solver in SOLVERS
+    if not known or (solver == "svd" and has_ridge):
         raise ValueError(
             f"lstsq: solver: expected 'svd' (without ridge) or 'normal', got {solver!r} with "
             f"ridge {ridge}"
@@ -100,8 +103,19 @@ def lstsq(
     return basis.synthesize(coeffs)
 
 
+def _number(name: str, value: Any) -> Any:
+    """A number that is not negative; a traced one may be differentiated by, so it passes."""
+    if is_concrete(value) or not jnp.issubdtype(value.dtype, jnp.floating):
+        return number(value.item() if _is_scalar(value) else value, "lstsq", name, 0)
+    return value
+
+
+def _is_scalar(value: object) -> bool:
+    return isinstance(value, jax.Array | np.ndarray) and value.ndim == 0 and is_concrete(value)
+
+
 def _samples(name: str, value: object, size: int) -> Array:
-    value = jnp.asarray(value)
+    value = arrays.array(value, "lstsq", name)
     if not jnp.issubdtype(value.dtype, jnp.floating):
         raise TypeError(f"lstsq: {name}: expected floating numbers, got dtype {value.dtype}")
     if value.ndim < 2 or value.shape[-1] != size:
@@ -114,7 +128,10 @@ def _samples(name: str, value: object, size: int) -> Array:
 def _root_weights(weights: object, x: Array, dtype: DTypeLike) -> Array | None:
     if weights is None:
         return None
-    weights = jnp.asarray(weights, dtype)
+    weights = arrays.array(weights, "lstsq", "weights")
+    if jnp.issubdtype(weights.dtype, jnp.complexfloating):
+        raise TypeError(f"lstsq: weights: expected real numbers, got dtype {weights.dtype}")
+    weights = weights.astype(dtype)
     if weights.ndim == 0 or weights.shape[-1] != x.shape[-2]:
         raise ValueError(
             f"lstsq: weights: expected one per sample (..., {x.shape[-2]}), got {weights.shape}"
@@ -140,7 +157,7 @@ def project(
     Raises:
         ValueError: If shapes or groups do not fit.
     """
-    return hom_basis(in_rep, out_rep).project(jnp.asarray(matrix))
+    return hom_basis(in_rep, out_rep).project(matrix)
 
 
 def orbit_average(function: Callable[[Array], Array], in_rep: object, out_rep: object) -> Any:
@@ -161,6 +178,7 @@ def orbit_average(function: Callable[[Array], Array], in_rep: object, out_rep: o
     """
     source, target = as_representation(in_rep, "in_rep"), as_representation(out_rep, "out_rep")
     check_same_group("orbit_average", source, target)
+    read_function(function, "orbit_average", "function", "a layer")
     if source.group.order is None:
         raise ValueError(
             f"orbit_average: {source.group.name} is infinite, so its elements cannot be listed"

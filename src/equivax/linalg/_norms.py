@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Shaped
 
+from .._arguments import arrays, number
 from ..hom import scatter_copies, to_irreps
 from ..representations import as_representation
 
@@ -27,14 +28,13 @@ def irrep_norms(
         TypeError: If ``rep`` is no representation, or ``x`` is not of floating numbers.
     """
     rep = as_representation(rep, "rep")
-    x = jnp.asarray(x)
+    x = arrays.array(x, "irrep_norms", "x")
     if x.ndim == 0 or x.shape[-1] != rep.size:
         raise ValueError(f"x: expected (..., {rep.size}), got {x.shape}")
-    if not eps >= 0:
-        raise ValueError(f"eps: expected a number >= 0, got {eps}")
+    eps = number(eps, "irrep_norms", "eps", 0)
     squares = {name: jnp.sum(v * v, axis=-1) for name, v in to_irreps(rep, x).items()}
     total = scatter_copies(rep, squares)
     if eps > 0:
-        return jnp.sqrt(total + eps**2) - eps
+        return jnp.sqrt(total + eps * eps) - eps
     positive = total > 0
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, total, 1.0)), 0.0)

@@ -8,13 +8,13 @@ the ``v_k`` are unit vectors, on ``G / H`` vectors that ``H`` leaves fixed.
 from __future__ import annotations
 
 import functools
-import numbers
 from collections.abc import Iterable
 from typing import Any, SupportsIndex
 
 import numpy as np
 from jaxtyping import Float
 
+from .._arguments import several, type_of
 from .._numerics import PIVOT_FRACTION, freeze
 from ..groups import Group, IrrepId, Subgroup
 from ._irrep_algebra import restricted_irrep
@@ -56,8 +56,7 @@ def band_limited(
         >>> evx.representations.band_limited(evx.groups.o2(), 1).irreps
         ((0, 0), (1, 0), (1, 1), (1, 1))
     """
-    if not isinstance(group, Group):
-        raise TypeError(f"band_limited: group: expected a group, got {type(group).__name__}")
+    type_of(group, "band_limited", "group", Group, "a group")
     inner = None if subgroup is None else group.subgroup(subgroup)
     ids = _chosen(group, max_frequency, irreps)
     copies = {id: point_vectors(group, id, inner).shape[1] for id in ids}
@@ -84,9 +83,8 @@ def _chosen(
                 "band_limited: irreps: expected max_frequency or irreps, got both, "
                 f"{max_frequency!r} and {irreps!r}"
             )
-        if isinstance(irreps, str) or not isinstance(irreps, Iterable):
-            raise TypeError(f"band_limited: irreps: expected a sequence of ids, got {irreps!r}")
-        return tuple(dict.fromkeys(group.irrep_data(_id(id)).id for id in irreps))
+        ids = several(irreps, "band_limited", "irreps", "a sequence of ids", 0)
+        return tuple(dict.fromkeys(group.irrep_data(id).id for id in ids))
     if group.order is None:
         return group.irrep_ids(max_frequency)
     if max_frequency is not None:
@@ -95,11 +93,6 @@ def _chosen(
             f"frequency, got {max_frequency!r}; choose them by irreps="
         )
     return group.irrep_ids()
-
-
-def _id(id: object) -> Any:
-    """An id, which may be a single integer."""
-    return (int(id),) if isinstance(id, numbers.Integral) else id
 
 
 @functools.lru_cache(maxsize=4096)

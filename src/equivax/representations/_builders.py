@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .._arguments import type_of
 from .._numerics import PIVOT_FRACTION
 from ..groups import Group, Subgroup
 from ._decomposition import decompose, polish
@@ -17,7 +18,6 @@ from ._representation import Representation
 from ._summand import Summand
 
 
-@functools.cache
 def irrep(group: Group, id: tuple[Any, ...]) -> Representation:
     """The irrep with an id, in the group's own basis.
 
@@ -28,17 +28,29 @@ def irrep(group: Group, id: tuple[Any, ...]) -> Representation:
     Raises:
         ValueError: If the group has no such irrep.
     """
+    return _irrep(as_group(group, "irrep"), group.irrep_data(id).id)
+
+
+def as_group(value: object, caller: str) -> Group:
+    """A group.
+
+    Raises:
+        TypeError: If it is something else.
+    """
+    return type_of(value, caller, "group", Group, "a group")
+
+
+@functools.cache
+def _irrep(group: Group, id: tuple[Any, ...]) -> Representation:
     data = group.irrep_data(id)
     return Representation(group, [(Summand(group, (data.id,), np.eye(data.size), data.name), 1)])
 
 
-@functools.cache
 def trivial(group: Group) -> Representation:
     """The one-dimensional representation in which nothing moves."""
-    return irrep(group, group.irrep_ids(0)[0])
+    return _irrep(as_group(group, "trivial"), group.irrep_ids(0)[0])
 
 
-@functools.cache
 def regular(group: Group) -> Representation:
     """The group acting on functions on itself: ``rho(g) e_h = e_{gh}``, axes in element order.
 
@@ -48,11 +60,16 @@ def regular(group: Group) -> Representation:
     Raises:
         ValueError: If the group is infinite.
     """
-    if group.order is None:
+    if as_group(group, "regular").order is None:
         raise ValueError(
             f"regular: {group.name} is infinite and has no finite regular representation; choose "
             "irreps up to a frequency, as in group.irreps(3)"
         )
+    return _regular(group)
+
+
+@functools.cache
+def _regular(group: Group) -> Representation:
     coordinates = np.arange(group.order)[:, None]
     irreps, pieces = [], []
     for id in group.irrep_ids():
@@ -100,7 +117,7 @@ def quotient(group: Group, subgroup: object) -> Representation:
     Returns:
         A permutation representation; axes are cosets, ordered by their first element.
     """
-    return _quotient(group.subgroup(subgroup))
+    return _quotient(as_group(group, "quotient").subgroup(subgroup))
 
 
 def induced(rep: Representation, group: Group, subgroup: object = None) -> Representation:
@@ -121,9 +138,8 @@ def induced(rep: Representation, group: Group, subgroup: object = None) -> Repre
     Raises:
         ValueError: If ``rep`` is no representation of the subgroup, or the index is infinite.
     """
-    if not isinstance(rep, Representation):
-        raise TypeError(f"rep: expected a Representation, got {type(rep).__name__}")
-    inner = group.subgroup(rep.group if subgroup is None else subgroup)
+    type_of(rep, "induced", "rep", Representation)
+    inner = as_group(group, "induced").subgroup(rep.group if subgroup is None else subgroup)
     if rep.group is not inner.group:
         raise ValueError(
             f"rep: expected a representation of the subgroup {inner.group.name}, got one of "
@@ -179,12 +195,12 @@ def defining(group: Group) -> Representation:
     polyhedral ones, permutation matrices for ``symmetric(n)``, the user's own (orthogonalised)
     matrices for ``from_generators``.
     """
-    return _named_action(group, "defining")
+    return _named_action(as_group(group, "defining"), "defining")
 
 
 def standard(group: Group) -> Representation:
     """The action on the coordinates x, y, z (or x, y) of space; the user's vectors."""
-    return _named_action(group, "standard")
+    return _named_action(as_group(group, "standard"), "standard")
 
 
 @functools.cache

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .._arguments import generator_matrix, real_array, refuse, several, text, type_of
 from ..groups import Group, GroupElement
 from ._decomposition import (
     HOMOMORPHISM_TOLERANCE,
@@ -26,8 +27,10 @@ def summand_from_matrices(
     group: Group, matrices: np.ndarray | Callable[[GroupElement], np.ndarray], name: str
 ) -> Summand:
     """Decomposes matrices per element or a callable; see `Representation.from_matrices`."""
-    if not isinstance(group, Group):
-        raise TypeError(f"group: expected a group, got {type(group).__name__}")
+    type_of(group, "from_matrices", "group", Group, "a group")
+    text(name, "from_matrices", "name")
+    if isinstance(matrices, type):
+        refuse(TypeError, "from_matrices", "matrices", "matrices or a callable", matrices)
     if group.order is None:
         if not callable(matrices):
             raise TypeError(
@@ -54,30 +57,28 @@ def summand_from_generators(
     group: Group, matrices: Sequence[Any] | np.ndarray, name: str
 ) -> Summand:
     """Extends matrices on the generators to the group; see `Representation.from_generators`."""
-    if not isinstance(group, Group):
-        raise TypeError(f"group: expected a group, got {type(group).__name__}")
+    type_of(group, "from_generators", "group", Group, "a group")
+    text(name, "from_generators", "name")
     if group.order is None:
         raise ValueError(
             f"group: {group.name} is infinite; use Representation.from_matrices with a callable"
         )
     generators = group.generators
-    if not hasattr(matrices, "__len__"):
-        raise TypeError(
-            f"matrices: expected a list, one per generator of {group.name} ({len(generators)}), "
-            f"got {type(matrices).__name__}"
-        )
-    if len(matrices) != len(generators):
+    takes = f"a list, one per generator of {group.name} ({len(generators)})"
+    given = several(matrices, "from_generators", "matrices", takes, 0)
+    if len(given) != len(generators):
         raise ValueError(
             f"matrices: expected one per generator of {group.name} ({len(generators)}), got "
-            f"{len(matrices)}"
+            f"{len(given)}"
         )
     if not generators:
         raise ValueError(
             f"matrices: {group.name} has no generators, so the size is unknown; use "
             "Representation.from_matrices"
         )
-    given = _checked([as_matrix(m) for m in matrices], "one per generator", len(generators))
-    size = given.shape[1]
+    read = [generator_matrix(m, "from_generators", f"matrices[{k}]") for k, m in enumerate(given)]
+    steps = _checked(read, "one per generator", len(generators))
+    size = steps.shape[1]
     stack = np.full((group.order, size, size), np.nan)
     stack[0] = np.eye(size)
     reached = np.zeros(group.order, dtype=bool)
@@ -85,7 +86,7 @@ def summand_from_generators(
     frontier = np.array([0])
     while len(frontier):
         found = []
-        for generator, matrix in zip(generators, given, strict=True):
+        for generator, matrix in zip(generators, steps, strict=True):
             index = np.asarray([generator.coordinates])
             targets = group.compose(index, frontier[:, None])[:, 0].astype(int)
             new, first = np.unique(targets, return_index=True)
@@ -97,53 +98,14 @@ def summand_from_generators(
     return summand_from_matrices(group, stack, name)
 
 
-def as_matrix(matrix: object) -> np.ndarray:
-    """A square matrix from a matrix, a permutation, or a pair (permutation, signs)."""
-    if isinstance(matrix, tuple) and len(matrix) == 2 and np.ndim(matrix[0]) == 1:
-        permutation, signs = np.asarray(matrix[0]), np.asarray(matrix[1], dtype=np.float64)
-        if signs.shape != permutation.shape or not np.isin(signs, (-1.0, 1.0)).all():
-            raise ValueError(
-                f"matrices: expected one sign +1 or -1 per coordinate ({permutation.shape[0]}), "
-                f"got {matrix[1]!r}"
-            )
-        return as_matrix(permutation) * signs
-    array = np.asarray(matrix)
-    if array.ndim == 1:
-        if not (
-            np.issubdtype(array.dtype, np.integer)
-            and np.array_equal(np.sort(array), np.arange(len(array)))
-        ):
-            raise ValueError(
-                f"matrices: expected a permutation of 0..{len(array) - 1}, got {matrix!r}"
-            )
-        return _permutation_matrix(array)
-    return np.asarray(array, dtype=np.float64)
-
-
-def _permutation_matrix(permutation: np.ndarray) -> np.ndarray:
-    matrix = np.zeros((len(permutation), len(permutation)))
-    matrix[permutation, np.arange(len(permutation))] = 1.0
-    return matrix
-
-
 def _checked(matrices: object, what: str, count: int) -> np.ndarray:
-    try:
-        stack: Any = np.asarray(matrices)
-        if np.iscomplexobj(stack):
-            if stack.imag.any():
-                raise ValueError("got complex entries")
-            stack = stack.real
-        stack = stack.astype(np.float64, copy=False)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"matrices: expected real square matrices of one size, {what}; {error}"
-        ) from None
+    stack = real_array(
+        matrices, "from_matrices", "matrices", f"real square matrices of one size, {what}"
+    )
     if stack.ndim != 3 or stack.shape[1] != stack.shape[2] or len(stack) != count:
         raise ValueError(f"matrices: expected shape ({count}, n, n), {what}, got {stack.shape}")
     if stack.shape[1] == 0:
         raise ValueError(f"matrices: expected matrices of positive size, got {stack.shape}")
-    if not np.isfinite(stack).all():
-        raise ValueError("matrices: expected finite entries, got NaN or infinity")
     return stack
 
 

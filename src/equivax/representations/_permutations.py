@@ -11,6 +11,7 @@ import functools
 
 import numpy as np
 
+from .._arguments import flag, type_of
 from ..groups import FiniteGroup, Group, GroupElement, Subgroup
 from ._builders import quotient, regular, trivial
 from ._operations import is_permutation
@@ -194,7 +195,8 @@ def doubled(
         The permutation representation, of one summand, and the end ``2 j + sign`` that each of
         its axes is.
     """
-    return _doubled(field.data[0][0], interleaved)
+    type_of(field, "doubled", "field", Representation)
+    return _doubled(field.data[0][0], flag(interleaved, "doubled", "interleaved"))
 
 
 @functools.lru_cache(maxsize=1024)

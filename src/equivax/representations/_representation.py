@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from .._arguments import is_integer, real_array, text
 from .._numerics import freeze
 from .._values import AbstractValue
 from ..groups import Group, GroupElement, Irrep, IrrepId, Subgroup
@@ -163,7 +164,7 @@ class Representation(AbstractValue):
     def transform(self, x: np.ndarray, g: GroupElement) -> np.ndarray:
         """``rho(g) x`` on the last axis of a NumPy array ``(..., size)``, summand by summand."""
         coordinates = self._coordinates(g)
-        x = np.asarray(x)
+        x = real_array(x, "transform", "x")
         if x.ndim == 0 or x.shape[-1] != self.size:
             raise ValueError(f"x: expected (..., {self.size}) for {self!r}, got {x.shape}")
         pieces, start = [], 0
@@ -260,7 +261,7 @@ class Representation(AbstractValue):
 
     def __mul__(self, count: int) -> Representation:
         """``count`` copies."""
-        if isinstance(count, bool) or not isinstance(count, (int, np.integer)):
+        if not is_integer(count):
             return NotImplemented
         if count < 1:
             raise ValueError(f"count: expected a positive number of copies, got {count}")
@@ -344,7 +345,7 @@ class Representation(AbstractValue):
         Args:
             name: Label of the summand; by default the sum in brackets.
         """
-        label = name if name is not None else f"({self.name})"
+        label = text(name, "fused", "name") if name is not None else f"({self.name})"
         if len(self.data) == 1 and self.data[0][1] == 1:
             return Representation(
                 self.group, [(self.data[0][0].renamed(name or self.data[0][0].name), 1)]
@@ -354,7 +355,7 @@ class Representation(AbstractValue):
 
     def renamed(self, name: str) -> Representation:
         """The same single summand under another label (equal to the original)."""
-        return self.fused(name)
+        return self.fused(text(name, "renamed", "name"))
 
     def __iter__(self) -> Iterator[Representation]:
         return iter(self.summands)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from .._arguments import is_traced, refuse, type_of
 from ._representation import Representation
 
 
@@ -13,12 +14,14 @@ def direct_sum(reps: Iterable[Representation]) -> Representation:
     Raises:
         ValueError: If the list is empty or the groups differ.
     """
+    if isinstance(reps, Representation) or is_traced(reps) or not isinstance(reps, Iterable):
+        refuse(TypeError, "direct_sum", "reps", "a list of representations", reps)
     reps = list(reps)
     if not reps:
-        raise ValueError("reps: got no representation; a direct sum needs at least one")
+        raise ValueError("direct_sum: reps: got no representation; a direct sum needs at least one")
     for rep in reps:
         if not isinstance(rep, Representation):
-            raise TypeError(f"reps: expected representations, got {type(rep).__name__}")
+            refuse(TypeError, "direct_sum", "reps", "representations", rep)
     return Representation(reps[0].group, [run for rep in reps for run in rep.data])
 
 
@@ -35,4 +38,6 @@ def tensor_product(a: Representation, b: Representation) -> Representation:
     Raises:
         ValueError: If the groups differ.
     """
+    for name, rep in (("a", a), ("b", b)):
+        type_of(rep, "tensor_product", name, Representation)
     return a @ b

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from .._arguments import type_of
 from .._numerics import freeze
 from ..groups import Group
 from ._decomposition import decompose
@@ -28,6 +29,7 @@ def symmetric_square(rep: Representation) -> Representation:
     Returns:
         A representation of one summand.
     """
+    type_of(rep, "symmetric_square", "rep", Representation)
     return Representation(rep.group, [(_square(rep.fused().data[0][0]), 1)])
 
 

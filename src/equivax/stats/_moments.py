@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Shaped
 
+from .._arguments import arrays, flag, integers
 from ..hom import (
     HIGHEST,
     HomBasis,
@@ -90,6 +91,7 @@ def cov(
     source, target = as_representation(in_rep, "in_rep"), as_representation(out_rep, "out_rep")
     check_same_group("cov", source, target)
     _check_estimator("cov", estimator)
+    centered = flag(centered, "cov", "centered")
     xs, ys = _samples("x", x, source, axis), _samples("y", y, target, axis)
     if xs.shape[:-1] != ys.shape[:-1]:
         raise ValueError(
@@ -180,7 +182,10 @@ def var_mean(
     average = _invariant_mean(samples, rep, share)
     centered = center is None
     if not centered:
-        samples = samples - jnp.asarray(center, samples.dtype)
+        center = real_entries(center, "center").astype(samples.dtype)
+        if center.shape not in ((), (rep.size,)):
+            raise ValueError(f"center: expected shape ({rep.size},), got {center.shape}")
+        samples = samples - center
     pieces, start = [], 0
     for summand, count in rep.data:
         stop = start + summand.size * count
@@ -261,7 +266,7 @@ def _normalised(weights: object, samples: Array) -> Array:
     count = samples.shape[0]
     if weights is None:
         return jnp.full((count,), 1 / count, samples.dtype)
-    weights = jnp.asarray(weights, samples.dtype)
+    weights = real_entries(weights, "weights").astype(samples.dtype)
     if weights.shape != (count,):
         raise ValueError(f"weights: expected one per sample ({count},), got {weights.shape}")
     if is_concrete(weights) and not bool((weights >= 0).all() & (weights.sum() > 0)):
@@ -270,20 +275,32 @@ def _normalised(weights: object, samples: Array) -> Array:
 
 
 def _check_estimator(caller: str, estimator: str) -> None:
-    if estimator not in ESTIMATORS:
+    if not isinstance(estimator, str) or estimator not in ESTIMATORS:
         raise ValueError(
             f"{caller}: estimator: expected one of {', '.join(ESTIMATORS)}, got {estimator!r}"
         )
 
 
+def real_entries(value: object, argument: str) -> Array:
+    """Real numbers of any type.
+
+    Raises:
+        TypeError: If they are complex, or no numbers.
+    """
+    found = arrays.array(value, "stats", argument)
+    if jnp.issubdtype(found.dtype, jnp.complexfloating):
+        raise TypeError(f"stats: {argument}: expected real numbers, got dtype {found.dtype}")
+    return found
+
+
 def _samples(name: str, x: object, rep: Representation, axis: int | tuple[int, ...]) -> Array:
     """Samples on one leading axis, in at least float32."""
-    x = jnp.asarray(x)
+    x = arrays.array(x, "stats", name)
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise TypeError(f"{name}: expected floating numbers, got dtype {x.dtype}")
     if x.ndim < 2 or x.shape[-1] != rep.size:
         raise ValueError(f"{name}: expected (N, ..., {rep.size}) for {rep!r}, got {x.shape}")
-    axes = (axis,) if isinstance(axis, int) else tuple(axis)
+    axes = integers(axis, "stats", "axis")
     axes = tuple(a % x.ndim if -x.ndim <= a < x.ndim else x.ndim - 1 for a in axes)
     if x.ndim - 1 in axes or len(set(axes)) != len(axes) or not axes:
         raise ValueError(

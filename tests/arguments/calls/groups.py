@@ -39,8 +39,12 @@ CALLS = [
     ),
     Call(SO2.subgroup, spec=subgroup(4)),
     Call(D4.quotient, subgroup=subgroup("rotations")),
-    Call(D4.induced, subgroup=subgroup("rotations"), rep=anything(EVEN.group.irrep(1))),
-    Call(EVEN.embedding, element=element(EVEN.group.identity)),
+    Call(D4.induced, subgroup=subgroup("rotations"), rep=anything(EVEN.group.irrep(1))).but(
+        "subgroup", "None", EITHER, "the usual place of the group of rep"
+    ),
+    Call(EVEN.embedding, element=element(EVEN.group.identity)).but(
+        "element", "3", EITHER, "an index means an element"
+    ),
     Call(C4.identity.__matmul__, _0=element(C4.elements[1])),
     Call(C4.elements[1].__pow__, _0=integer(3)),
 ]

@@ -50,7 +50,7 @@ CALLS = [
     Call(R4.fused, name=text("one")),
     Call(R4.renamed, name=text("one")),
     Call(PLANE.restrict, subgroup=subgroup("rotations")),
-    Call(R4.transform, x=array(np.ones(4)), g=element(C4.elements[1])),
+    Call(R4.transform, x=array(np.ones(4), traced=False), g=element(C4.elements[1])),
     Call(R4.__add__, _0=representation(R4)),
     Call(R4.__mul__, _0=integer(3)),
     Call(R4.__matmul__, _0=representation(R4)),
@@ -63,7 +63,9 @@ CALLS = [
         subgroup=subgroup("rotations"),
     ),
     Call(room.band_limited, group=group(SO2), max_frequency=integer(2)),
-    Call(room.band_limited, group=group(C4), irreps=several([(0,), (1,)]), subgroup=subgroup(2)),
+    Call(
+        room.band_limited, group=group(C4), irreps=several([(0,), (1,)]), subgroup=subgroup(2)
+    ).but("irreps", "one", "either", "an id is a sequence of ids such as 0"),
     Call(room.symmetric_square, rep=any_representation(R4)),
     Call(room.defining, group=group(C4)),
     Call(room.regular, group=group(C4)),

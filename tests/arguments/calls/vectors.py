@@ -8,6 +8,7 @@ import numpy as np
 from cases import Call
 from equivax import groups, hom_basis, linalg, stats
 from kinds import (
+    EITHER,
     Argument,
     any_representation,
     anything,
@@ -54,14 +55,14 @@ CALLS = [
         scheme=choice("zeros", of_types="function"),
         dtype=dtype(),
         taps=integer(2),
-    ),
+    ).but("scheme", "representation", EITHER, "it can be called"),
     Call(BASIS.norm_sq, coeffs=coefficients(COEFFS)),
     Call(BASIS.project, matrix=array(np.eye(4, dtype=np.float32))),
     Call(BASIS.synthesize, coeffs=coefficients(COEFFS)),
     Call(BASIS.transpose, coeffs=coefficients(COEFFS)),
     Call(linalg.invariant_projector, rep=any_representation(R4)),
     Call(linalg.irrep_norms, x=array(X), rep=rep(), eps=number(1e-6)),
-    Call(linalg.isotypic_projector, rep=rep(), irrep=anything((1,))),
+    Call(linalg.isotypic_projector, rep=any_representation(R4), irrep=anything((1,))),
     Call(
         linalg.lstsq,
         x=array(X),
@@ -78,7 +79,7 @@ CALLS = [
         function=function(lambda x: x),
         in_rep=rep(),
         out_rep=rep(),
-    ),
+    ).but("function", "representation", EITHER, "it can be called"),
     Call(linalg.project, matrix=array(np.eye(4, dtype=np.float32)), in_rep=rep(), out_rep=rep()),
     Call(stats.mean, x=array(X), rep=rep(), axis=integers(0), weights=array(WEIGHTS)),
     Call(
@@ -89,7 +90,7 @@ CALLS = [
         center=array(np.zeros(4, np.float32)),
         axis=integers(0),
         weights=array(WEIGHTS),
-    ),
+    ).but("center", "a number", EITHER, "one mean for all channels"),
     Call(
         stats.spectral_var,
         x=array(X),
