@@ -118,11 +118,11 @@ def nodes(tree):
         (lambda: NETWORKS["UNet"](S)(images(S, (7, 8))), r"sides that 2 divides, .* \(7, 8\)"),
         (lambda: NETWORKS["UNet"](S)(images(PSEUDO)), "TensorUNet: x: signature: expected 1 chan"),
         (lambda: NETWORKS["UNet"](S, norm="batch"), "norm: expected 'layer' or None, got 'batch'"),
-        (lambda: NETWORKS["UNet"](S, num_conv=0), "num_conv: expected positive integers, got 0"),
+        (lambda: NETWORKS["UNet"](S, num_conv=0), "num_conv: expected an integer in .*, got 0"),
         (lambda: NETWORKS["ResNet"](S, kernel_size=2), "kernel_size: expected an odd"),
         (
             lambda: models.Series(S, S, depth=0, key=KEY),
-            "Series: depth: expected positive",
+            "Series: depth: expected an integer in",
         ),
         (
             lambda: models.DilResNet((((0, 0), 1),), (((0, 1), 1),), key=KEY),

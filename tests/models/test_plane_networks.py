@@ -32,9 +32,13 @@ def block(first=X, second=Y, **options):
     [
         (lambda: resnet(SPACE), TypeError, "ResNet: in_type: expected a FieldType.*GSpace"),
         (lambda: resnet(POINT), ValueError, "ResNet: in_type: expected fields on a plane"),
-        (lambda: resnet(classes=0), ValueError, "ResNet: classes: expected positive integers.*0"),
-        (lambda: resnet(classes=2.5), TypeError, "ResNet: classes: expected positive integers"),
-        (lambda: resnet(blocks=[]), ValueError, "ResNet: blocks: expected at least one"),
+        (lambda: resnet(classes=0), ValueError, "ResNet: classes: expected an integer >= 1, got 0"),
+        (lambda: resnet(classes=2.5), TypeError, "ResNet: classes: expected an integer >= 1"),
+        (
+            lambda: resnet(blocks=[]),
+            ValueError,
+            "ResNet: blocks: expected an integer in .*, or several of them, got",
+        ),
         (lambda: resnet(blocks=[1, 1]), ValueError, "ResNet: channels: expected 2 numbers"),
         (lambda: resnet(stem="tiny"), ValueError, "ResNet: stem: .*'large' or 'small', got 'tiny'"),
         (lambda: resnet(ROUND), ValueError, r"ResNet: unit: SO\(2\) is infinite"),
@@ -43,11 +47,11 @@ def block(first=X, second=Y, **options):
         (lambda: unet(out=ROUND), ValueError, r"UNet: out_type: expected fields on C4 .*SO\(2\)"),
         (lambda: unet(channels=[8]), ValueError, "UNet: channels: expected two or more"),
         (lambda: unet(channels=8), ValueError, "UNet: channels: expected two or more"),
-        (lambda: unet(channels=[8, -8]), ValueError, "UNet: channels: expected positive integers"),
+        (lambda: unet(channels=[8, -8]), ValueError, "UNet: channels: expected an integer in"),
         (lambda: unet(kernel_size=4), ValueError, "UNet: kernel_size: expected an odd number"),
         (lambda: block(kernel_size=2), ValueError, "BasicBlock: kernel_size: expected an odd"),
         (lambda: block(second=3), TypeError, "BasicBlock: out_fields: expected a FieldType"),
-        (lambda: block(stride=0), ValueError, "BasicBlock: stride: expected positive integers"),
+        (lambda: block(stride=0), ValueError, "BasicBlock: stride: expected an integer >= 1"),
     ],
 )
 def test_bad_input_is_refused(call, error, message):

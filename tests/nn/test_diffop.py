@@ -356,7 +356,7 @@ BAD = {
 
 WRONG = {
     "type": (lambda: made(a=D4.trivial), "Diffop: in_type: expected a FieldType"),
-    "dtype": (lambda: made(dtype=int), "Diffop: dtype: expected a floating dtype"),
+    "dtype": (lambda: made(dtype=int), "Diffop: dtype: expected a floating type"),
     "integers": (lambda: made()(jnp.ones((1, 5, 5), int)), "Diffop: x: expected floating numbers"),
 }
 

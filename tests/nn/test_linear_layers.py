@@ -247,7 +247,7 @@ def test_affine_refusals():
         nn.Affine(D4.irrep(1, 1), learnable=False)(
             np.ones(2, np.float32), scale=np.ones(1, np.float32), bias=np.ones(1, np.float32)
         )
-    with pytest.raises(ValueError, match="per: expected one of irrep, field, type"):
+    with pytest.raises(ValueError, match="per: expected 'irrep', 'field' or 'type'"):
         nn.Affine(MIXED, per="channel")
     assert nn.Affine(D4.irrep(1, 1)).bias is None
     assert jax.tree.leaves(film) == []

@@ -207,7 +207,7 @@ REFUSED = {
         "symmetric: expected True, False or None, got 'yes'",
     ),
     "an unknown scheme": (
-        lambda: nn.TensorProduct(TYPE, init="he", key=KEY), ValueError, "scheme: expected one of",
+        lambda: nn.TensorProduct(TYPE, init="he", key=KEY), ValueError, "init: expected one of",
     ),
     "one input of two": (
         lambda: TWO(jnp.zeros((16, 3, 3))), TypeError, "TensorProduct: expected 2 inputs",

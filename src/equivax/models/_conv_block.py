@@ -13,7 +13,7 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, PRNGKeyArray
 
-from .._arguments import arrays, choice, flag
+from .._arguments import arrays, flag, refuse
 from .._windows import Integers, ModeLike, PaddingLike, Windows, make_windows, one_of
 from ..images import MultiImage, Signature, as_dimension, as_flags, axis_space
 from ..nn import AbstractModule, ConvContract, LayerNorm, PointwiseNonlinearity, VectorNeuron
@@ -82,8 +82,9 @@ class ConvBlock(AbstractImageModel):
             ValueError: If the norm is unknown, or an argument does not fit.
         """
         name = "ConvBlock"
-        if norm is not None:
-            norm = choice(norm, name, "norm", ["layer"])
+        if norm is not None and norm != "layer":
+            error = ValueError if isinstance(norm, str) else TypeError
+            refuse(error, name, "norm", "'layer' or None", norm)
         preactivation = flag(preactivation, name, "preactivation")
         if activation is not None:
             check_elementwise(name, activation, "activation", "jax.nn.gelu")

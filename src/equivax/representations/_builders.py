@@ -60,21 +60,22 @@ def regular(group: Group) -> Representation:
     Raises:
         ValueError: If the group is infinite.
     """
-    if as_group(group, "regular").order is None:
+    group = as_group(group, "regular")
+    if group.order is None:
         raise ValueError(
             f"regular: {group.name} is infinite and has no finite regular representation; choose "
             "irreps up to a frequency, as in group.irreps(3)"
         )
-    return _regular(group)
+    return _regular(group, group.order)
 
 
 @functools.cache
-def _regular(group: Group) -> Representation:
-    coordinates = np.arange(group.order)[:, None]
+def _regular(group: Group, order: int) -> Representation:
+    coordinates = np.arange(order)[:, None]
     irreps, pieces = [], []
     for id in group.irrep_ids():
         data = group.irrep_data(id)
-        matrices = np.sqrt(data.size / group.order) * data.matrices(coordinates)
+        matrices = np.sqrt(data.size / order) * data.matrices(coordinates)
         chosen = _independent_columns(data.endomorphism_basis)
         irreps += [id] * len(chosen)
         pieces += [matrices[:, :, j] for j in chosen]

@@ -166,7 +166,7 @@ def _measured(
     call_options: dict[str, Any] | None = None,
     spatial: Sequence[int] | None = None,
     state: eqx.nn.State | None = None,
-) -> tuple[list[EquivarianceError], float]:
+) -> tuple[EquivarianceErrors, float]:
     """The rows of `equivariance_error`, and the size of the largest output."""
     caller = "equivariance_error"
     read_function(function, caller, "function", "a layer")

@@ -22,9 +22,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.export import is_symbolic_dim
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..._arguments import arrays
+from ..._arguments import arrays, is_integer, is_several, refuse
 from ...fields import FieldType, GeometricTensor, IrrepTensor, Type
 from ...images import MultiImage, Signature
 from ...representations import Representation, as_representation
@@ -278,7 +279,9 @@ class AbstractModule(AbstractLayer):
         Args:
             shape: Of the input; a sequence of shapes if ``in_type`` is a tuple of types.
         """
-        shapes = shape if isinstance(self.in_type, tuple) else [shape]
+        shapes: Any = [shape]
+        if isinstance(self.in_type, tuple):
+            shapes = shape if is_several(shape) else (shape,)
         options = self._shape_options()
         return abstract_shape(lambda *x: self(*x, key=jax.random.key(0), **options), *shapes)
 
@@ -429,10 +432,21 @@ class AbstractContainer(AbstractLayer, eqx.nn.StatefulLayer):
         return abstract_shape(lambda x: self(x, key=jax.random.key(0)), shape)
 
 
-def abstract_shape(function: Callable[..., Any], *shapes: Sequence[int]) -> tuple[int, ...]:
-    """Shape of a function's value at arrays of given shapes, which is not computed."""
-    like = [jax.ShapeDtypeStruct(tuple(shape), jnp.result_type(float)) for shape in shapes]
+def abstract_shape(function: Callable[..., Any], *shapes: object) -> tuple[int, ...]:
+    """Shape of a function's value at arrays of given shapes, which is not computed.
+
+    Raises:
+        TypeError: If a shape is no sequence of sides: integers, or symbols of `jax.export`.
+    """
+    like = [jax.ShapeDtypeStruct(_sides(shape), jnp.result_type(float)) for shape in shapes]
     return jax.eval_shape(function, *like).shape
+
+
+def _sides(shape: object) -> tuple[Any, ...]:
+    sides = tuple(shape) if is_several(shape) else (None,)
+    if not all((is_integer(side) and side >= 0) or is_symbolic_dim(side) for side in sides):
+        refuse(TypeError, "evaluate_output_shape", "shape", "a sequence of integers >= 0", shape)
+    return sides
 
 
 @functools.lru_cache(maxsize=512)

@@ -299,10 +299,12 @@ def _bias_mode(use_bias: object) -> str | None:
         return None
     if is_flag(use_bias):
         return "auto" if use_bias else None
+    takes = f"a boolean or one of {', '.join(BIAS_MODES)}"
     if not isinstance(use_bias, str):
-        takes = f"a boolean or one of {', '.join(BIAS_MODES)}"
         refuse(TypeError, "ConvContract", "use_bias", takes, use_bias)
-    return choice(use_bias, "ConvContract", "use_bias", BIAS_MODES)
+    if use_bias not in BIAS_MODES:
+        refuse(ValueError, "ConvContract", "use_bias", takes, use_bias)
+    return use_bias
 
 
 def _initial(
