@@ -78,8 +78,8 @@ class Call:
         """Whether the signature says so."""
         with contextlib.suppress(TypeError, ValueError):
             found = inspect.signature(self.function).parameters.get(argument)
-            if found is not None:
-                return found.default is None or "None" in str(found.annotation)
+            # Options that stand in a record ("**options") have None for their default.
+            return found is None or found.default is None or "None" in str(found.annotation)
         return False
 
     def cases(self) -> Iterator[tuple[str, str, Any, str]]:

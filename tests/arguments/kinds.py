@@ -162,7 +162,12 @@ def text(good: str) -> Argument:
 
 def function(good: Any, *, classes: bool = False) -> Argument:
     """Something to call; classes only where what they make is wanted."""
-    return kind("function", good, either="function" + " class" * classes, refuse={"name": "relu"})
+    return kind(
+        "function",
+        good,
+        either="function representation" + " class" * classes,
+        refuse={"name": "relu"},
+    )
 
 
 def key(good: Any = None) -> Argument:

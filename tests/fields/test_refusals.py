@@ -86,7 +86,7 @@ CASES = {
     ),
     "type changed": (lambda: setattr(TYPE, "space", OTHER), AttributeError, "immutable"),
     "no channels": (
-        lambda: FieldType.for_channels(SPACE, G.regular, 0), ValueError, "positive number, got 0",
+        lambda: FieldType.for_channels(SPACE, G.regular, 0), ValueError, "an integer >= 1, got 0",
     ),
     "too few parameters": (
         lambda: FieldType.for_parameters(SPACE, G.regular, 5, lambda t: 16 * len(t)), ValueError,
@@ -103,7 +103,8 @@ CASES = {
     ),
     "no field chosen": (lambda: TYPE.index_select([]), ValueError, "no field is left"),
     "too few labels": (
-        lambda: TYPE.group_by_labels("ab"), ValueError, "labels: expected 3, one per field, got 2",
+        lambda: TYPE.group_by_labels(["a", "b"]), ValueError,
+        "labels: expected 3, one per field, got 2",
     ),
     "array of other channels": (
         lambda: TYPE(jnp.ones((6, 5, 5))), ValueError, r"expected \(\.\.\., 7, _, _\).*\(6, 5, 5\)",

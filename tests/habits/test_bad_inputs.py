@@ -810,11 +810,11 @@ CASES: dict[str, Case] = {
     ),
     "check on no element": (
         lambda: testing.assert_equivariant(LINEAR, key=KEY, elements=[]), ValueError,
-        "elements: expected at least one",
+        "elements: expected elements of C4, at least one, got",
     ),
     "check on no input": (
         lambda: testing.equivariance_error(LINEAR, key=KEY, batch=0), ValueError,
-        "batch: expected a positive number, got 0",
+        "batch: expected an integer >= 1, got 0",
     ),
     "check on another group's elements": (
         lambda: testing.equivariance_error(LINEAR, key=KEY, elements=D4.elements), ValueError,

@@ -190,9 +190,9 @@ def test_printed_networks_fit_a_screen():
         ({"in_shape": (4, 31, 31)}, ValueError, r"summary: in_shape: \(4, 31, 31\) does not fit: "),
         ({"in_shape": (3, 31, 31), "state": None}, ValueError, "summary: state: needed"),
         ({"state": 3}, TypeError, "summary: state: expected an equinox.nn.State or None, got int"),
-        ({"depth": 0}, ValueError, "summary: depth: expected at least 1, got 0"),
-        ({"depth": "all"}, TypeError, "summary: depth: expected an integer, got str"),
-        ({"width": 20}, ValueError, "summary: width: expected at least 60, got 20"),
+        ({"depth": 0}, ValueError, "summary: depth: expected an integer >= 1, got 0"),
+        ({"depth": "all"}, TypeError, "summary: depth: expected an integer >= 1, got 'all'"),
+        ({"width": 20}, ValueError, "summary: width: expected an integer >= 60, got 20"),
         ({"model": [network()[0]], "in_shape": (1,)}, TypeError, "list cannot be called"),
     ],
 )

@@ -203,7 +203,7 @@ BASIS = kernels.steerable_basis(SPACE, SPACE.trivial, SPACE.trivial, 3)
         (lambda: plot(jnp.zeros((2, 3, 3)), SCALAR), ValueError, r"plot_fields: x: .*\(1, _"),
         (lambda: plot(jnp.zeros((5, 1, 3, 3)), SCALAR), ValueError, "plot_fields: x: "),
         (lambda: plot(ONE, SCALAR, columns=0), ValueError, "columns: .*0"),
-        (lambda: viz.plot_kernels(BASIS, columns=1.5), TypeError, "plot_kernels: columns: .*float"),
+        (lambda: viz.plot_kernels(BASIS, columns=1.5), TypeError, "plot_kernels: columns: .*1.5"),
         (lambda: viz.plot_kernels(3), TypeError, "plot_kernels: basis: expected a Steerable.*int"),
         (lambda: curve(jnp.sin, smooth()), TypeError, "in_type: .*None"),
         (lambda: curve(jnp.sin, jnp.zeros((1, 5)), LINE, LINE), ValueError, "on a plane"),

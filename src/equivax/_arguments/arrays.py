@@ -102,3 +102,17 @@ def precision(value: object, caller: str, argument: str = "precision") -> jax.la
         return jax.lax.Precision(value)
     except ValueError:
         refuse(ValueError, caller, argument, takes, value)
+
+
+def host(value: object, caller: str, argument: str, takes: str) -> np.ndarray:
+    """An array of NumPy from whatever can be one; the caller checks its shape and type.
+
+    Raises:
+        TypeError: If it is traced, or nothing to make an array of.
+    """
+    if is_traced(value):
+        refuse(TypeError, caller, argument, takes, value)
+    try:
+        return np.asarray(value)
+    except Exception:  # ragged lists, and what other libraries refuse
+        refuse(TypeError, caller, argument, takes, value)

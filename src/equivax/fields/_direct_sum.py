@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import jax.numpy as jnp
 
+from .._arguments import several
 from ..representations import direct_sum
 from ._field_type import FieldType
 from ._geometric_tensor import GeometricTensor
@@ -21,7 +22,8 @@ def tensor_directsum(tensors: Sequence[GeometricTensor]) -> GeometricTensor:
         ValueError: If there is none, or spaces or spatial axes differ.
         TypeError: If one is no `GeometricTensor`.
     """
-    tensors = list(tensors)
+    takes = "a list of GeometricTensor"
+    tensors = several(tensors, "tensor_directsum", "tensors", takes, 0)
     if not tensors:
         raise ValueError("tensor_directsum: tensors: got none; expected at least one")
     for index, tensor in enumerate(tensors):

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import functools
-import operator
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
+from .._arguments import arrays, function, integer, integers, is_integer, refuse, several
 from .._values import AbstractValue
 from ..groups import Group, GroupElement, IrrepId
-from ..representations import Representation, direct_sum
+from ..representations import Representation, as_representation, direct_sum
 from ..spaces import GSpace
 from ._moving import move_points, turn_fibers
 
 if TYPE_CHECKING:
     from ._geometric_tensor import GeometricTensor
+
+
+MOST_CHANNELS = 10**7
+"""Where the search for a budget gives up: such a type is beyond any use."""
 
 
 class FieldType(AbstractValue):
@@ -96,8 +99,8 @@ class FieldType(AbstractValue):
         Raises:
             ValueError: If ``channels`` is not positive.
         """
-        if operator.index(channels) < 1:
-            raise ValueError(f"channels: expected a positive number, got {channels}")
+        channels = integer(channels, "for_channels", "channels", 1)
+        rep = as_representation(rep, "for_channels: rep")
         return cls(space, max(1, channels // rep.size) * rep)
 
     @classmethod
@@ -123,18 +126,32 @@ class FieldType(AbstractValue):
         Raises:
             ValueError: If one copy already needs more.
         """
-        low, needed = 1, count(cls(space, rep))
+        caller = "for_parameters"
+        parameters = integer(parameters, caller, "parameters", 1)
+        rep = as_representation(rep, f"{caller}: rep")
+        function(count, caller, "count", "a count of the parameters of a network of a type")
+
+        def counted(copies: int) -> int:
+            found = count(cls(space, copies * rep))
+            return integer(found, caller, "count: what it returns", 0)
+
+        low, needed = 1, counted(1)
         if needed > parameters:
             raise ValueError(
                 f"parameters: expected at least {needed}, which one copy of {rep.name} needs, got "
                 f"{parameters}"
             )
         high = 2
-        while count(cls(space, high * rep)) <= parameters:
+        while counted(high) <= parameters:
             low, high = high, 2 * high
+            if high * rep.size > MOST_CHANNELS:
+                raise ValueError(
+                    f"{caller}: parameters: expected fewer than {parameters}, since {high} copies "
+                    f"of {rep.name} do not use them up"
+                )
         while high - low > 1:
             middle = (low + high) // 2
-            if count(cls(space, middle * rep)) <= parameters:
+            if counted(middle) <= parameters:
                 low = middle
             else:
                 high = middle
@@ -225,7 +242,7 @@ class FieldType(AbstractValue):
 
     def __mul__(self, count: int) -> FieldType:
         """``count`` copies of the whole list of fields."""
-        if isinstance(count, bool) or not isinstance(count, (int, np.integer)):
+        if not is_integer(count):
             return NotImplemented
         return FieldType(self.space, self.representation * int(count))
 
@@ -233,8 +250,11 @@ class FieldType(AbstractValue):
 
     def sorted(self, key: Callable[[Representation], Any] | None = None) -> FieldType:
         """The fields in a stable order: by size, or by ``key`` of a field's representation."""
-        by = key or (lambda rep: rep.size)
-        order = sorted(range(len(self)), key=lambda i: by(self.reps[i]))
+        by = (lambda rep: rep.size) if key is None else function(key, "sorted", "key", "len")
+        try:
+            order = sorted(range(len(self)), key=lambda i: by(self.reps[i]))
+        except TypeError as error:
+            raise TypeError(f"sorted: key: expected values that compare, {error}") from None
         return self.index_select(order)
 
     def index_select(self, indices: Sequence[SupportsIndex]) -> FieldType:
@@ -247,23 +267,34 @@ class FieldType(AbstractValue):
             IndexError: If a position is out of range.
             ValueError: If none is chosen.
         """
-        chosen = [operator.index(i) for i in indices]
+        chosen = self._positions(indices)
+        if not chosen:
+            raise ValueError("indices: got none; no field is left")
+        return FieldType(self.space, [self.reps[i] for i in chosen])
+
+    def _positions(self, indices: object) -> list[int]:
+        """Positions of fields, checked.
+
+        Raises:
+            IndexError: If one is out of range.
+            TypeError: If they are no integers.
+        """
+        listed = several(indices, "FieldType", "indices", "a list of positions of fields", 0)
+        chosen = list(integers(listed, "FieldType", "indices")) if listed else []
         for i in chosen:
             if not -len(self) <= i < len(self):
                 raise IndexError(
                     f"indices: expected positions of {len(self)} fields, -{len(self)} to "
                     f"{len(self) - 1}, got {i}"
                 )
-        if not chosen:
-            raise ValueError("indices: got none; no field is left")
-        return FieldType(self.space, [self.reps[i] for i in chosen])
+        return chosen
 
     def channels_of(self, indices: Sequence[int]) -> np.ndarray:
         """Channels of chosen fields, field after field (indices as in `index_select`)."""
         bounds, count = self._bounds, len(self)
-        return np.concatenate(
-            [np.arange(bounds[i % count], bounds[i % count + 1]) for i in indices]
-        )
+        chosen = self._positions(indices)
+        pieces = [np.arange(bounds[i % count], bounds[i % count + 1]) for i in chosen]
+        return np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.int64)
 
     def group_by_labels(self, labels: Sequence[Hashable]) -> dict[Hashable, FieldType]:
         """One type per label, labels in the order of first appearance.
@@ -274,10 +305,13 @@ class FieldType(AbstractValue):
         Raises:
             ValueError: If their number is not that of the fields.
         """
+        labels = several(labels, "group_by_labels", "labels", "a list, one label per field", 0)
         if len(labels) != len(self):
             raise ValueError(f"labels: expected {len(self)}, one per field, got {len(labels)}")
         found: dict[Hashable, list[int]] = {}
         for index, label in enumerate(labels):
+            if not isinstance(label, Hashable):
+                refuse(TypeError, "group_by_labels", "labels", "labels that hash", label)
             found.setdefault(label, []).append(index)
         return {label: self.index_select(indices) for label, indices in found.items()}
 
@@ -299,7 +333,9 @@ class FieldType(AbstractValue):
             ValueError: Naming the shape it takes.
         """
         axis = -1 - self.space.dim
-        shape = np.shape(array)
+        shape = getattr(array, "shape", None)
+        if shape is None:
+            shape = arrays.array(array, "FieldType", "array").shape
         if len(shape) < -axis or shape[axis] != self.size:
             expected = ", ".join(["...", str(self.size), *["_"] * self.space.dim])
             raise ValueError(f"array: expected ({expected}) for {self!r}, got {shape}")
@@ -308,7 +344,7 @@ class FieldType(AbstractValue):
         """The array as a `GeometricTensor` of this type."""
         from ._geometric_tensor import GeometricTensor
 
-        return GeometricTensor(jnp.asarray(array), self)
+        return GeometricTensor(arrays.array(array, "FieldType", "array"), self)
 
     def transform(
         self, array: Float[Any, "..."], g: GroupElement, order: int = 1
@@ -341,8 +377,9 @@ class FieldType(AbstractValue):
         Raises:
             ValueError: If the shape or the element does not fit.
         """
+        array = arrays.array(array, "FieldType", "array")
         self.check(array)
-        return turn_fibers(self.representation, jnp.asarray(array), g, -1 - self.space.dim)
+        return turn_fibers(self.representation, array, g, -1 - self.space.dim)
 
 
 jax.tree_util.register_static(FieldType)

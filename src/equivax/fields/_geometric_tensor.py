@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array
 
+from .._arguments import arrays, integers, is_traced, refuse, several
 from ..groups import GroupElement
 from ._field_type import FieldType
 from ._slicing import parse
@@ -106,6 +108,10 @@ class GeometricTensor(eqx.Module):
             ValueError: If no field is left.
             TypeError: For arrays, None, or too many entries.
         """
+        for entry in index if isinstance(index, tuple) else (index,):
+            if is_traced(entry):
+                takes = "integers and slices known outside of jit; x.array takes traced ones"
+                refuse(TypeError, "GeometricTensor", "index", takes, entry)
         slices, fields = parse(index, self.array.shape, self.type)
         if fields == list(range(len(self.type))):
             return GeometricTensor(self.array[tuple(slices)], self.type)
@@ -139,7 +145,10 @@ class GeometricTensor(eqx.Module):
             ValueError: If the positions do not ascend within 1 to ``len(type) - 1``.
         """
         count = len(self.type)
-        cuts = [0, *(range(1, count) if breaks is None else breaks), count]
+        takes = "a list of ascending positions of fields"
+        given = [] if breaks is None else several(breaks, "split", "breaks", takes, 0)
+        given = integers(given, "split", "breaks") if given else ()
+        cuts = [0, *(range(1, count) if breaks is None else given), count]
         if any(b <= a for a, b in itertools.pairwise(cuts)):
             raise ValueError(
                 f"breaks: expected ascending positions within 1 to {count - 1}, got {breaks}"
@@ -198,8 +207,10 @@ class GeometricTensor(eqx.Module):
                 f"{type(other).__name__}"
             )
         if isinstance(other, (int, float)):
-            return other
-        factor = jnp.asarray(other)
+            return float(other)
+        factor = arrays.array(other, "GeometricTensor", f"x {sign} s")
+        if jnp.issubdtype(factor.dtype, jnp.complexfloating):
+            refuse(TypeError, "GeometricTensor", f"x {sign} s", "real numbers", other)
         if factor.size == 1:
             return factor.reshape(()).astype(self.dtype)
         axis = -1 - self.type.space.dim
@@ -244,15 +255,27 @@ class GeometricTensor(eqx.Module):
 
     def astype(self, dtype: DTypeLike) -> GeometricTensor:
         """The same fields in another floating dtype."""
-        return GeometricTensor(self.array.astype(dtype), self.type)
+        return GeometricTensor(self.array.astype(arrays.dtype(dtype, "astype")), self.type)
 
     def reshape_batch(self, *shape: int) -> GeometricTensor:
         """Other batch axes: ``shape`` replaces all axes before the channels."""
         inner = self.shape[self._channel_axis :]
-        return GeometricTensor(self.array.reshape(*shape, *inner), self.type)
+        sizes = integers(shape, "reshape_batch", "shape", -1) if shape else ()
+        known, size = (
+            math.prod(n for n in sizes if n >= 0),
+            math.prod(self.shape) // (math.prod(inner) or 1),
+        )
+        free = sizes.count(-1)
+        if free > 1 or (not free and known != size) or (free and (not known or size % known)):
+            raise ValueError(
+                f"reshape_batch: shape: expected batch axes of {size} entries in all, got {shape}"
+            )
+        return GeometricTensor(self.array.reshape(*sizes, *inner), self.type)
 
     def to(self, device: object) -> GeometricTensor:
         """The same fields on another device or sharding (`jax.device_put`)."""
+        if device is not None and not isinstance(device, (jax.Device, jax.sharding.Sharding)):
+            refuse(TypeError, "GeometricTensor.to", "device", "a device or a sharding", device)
         return GeometricTensor(jax.device_put(self.array, device), self.type)
 
     def __repr__(self) -> str:

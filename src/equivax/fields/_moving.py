@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from .._arguments import is_integer
 from ..groups import GroupElement
 from ..representations import Representation
 from ..spaces import GSpace, SignedPermutation, center, index_matrix
@@ -60,7 +61,7 @@ def move_points(
     Raises:
         ValueError: For another order.
     """
-    if order not in ORDERS:
+    if not is_integer(order) or order not in ORDERS:
         raise ValueError(f"order: expected 0 (nearest), 1 (linear) or 3 (cubic), got {order!r}")
     exact = space.grid_action(g)
     if exact is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Unpack
 
+from .._arguments import flag
 from ..representations import as_representation, check_same_group
 from ..spaces import GSpace
 from ._steerable_basis import SteerableBasis, pair_basis
@@ -137,5 +138,6 @@ def _solve(
     in_rep, out_rep = as_representation(in_rep, "in_rep"), as_representation(out_rep, "out_rep")
     check_same_group(caller, in_rep, out_rep)
     check_group(caller, space, in_rep)
+    allow_dependent = flag(allow_dependent, caller, "allow_dependent")
     recipe = record.recipe(caller, space, kernel_size)
     return pair_basis(space, in_rep, out_rep, recipe, record.basis_filter, allow_dependent)

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Shaped
 
+from .._arguments import arrays, integer
 from .._values import AbstractValue
 from ..hom import at_least_float32
 from ..representations import Representation
@@ -136,6 +137,7 @@ class SteerableBasis(AbstractValue):
         """
         if i is None:
             return attributes(self.solved, self.data)
+        i = integer(i, "attributes", "i")
         if not -self.dim <= i < self.dim:
             raise IndexError(f"attributes: expected an element in 0..{self.dim - 1}, got {i}")
         return attributes(self.solved, self.data.take(np.array([i])))[0]
@@ -158,7 +160,7 @@ class SteerableBasis(AbstractValue):
         Raises:
             KeyError: If there is none.
         """
-        if name not in self._by_name:
+        if not isinstance(name, str) or name not in self._by_name:
             known = self._names[0] if self._names else "none, the basis is empty"
             raise KeyError(f"index: expected a name such as {known!r}, got {name!r}")
         return self._by_name[name]
@@ -172,7 +174,7 @@ class SteerableBasis(AbstractValue):
         Raises:
             ValueError: If the mask does not have one boolean per element.
         """
-        mask = np.asarray(mask)
+        mask = arrays.host(mask, "subset", "mask", f"{self.dim} booleans")
         if mask.shape != (self.dim,) or mask.dtype != np.bool_:
             raise ValueError(
                 f"subset: mask: expected {self.dim} booleans, got {mask.dtype} {mask.shape}"
@@ -214,7 +216,7 @@ class SteerableBasis(AbstractValue):
             ValueError: If the last axis is not ``dim``.
             TypeError: If the dtype is not floating.
         """
-        coeffs = jnp.asarray(coeffs)
+        coeffs = arrays.array(coeffs, "SteerableBasis", "coeffs")
         if coeffs.ndim == 0 or coeffs.shape[-1] != self.dim:
             raise ValueError(f"coeffs: expected (..., {self.dim}), got {coeffs.shape}")
         if not jnp.issubdtype(coeffs.dtype, jnp.floating):
@@ -231,7 +233,7 @@ class SteerableBasis(AbstractValue):
             ValueError: If the last axes do not fit.
             TypeError: If the dtype is not floating.
         """
-        kernel = jnp.asarray(kernel)
+        kernel = arrays.array(kernel, "SteerableBasis", "kernel")
         shape = (self.out_rep.size, self.in_rep.size, *self.kernel)
         if kernel.ndim < len(shape) or kernel.shape[kernel.ndim - len(shape) :] != shape:
             raise ValueError(

@@ -13,6 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Shaped
 
+from .._arguments import arrays as checks
+from .._arguments import flag, integer
 from .._values import AbstractValue
 from ..hom import UnusedIrrepsWarning, at_least_float32
 from ..representations import Representation, as_representation
@@ -122,9 +124,9 @@ class TypeBasis(AbstractValue):
             out_rep=out_rep,
             recipe=recipe,
             _filter=record.basis_filter,
-            _allow_dependent=allow_dependent,
+            _allow_dependent=flag(allow_dependent, caller, "allow_dependent"),
         )
-        self._check(caller, warn_unused)
+        self._check(caller, flag(warn_unused, caller, "warn_unused"))
 
     @classmethod
     def from_recipe(
@@ -146,9 +148,9 @@ class TypeBasis(AbstractValue):
             out_rep=out_rep,
             recipe=recipe,
             _filter=basis_filter,
-            _allow_dependent=allow_dependent,
+            _allow_dependent=flag(allow_dependent, caller, "allow_dependent"),
         )
-        self._check(caller, warn_unused)
+        self._check(caller, flag(warn_unused, caller, "warn_unused"))
         return self
 
     def _check(self, caller: str, warn_unused: bool) -> None:
@@ -264,6 +266,7 @@ class TypeBasis(AbstractValue):
         the array), ``name``.
         """
         if i is not None:
+            i = integer(i, "attributes", "i")
             if not -self.dim <= i < self.dim:
                 raise IndexError(f"attributes: expected an element in 0..{self.dim - 1}, got {i}")
             return self.attributes()[i]
@@ -287,7 +290,7 @@ class TypeBasis(AbstractValue):
         Raises:
             KeyError: If there is none.
         """
-        if name not in self._by_name:
+        if not isinstance(name, str) or name not in self._by_name:
             raise KeyError(f"index: expected a name such as {self._names[0]!r}, got {name!r}")
         return self._by_name[name]
 
@@ -297,7 +300,9 @@ class TypeBasis(AbstractValue):
         if not isinstance(coeffs, Mapping) or set(coeffs) != set(self.shapes):
             got = list(coeffs) if isinstance(coeffs, Mapping) else type(coeffs).__name__
             raise ValueError(f"coeffs: expected one array each for {list(self.shapes)}, got {got}")
-        arrays = {key: jnp.asarray(coeffs[key]) for key in self.shapes}
+        arrays = {
+            key: checks.array(coeffs[key], "TypeBasis", f"coeffs[{key!r}]") for key in self.shapes
+        }
         for key, shape in self.shapes.items():
             if arrays[key].shape != shape:
                 raise ValueError(
@@ -336,7 +341,7 @@ class TypeBasis(AbstractValue):
             ValueError: If the shape does not fit.
             TypeError: If the dtype is not floating.
         """
-        kernel = jnp.asarray(kernel)
+        kernel = checks.array(kernel, "TypeBasis", "kernel")
         shape = (self.out_rep.size, self.in_rep.size, *self.kernel)
         if kernel.shape != shape:
             raise ValueError(f"kernel: expected {shape}, got {kernel.shape}")

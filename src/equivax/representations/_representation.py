@@ -21,6 +21,9 @@ from ._from_matrices import summand_from_generators, summand_from_matrices
 from ._operations import block_diagonal, is_permutation, restricted_summand, tensor_summand
 from ._summand import Summand
 
+MOST_CHANNELS = 10**8
+"""Largest size of a representation made by copies: no array with such an axis fits."""
+
 
 class Representation(AbstractValue):
     """An orthogonal representation of a group, as a direct sum of summands.
@@ -265,6 +268,10 @@ class Representation(AbstractValue):
             return NotImplemented
         if count < 1:
             raise ValueError(f"count: expected a positive number of copies, got {count}")
+        if count * self.size > MOST_CHANNELS:
+            raise ValueError(
+                f"count: expected at most {MOST_CHANNELS} channels, got {count} copies"
+            )
         if len(self.data) == 1:
             summand, copies = self.data[0]
             return Representation(self.group, [(summand, copies * int(count))])

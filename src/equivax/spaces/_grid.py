@@ -8,10 +8,13 @@ A volume ``(D, H, W)`` has axes z, y, x. The origin is the middle of the array.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
+
+from .._arguments import integers, several
 
 _EXACT = 1e-9
 """Distance of an entry from 0 or +-1 below which a matrix counts as a signed permutation.
@@ -19,6 +22,9 @@ _EXACT = 1e-9
 Entries of rotations by rational angles other than quarter turns differ from 0 and 1 by more than
 1e-9 for every group of an order below 10^4.
 """
+
+MOST_CELLS = 10**8
+"""Most cells whose coordinates are listed."""
 
 
 def index_matrix(dim: int) -> Float[np.ndarray, "d d"]:
@@ -38,13 +44,21 @@ def index_matrix(dim: int) -> Float[np.ndarray, "d d"]:
 
 def center(shape: Sequence[int]) -> Float[np.ndarray, " d"]:
     """Index of the origin, ``(L - 1) / 2`` per axis: between two cells if the length is even."""
-    return (np.asarray(shape, np.float64) - 1.0) / 2.0
+    return (np.asarray(_sides(shape, "center"), np.float64) - 1.0) / 2.0
+
+
+def _sides(shape: object, caller: str) -> tuple[int, ...]:
+    sides = several(shape, caller, "shape", "a list of sides of a grid", 0)
+    return integers(sides, caller, "shape", 0) if sides else ()
 
 
 def grid_points(shape: Sequence[int]) -> Float[np.ndarray, "cells d"]:
     """Coordinates (x, y, ...) of all cells of a grid, in the order of the raveled array."""
+    shape = _sides(shape, "grid_points")
+    if math.prod(shape) > MOST_CELLS:
+        raise ValueError(f"grid_points: shape: expected at most {MOST_CELLS} cells, got {shape}")
     dim = len(shape)
-    indices = np.indices(tuple(shape)).reshape(dim, -1).T
+    indices = np.indices(tuple(shape)).reshape(dim, math.prod(shape)).T
     return (indices - center(shape)) @ index_matrix(dim).T
 
 

@@ -15,6 +15,7 @@ from typing import SupportsIndex
 import numpy as np
 from jaxtyping import Float, Int
 
+from .._arguments import is_integer, type_of
 from ..groups import Group, hyperoctahedral, octahedral
 from ..representations import Representation
 from ._grid import index_matrix
@@ -74,6 +75,7 @@ def signed_matrices(group: Group) -> Int[np.ndarray, "N d d"]:
     Raises:
         ValueError: If they are no signed permutations of 1 to 3 axes.
     """
+    type_of(group, "signed_matrices", "group", Group, "a Group")
     return _integers(group, group.defining_matrices(group.testing_coordinates))
 
 
@@ -86,13 +88,14 @@ def axis_matrices(space: GSpace) -> Int[np.ndarray, "N d d"]:
     Raises:
         ValueError: If it does not.
     """
+    type_of(space, "axis_matrices", "space", GSpace)
     frame = index_matrix(space.dim)
     moved = space.matrices(space.group.testing_coordinates)
     return _integers(space, frame.T @ moved @ frame)
 
 
 def _dimension(caller: str, dim: SupportsIndex) -> int:
-    if isinstance(dim, bool) or not hasattr(dim, "__index__") or int(dim) not in (1, 2, 3):
+    if not is_integer(dim) or int(dim) not in (1, 2, 3):
         raise ValueError(f"{caller}: dim: expected 1, 2 or 3, got {dim!r}")
     return int(dim)
 

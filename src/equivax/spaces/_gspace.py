@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
+from .._arguments import refuse
 from .._numerics import rounded_digest
 from .._values import AbstractValue
 from ..groups import Group, GroupElement
@@ -55,6 +56,8 @@ class GSpace(AbstractValue):
         """
         if not isinstance(group, Group):
             raise TypeError(f"GSpace: group: expected a group, got {type(group).__name__}")
+        if not isinstance(label, str):
+            refuse(TypeError, "GSpace", "label", "a string", label)
         if action is not None:
             if not isinstance(action, Representation):
                 raise TypeError(

@@ -12,6 +12,7 @@ import operator
 
 import numpy as np
 
+from .._arguments import is_number
 from ..groups import Group, cyclic, dihedral, o2, so2
 from ..representations import Representation, Summand
 from ._gspace import GSpace
@@ -44,7 +45,7 @@ def _order(caller: str, n: int) -> int:
 
 
 def _axis(caller: str, axis: float) -> float:
-    if not isinstance(axis, (int, float, np.floating)) or not math.isfinite(axis):
+    if not is_number(axis) or not math.isfinite(axis):
         raise ValueError(f"{caller}: axis: expected a finite angle in radians, got {axis!r}")
     return float(axis)
 

@@ -18,6 +18,18 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import PRNGKeyArray, PyTree
 
+from .._arguments import (
+    arrays,
+    flag,
+    integer,
+    integers,
+    is_traced,
+    number,
+    refuse,
+    several,
+    type_of,
+)
+from .._arguments import function as read_function
 from ..fields import Type
 from ..groups import GroupElement
 from ..nn import Layer
@@ -30,6 +42,10 @@ RELATIVE_TOLERANCE = {"float64": 1e-12, "float32": 1e-5, "bfloat16": 5e-2, "floa
 
 SIDE = 33
 """Default length of spatial axes: odd through five halvings, so strided layers can be exact."""
+
+
+MOST_NUMBERS = 10**8
+"""Most numbers in the inputs of one check."""
 
 
 class EquivarianceError(NamedTuple):
@@ -53,6 +69,7 @@ def randomize_parameters(module: PyTree, key: PRNGKeyArray) -> Any:
         module: PyTree pytree.
         key: A JAX key.
     """
+    key = arrays.key(key, "randomize_parameters")
     leaves, structure = jax.tree.flatten(module)
     keys = jax.random.split(key, max(1, len(leaves)))
     drawn = [
@@ -102,6 +119,38 @@ def equivariance_error(
         ValueError: If types are missing, their groups differ and no layer says how, an element does
             not map the grid to itself, or nothing would be measured.
     """
+    return _measured(
+        function,
+        in_type,
+        out_type,
+        key=key,
+        elements=elements,
+        batch=batch,
+        dtype=dtype,
+        randomize=randomize,
+        call_options=call_options,
+        spatial=spatial,
+        state=state,
+    )[0]
+
+
+def _measured(
+    function: Layer | Callable[..., Any],
+    in_type: Type | None,
+    out_type: Type | None,
+    *,
+    key: PRNGKeyArray,
+    elements: Sequence[GroupElement] | None = None,
+    batch: int = 3,
+    dtype: DTypeLike | None = None,
+    randomize: bool = True,
+    call_options: dict[str, Any] | None = None,
+    spatial: Sequence[int] | None = None,
+    state: eqx.nn.State | None = None,
+) -> tuple[list[EquivarianceError], float]:
+    """The rows of `equivariance_error`, and the size of the largest output."""
+    caller = "equivariance_error"
+    read_function(function, caller, "function", "a layer")
     in_type = getattr(function, "in_type", None) if in_type is None else in_type
     out_type = getattr(function, "out_type", None) if out_type is None else out_type
     if in_type is None or out_type is None:
@@ -117,18 +166,32 @@ def equivariance_error(
             f"{target.group.name}; only a Restriction, or a Sequential with one, may do that"
         )
     elements = default_elements(in_type, out_type, embedding) if elements is None else elements
-    if len(elements) == 0:
-        raise ValueError("equivariance_error: elements: expected at least one, got none")
-    if batch < 1:
-        raise ValueError(f"equivariance_error: batch: expected a positive number, got {batch}")
+    takes = f"elements of {target.group.name}, at least one"
+    elements = several(elements, caller, "elements", takes)
+    for element in elements:
+        type_of(element, caller, "elements", GroupElement, takes)
+    if is_traced(key):
+        refuse(TypeError, caller, "key", "a key outside of jit, since numbers are compared", key)
+    key = arrays.key(key, caller)
+    batch = integer(batch, caller, "batch", 1)
+    randomize = flag(randomize, caller, "randomize")
     dim = -1 - channel_axis(in_type)
-    shape = (SIDE,) * dim if spatial is None else tuple(spatial)
+    shape = (SIDE,) * dim if spatial is None else integers(spatial, caller, "spatial", 1)
+    if math.prod((batch, source.size, *shape)) > MOST_NUMBERS:
+        raise ValueError(
+            f"{caller}: batch and spatial: expected at most {MOST_NUMBERS} numbers in all, got a "
+            f"batch of {batch} on {shape}"
+        )
     if len(shape) != dim:
         raise ValueError(
             f"equivariance_error: spatial: expected {dim} numbers for {in_type!r}, got {shape}"
         )
+    if call_options is not None:
+        type_of(call_options, caller, "call_options", dict, "a dict of keyword arguments")
+    if state is not None:
+        type_of(state, caller, "state", eqx.nn.State)
     options = call_options or {}
-    dtype = jnp.dtype(jnp.result_type(float) if dtype is None else dtype)
+    dtype = arrays.dtype(jnp.result_type(float) if dtype is None else dtype, caller)
     input_key, parameter_key = jax.random.split(key)
     if randomize and isinstance(function, eqx.Module):
         function = randomize_parameters(function, parameter_key)
@@ -146,12 +209,13 @@ def equivariance_error(
     with jax.default_matmul_precision("highest"):
         y = output(x)
         moved = [output(act(in_type, x, embedding(g))) for g in elements]
-    scale = max(*(float(np.abs(v).max()) for v in (y, *moved)), np.finfo(np.float64).tiny)
+    size = max(float(np.abs(v).max(initial=0.0)) for v in (y, *moved))
+    scale = max(size, float(np.finfo(np.float64).tiny))
     rows = []
     for g, left in zip(elements, moved, strict=True):
         absolute = float(np.abs(left - act(out_type, y, g)).max())
         rows.append(EquivarianceError(g, absolute, absolute / scale))
-    return rows
+    return rows, size
 
 
 def assert_equivariant(
@@ -177,7 +241,14 @@ def assert_equivariant(
     Raises:
         AssertionError: Naming the worst element and its error.
     """
-    rows = equivariance_error(function, in_type, out_type, key=key, **options)
+    if rtol is not None:
+        number(rtol, "assert_equivariant", "rtol", 0)
+    rows, size = _measured(function, in_type, out_type, key=key, **options)
+    if size == 0:
+        raise AssertionError(
+            f"{getattr(function, '__name__', type(function).__name__)} is zero on every input, "
+            "which shows nothing; equivariance_error gives the numbers all the same"
+        )
     dtype = options.get("dtype")
     dtype = jnp.dtype(jnp.result_type(float) if dtype is None else dtype)
     bound = RELATIVE_TOLERANCE[dtype.name] * _depth(function) if rtol is None else rtol
@@ -214,6 +285,8 @@ def assert_homomorphism(rep: Representation, *, atol: float = 1e-10) -> None:
     Raises:
         AssertionError: Naming the pair.
     """
+    type_of(rep, "assert_homomorphism", "rep", Representation)
+    atol = number(atol, "assert_homomorphism", "atol", 0)
     group = rep.group
     first = group.generators if group.order is not None else group.testing_elements
     for g in first:

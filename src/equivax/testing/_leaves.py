@@ -11,6 +11,9 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
+from .._arguments import function as read_function
+from .._arguments import integer
+
 
 def assert_only_parameters(module: PyTree, expected: int | None = None) -> None:
     """Raises if a module has array leaves that are not trainable parameters.
@@ -25,6 +28,8 @@ def assert_only_parameters(module: PyTree, expected: int | None = None) -> None:
     Raises:
         AssertionError: Naming the leaf.
     """
+    if expected is not None:
+        expected = integer(expected, "assert_only_parameters", "expected", 0)
     total = 0
     for path, leaf in jax.tree_util.tree_leaves_with_path(module):
         name = jax.tree_util.keystr(path)
@@ -50,6 +55,7 @@ def assert_finite_gradients(function: Callable[..., Any], *arguments: PyTree) ->
     Raises:
         AssertionError: Naming the leaf.
     """
+    read_function(function, "assert_finite_gradients", "function", "a layer")
 
     def loss(inputs: PyTree) -> Any:
         call, rest = inputs

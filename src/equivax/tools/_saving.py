@@ -154,7 +154,7 @@ def load(
 def _floating(dtype: DTypeLike) -> np.dtype[Any]:
     try:
         found = jnp.dtype(dtype)
-    except TypeError:
+    except (TypeError, ValueError):
         found = None
     if found is None or not jnp.issubdtype(found, jnp.floating):
         raise TypeError(f"load: dtype: expected one of floating numbers or None, got {dtype!r}")
@@ -191,7 +191,10 @@ def _name(make: Callable[..., Any]) -> str:
 
 def _arguments(caller: str, make: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
     """What ``make`` is called with: hyperparameters, and a key if it takes one."""
-    signature = inspect.signature(make)
+    try:
+        signature = inspect.signature(make)
+    except ValueError:
+        raise TypeError(f"make: expected a function with a signature, got {make!r}") from None
     taken = signature.parameters
     found = dict(options)
     takes_key = "key" in taken or any(p.kind is p.VAR_KEYWORD for p in taken.values())

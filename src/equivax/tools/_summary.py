@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree
 
+from .._arguments import integer
 from ..nn._core._module import observer
 from ..nn._core._printing import (
     border,
@@ -83,9 +83,9 @@ def summary(
           [2] Linear                 2 x regular -> regular           9    8  (4,)
         total                                                        19
     """
-    width = _positive("width", width, 60)
+    width = integer(width, "summary", "width", 60)
     if depth is not None:
-        depth = _positive("depth", depth, 1)
+        depth = integer(depth, "summary", "depth", 1)
     if state is not None and not isinstance(state, eqx.nn.State):
         raise TypeError(
             f"summary: state: expected an equinox.nn.State or None, got {type(state).__name__}"
@@ -101,18 +101,6 @@ def summary(
     fitting = [rows for rows in levels if len(rows) <= ROWS] or levels[:1]
     rows = fitting[-1] if depth is None else levels[min(depth, len(levels)) - 1]
     return _table(model, rows, shapes, in_shape is not None, width)
-
-
-def _positive(name: str, value: Any, least: int) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(
-            f"summary: {name}: expected an integer, got {type(value).__name__}"
-        ) from None
-    if number < least:
-        raise ValueError(f"summary: {name}: expected at least {least}, got {number}")
-    return number
 
 
 # ---- rows --------------------------------------------------------------------------------------

@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from .._arguments import arrays, integer, is_traced, real_array, refuse, several
+from .._arguments import function as read_function
 from ..fields import FieldType
 from ..groups import GroupElement
 from ..spaces import GSpace, no_base_space, rot_on_r2
@@ -57,17 +59,28 @@ def error_by_angle(
             "error_by_angle: in_type, out_type: expected fields on a plane, the output perhaps on "
             f"a point, got {in_type!r} and {out_type!r}"
         )
+    read_function(function, "error_by_angle", "function", "a layer")
+    if is_traced(x):
+        refuse(TypeError, "error_by_angle", "x", "an array outside of jit", x)
+    x = arrays.array(x, "error_by_angle", "x")
     in_type.check(x)
-    x = jnp.asarray(x)
+    order = integer(order, "error_by_angle", "order", 0)
+    if len(set(x.shape[x.ndim - in_type.space.dim :])) > 1:
+        raise ValueError(f"error_by_angle: x: expected a square grid, got shape {x.shape}")
     if angles is None:
         angles = _angles(in_type.space)
-    angles = np.asarray(angles, np.float64).ravel()
+    angles = real_array(angles, "error_by_angle", "angles").ravel()
     if angles.size == 0 or not np.isfinite(angles).all():
         raise ValueError(f"error_by_angle: angles: expected finite numbers, got {angles}")
     if in_type.representation.is_trivial and out_type.representation.is_trivial:
         in_type, out_type = _as_scalars(in_type), _as_scalars(out_type)
     elements = [_rotation(in_type.space, float(angle)) for angle in angles]
     y = np.asarray(function(x), np.float64)
+    if y.ndim != x.ndim - in_type.space.dim + out_type.space.dim:
+        raise ValueError(
+            f"error_by_angle: function: expected outputs of {out_type!r}, got shape {y.shape}"
+        )
+    out_type.check(y)
     mask = _disc(y.shape[y.ndim - out_type.space.dim :])
     size = float(np.linalg.norm(y * mask))
     if size == 0:
@@ -95,7 +108,12 @@ def plot_error_by_angle(*functions: Any, **named: Any) -> Any:
         ImportError: If matplotlib is missing.
     """
     curves = [("", *pair) for pair in functions]
-    curves += [(name.replace("_", " "), *pair) for name, pair in named.items()]
+    for name, pair in named.items():
+        found = several(pair, "plot_error_by_angle", name, "a pair (angles, errors)", 2)
+        if len(found) != 2:
+            refuse(ValueError, "plot_error_by_angle", name, "a pair (angles, errors)", pair)
+        angles, errors = (real_array(part, "plot_error_by_angle", name) for part in found)
+        curves.append((name.replace("_", " "), angles, errors))
     if not curves:
         raise ValueError("plot_error_by_angle: functions: got none; expected (angles, errors)")
     for name, angles, errors in curves:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 import numpy as np
 
+from .._arguments import integer, real_array
 from ..fields import FieldType, GeometricTensor
 from ._canvas import draw_arrows, draw_image, new_figure, to_vector
 
@@ -40,7 +40,7 @@ def plot_fields(x: Any, in_type: FieldType | None = None, *, columns: int = 4) -
         )
     if in_type.space.dim != 2:
         raise ValueError(f"plot_fields: in_type: expected fields on a plane, got {in_type!r}")
-    array = np.asarray(x, np.float64)
+    array = real_array(x, "plot_fields", "x")
     if array.ndim != 3 or array.shape[0] != in_type.size:
         raise ValueError(
             f"plot_fields: x: expected one example ({in_type.size}, _, _), got {array.shape}"
@@ -76,12 +76,4 @@ def checked_columns(caller: str, columns: Any) -> int:
         TypeError: If it is no integer.
         ValueError: If it is not positive.
     """
-    try:
-        number = operator.index(columns)
-    except TypeError:
-        raise TypeError(
-            f"{caller}: columns: expected an integer, got {type(columns).__name__}"
-        ) from None
-    if number < 1:
-        raise ValueError(f"{caller}: columns: expected a positive number, got {number}")
-    return number
+    return integer(columns, caller, "columns", 1)

@@ -31,6 +31,7 @@ X = np.random.default_rng(0).normal(size=(2, 6, 5, 5)).astype(np.float32)
 TENSOR = T(X)
 G = C4.elements[1]
 SCALED = "a number scales"
+AMPLITUDES = "complex amplitudes turn as real ones do"
 
 CALLS = [
     Call(FieldType, space=space(ROT), reps=several([R4, R4])).but(
@@ -52,24 +53,30 @@ CALLS = [
     Call(T.index_select, indices=several([0, 1], empty=True)),
     Call(T.restrict, subgroup=subgroup(2)),
     Call(T.sorted, key=function(lambda rep: rep.size)),
-    Call(T.transform, array=array(X, sized=False), g=element(G), order=integer(1)),
-    Call(T.transform_fibers, array=array(X, sized=False), g=element(G)),
-    Call(T, array=array(X, sized=False)),
+    Call(T.transform, array=array(X, sized=False), g=element(G), order=integer(1)).but(
+        "array", "complex", EITHER, AMPLITUDES
+    ),
+    Call(T.transform_fibers, array=array(X, sized=False), g=element(G)).but(
+        "array", "complex", EITHER, AMPLITUDES
+    ),
+    Call(T, array=array(X, sized=False)).but("array", "complex", EITHER, AMPLITUDES),
     Call(T.__add__, _0=field_type(T)),
     Call(T.__mul__, _0=integer(2)),
-    Call(GeometricTensor, array=array(X, sized=False), type=field_type(T)),
+    Call(GeometricTensor, array=array(X, sized=False, lists=False), type=field_type(T)).but(
+        "array", "complex", EITHER, AMPLITUDES
+    ),
     Call(TENSOR.astype, dtype=dtype()),
     Call(TENSOR.reshape_batch, _0=integer(2), _1=integer(1)),
     Call(TENSOR.restrict, subgroup=subgroup(2)),
-    Call(TENSOR.split, breaks=several([1])),
+    Call(TENSOR.split, breaks=several([1])).but("breaks", "[]", EITHER, "no cut"),
     Call(TENSOR.to, device=anything(jax.devices()[0])),
     Call(TENSOR.transform, g=element(G), order=integer(1)),
     Call(TENSOR.transform_fibers, g=element(G)),
     Call(TENSOR.__getitem__, _0=anything((0, slice(0, 1)))),
     Call(TENSOR.__add__, _0=anything(TENSOR)),
     Call(TENSOR.__sub__, _0=anything(TENSOR)),
-    Call(TENSOR.__mul__, _0=number(2.0)).but("_0", "nan; inf; -nan", EITHER, SCALED),
-    Call(TENSOR.__truediv__, _0=number(2.0)).but("_0", "nan; inf; -nan", EITHER, SCALED),
+    Call(TENSOR.__mul__, _0=number(2.0)).but("_0", "nan; inf; -nan; tracer", EITHER, SCALED),
+    Call(TENSOR.__truediv__, _0=number(2.0)).but("_0", "nan; inf; -nan; tracer", EITHER, SCALED),
     Call(tensor_directsum, tensors=several([TENSOR, TENSOR])),
 ]
 

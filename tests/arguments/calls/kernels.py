@@ -56,11 +56,13 @@ CALLS = [
     Call(FLIP.restrict, subgroup=subgroup("rotations")),
     Call(FLIP.irrep, _0=integer(1), _1=integer(1)),
     Call(FLIP.quotient, subgroup=subgroup("rotations")),
-    Call(FLIP.induced, subgroup=subgroup("rotations"), rep=representation(C4.irrep(1))),
+    Call(FLIP.induced, subgroup=subgroup("rotations"), rep=representation(C4.irrep(1))).but(
+        "subgroup", "None", EITHER, "the usual place of the group of rep"
+    ),
     Call(ROT.matrix, g=element(C4.elements[1])),
     Call(ROT.grid_action, g=element(C4.elements[1])),
-    Call(spaces.center, shape=several((3, 3))),
-    Call(spaces.grid_points, shape=several((3, 3))),
+    Call(spaces.center, shape=several((3, 3), empty=True)),
+    Call(spaces.grid_points, shape=several((3, 3), empty=True)),
     # Bases of kernels.
     Call(
         kernels.steerable_basis,
@@ -75,7 +77,11 @@ CALLS = [
         frequency_cutoff=integer(2),
         maximum_offset=integer(2),
         basis_filter=function(keep),
-    ).but("sigma", "[x]", EITHER, "one for each ring"),
+    )
+    .but("sigma", "[x]; array", EITHER, "one for each ring")
+    .but(
+        "frequency_cutoff", "2.5; float; function", EITHER, "a slope, or a function of the radius"
+    ),
     Call(
         kernels.differential_basis,
         space=space(ROT),
@@ -97,14 +103,17 @@ CALLS = [
         frequency_cutoff=integer(2),
         maximum_offset=integer(2),
         basis_filter=function(keep),
-    ),
+    )
+    .but("sigma", "array", EITHER, "one for each ring")
+    .but("frequency_cutoff", "2.5; float; function; representation", EITHER, "a slope, a function")
+    .but("rings", "with number", EITHER, "radii are numbers"),
     Call(
         kernels.Differential,
         accuracy=integer(2),
         maximum_order=integer(2),
         maximum_power=integer(1),
         method=choice("rbf"),
-        phi=choice("ga"),
+        phi=choice("gaussian"),
         shape=number(1.0),
         angle_offset=number(0.3),
         basis_filter=function(lambda attributes: True),
@@ -125,7 +134,7 @@ CALLS = [
         orders=(1, 0),
         kernel_size=5,
         method=choice("rbf"),
-        phi=choice("ga"),
+        phi=choice("gaussian"),
         shape=number(1.0),
     ),
     Call(kernels.finite_difference_weights, size=integer(5), order=integer(2)),

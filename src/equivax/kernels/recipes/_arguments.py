@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-import numbers
 import operator
-from typing import SupportsIndex
+from typing import Any
 
-import numpy as np
-
+from ..._arguments import is_integer, is_number, is_several
 from ...representations import Representation
 from ...spaces import GSpace
+
+MOST_TAPS = 10**6
+"""Most taps of a kernel: beyond, its basis alone fills the memory."""
 
 
 def check_space(caller: str, space: object) -> None:
@@ -30,7 +31,7 @@ def check_group(caller: str, space: GSpace, rep: Representation) -> None:
 
 def check_filter(caller: str, basis_filter: object) -> None:
     """Refuses what cannot be asked about elements."""
-    if basis_filter is not None and not callable(basis_filter):
+    if basis_filter is not None and (not callable(basis_filter) or isinstance(basis_filter, type)):
         raise TypeError(
             f"{caller}: basis_filter: expected a callable of the attributes of an element, or "
             f"None, got {basis_filter!r}"
@@ -39,8 +40,8 @@ def check_filter(caller: str, basis_filter: object) -> None:
 
 def kernel_shape(caller: str, space: GSpace, kernel_size: object) -> tuple[int, ...]:
     """Taps per spatial axis from an integer or one per axis."""
-    listed = isinstance(kernel_size, (tuple, list))
-    sizes = kernel_size if listed else (kernel_size,) * max(space.dim, 1)
+    given: Any = kernel_size
+    sizes = tuple(given) if is_several(given) else (given,) * max(space.dim, 1)
     shape = tuple(-1 if (k := as_integer(size)) is None else k for size in sizes)
     if space.dim == 0 and shape == (1,):
         shape = ()
@@ -51,24 +52,21 @@ def kernel_shape(caller: str, space: GSpace, kernel_size: object) -> tuple[int, 
             else f"a positive integer, or one for each of {space.dim} axes"
         )
         raise ValueError(f"{caller}: kernel_size: expected {wanted}, got {kernel_size!r}")
+    if math.prod(shape) > MOST_TAPS:
+        raise ValueError(
+            f"{caller}: kernel_size: expected at most {MOST_TAPS} taps, got {kernel_size!r}"
+        )
     return shape
 
 
 def as_integer(value: object) -> int | None:
     """A whole number as an int; None for anything else, booleans too."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, SupportsIndex)):
-        return None
-    try:
-        return operator.index(value)
-    except TypeError:  # an array of several numbers
-        return None
+    return operator.index(value) if is_integer(value) else None
 
 
 def as_number(value: object) -> float | None:
     """A finite real number as a float; None for anything else, booleans too."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        return None
-    return float(value) if math.isfinite(value) else None
+    return float(value) if is_number(value) and math.isfinite(value) else None
 
 
 def non_negative(caller: str, name: str, value: object, otherwise: str = "") -> int:

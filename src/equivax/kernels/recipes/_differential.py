@@ -86,6 +86,11 @@ class Differential:
         if self.maximum_power is not None:
             non_negative(caller, "maximum_power", self.maximum_power)
         check_method(caller, self.method, self.smoothing, self.phi, self.shape)
+        if self.angle_offset is not None and as_number(self.angle_offset) is None:
+            raise ValueError(
+                f"{caller}: angle_offset: expected a finite angle in radians, got "
+                f"{self.angle_offset!r}"
+            )
         check_filter(caller, self.basis_filter)
 
     def recipe(

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..._arguments import is_number, is_several
 from ..._numerics import freeze
 from ...spaces import GSpace, grid_points
 from .._parts import BasisFilter, Part, times
@@ -137,6 +138,8 @@ def _numbers(values: Any) -> tuple[float, ...] | None:
     if isinstance(values, str) or not hasattr(values, "__iter__"):
         return None
     try:
+        if not is_several(values) or not all(map(is_number, values)):
+            return None
         found = tuple(float(v) for v in values)
     except (TypeError, ValueError):
         return None
@@ -161,7 +164,7 @@ def _widths(
     caller: str, sigma: float | int | Numbers, count: int | None
 ) -> float | tuple[float, ...]:
     """One width, or one for each of a number of rings, if that is known."""
-    one = np.ndim(sigma) == 0
+    one = not is_several(sigma)
     found = _numbers([sigma] if one else sigma)
     fits = found and (one or count is None or len(found) == count)
     if not found or not fits or min(found) <= 0:
@@ -182,7 +185,11 @@ def _check_cutoff(caller: str, policy: FrequencyCutoff) -> None:
     """Refuses what is a policy for no radius."""
     slope = as_number(policy)
     named = isinstance(policy, str) and policy in CUTOFFS
-    if callable(policy) or named or (slope is not None and slope >= 0):
+    if (
+        (callable(policy) and not isinstance(policy, type))
+        or named
+        or (slope is not None and slope >= 0)
+    ):
         return
     raise ValueError(f"{caller}: frequency_cutoff: {_CUTOFF_EXPECTED}, got {policy!r}")
 

@@ -60,9 +60,9 @@ def kernel_options(caller: str, space: GSpace, basis: object, given: HarmonicOpt
     keywords = _keywords(caller, Harmonic, basis, given)
     if isinstance(basis, Options):
         return basis
-    if basis == "harmonic":
+    if isinstance(basis, str) and basis == "harmonic":
         return Harmonic(**keywords, caller=caller)
-    if basis == "grid":
+    if isinstance(basis, str) and basis == "grid":
         refuse_rings(caller, space, keywords)
         return Grid(basis_filter=keywords.get("basis_filter"), caller=caller)
     raise ValueError(

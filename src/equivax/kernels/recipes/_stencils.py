@@ -20,6 +20,7 @@ from fractions import Fraction
 import numpy as np
 from jaxtyping import Float
 
+from ..._arguments import integer, several
 from ..._numerics import freeze
 from ...spaces import GSpace, grid_points
 from ._arguments import as_integer, check_space, kernel_shape, positive
@@ -34,7 +35,13 @@ SOLVABLE = 1e-12
 """Smallest singular value of ``Phi``, relative to the largest, that leaves three digits."""
 
 
-@functools.lru_cache(maxsize=1024)
+MOST_WIDTH = 1e6
+"""Widest smoothing, in taps: beyond, its powers leave the floating numbers."""
+
+MOST_TAPS = 201
+"""Most taps of a stencil along an axis: exact weights grow beyond floating numbers."""
+
+
 def finite_difference_weights(size: int, order: int) -> tuple[Fraction, ...]:
     """Exact weights of a derivative at the middle of equally spaced taps.
 
@@ -59,10 +66,17 @@ def finite_difference_weights(size: int, order: int) -> tuple[Fraction, ...]:
         >>> [str(w) for w in evx.kernels.finite_difference_weights(3, 1)]
         ['-1/2', '0', '1/2']
     """
+    caller = "finite_difference_weights"
+    size, order = integer(size, caller, "size", 1, MOST_TAPS), integer(order, caller, "order")
     if not 0 <= order < size:
         raise ValueError(
             f"finite_difference_weights: order: expected 0..{size - 1} for {size} taps, got {order}"
         )
+    return _exact_weights(size, order)
+
+
+@functools.lru_cache(maxsize=1024)
+def _exact_weights(size: int, order: int) -> tuple[Fraction, ...]:
     taps = [Fraction(2 * j - size + 1, 2) for j in range(size)]
     weights = []
     for j, tap in enumerate(taps):
@@ -119,11 +133,11 @@ def check_method(caller: str, method: object, smoothing: object, phi: object, sh
             raise ValueError(
                 f'{caller}: {name}: belongs to method="rbf", got {value!r} with method={method!r}'
             )
-    if phi is not None and phi not in RADIAL:
+    if phi is not None and not (isinstance(phi, str) and phi in RADIAL):
         raise ValueError(f"{caller}: phi: expected one of {', '.join(RADIAL)}, got {phi!r}")
     for name, value in (("smoothing", smoothing), ("shape", shape)):
-        if value is not None:
-            positive(caller, name, value)
+        if value is not None and positive(caller, name, value) > MOST_WIDTH:
+            raise ValueError(f"{caller}: {name}: expected at most {MOST_WIDTH:g}, got {value!r}")
     return method
 
 
@@ -242,7 +256,7 @@ def derivative_stencil(
     caller = "derivative_stencil"
     check_space(caller, space)
     size = one_size(caller, space, kernel_size)
-    orders = tuple(orders)
+    orders = tuple(several(orders, caller, "orders", f"{space.dim} integers", 0))
     whole = [-1 if (n := as_integer(order)) is None else n for order in orders]
     if len(orders) != space.dim or not all(0 <= n < size for n in whole):
         raise ValueError(
