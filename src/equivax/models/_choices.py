@@ -15,6 +15,10 @@ MOST_TAPS = 99
 MOST = 10_000
 
 
+#: Logits beyond which no readout is made.
+MOST_CLASSES = 1_000_000
+
+
 def checked_plane(caller: str, argument: str, type_: Type) -> GSpace:
     """The space of a field type on the plane.
 

@@ -17,8 +17,10 @@ from .._arguments import arrays, flag, refuse
 from .._windows import Integers, ModeLike, PaddingLike, Windows, make_windows, one_of
 from ..images import MultiImage, Signature, as_dimension, as_flags, axis_space
 from ..nn import AbstractModule, ConvContract, LayerNorm, PointwiseNonlinearity, VectorNeuron
-from ..nn.authoring import check_elementwise, exported_chain, split_keys
+from ..nn.authoring import check_elementwise, checked_signature, exported_chain, split_keys
+from ..nn.convolution._conv_contract import bias_mode
 from ..nn.convolution._formula import convolved, exported_convolution
+from ..nn.convolution._shared import check_taps
 from ..spaces import GSpace, hyperoctahedral_on
 from ._on_images import AbstractImageModel
 
@@ -82,15 +84,20 @@ class ConvBlock(AbstractImageModel):
             ValueError: If the norm is unknown, or an argument does not fit.
         """
         name = "ConvBlock"
-        if norm is not None and norm != "layer":
+        if norm is not None and not (isinstance(norm, str) and norm == "layer"):
             error = ValueError if isinstance(norm, str) else TypeError
             refuse(error, name, "norm", "'layer' or None", norm)
         preactivation = flag(preactivation, name, "preactivation")
         if activation is not None:
             check_elementwise(name, activation, "activation", "jax.nn.gelu")
-        self.in_signature, self.out_signature = Signature(in_signature), Signature(out_signature)
+        self.in_signature = checked_signature(in_signature, name, "in_signature")
+        self.out_signature = checked_signature(out_signature, name, "out_signature")
         self.equivariant = flag(equivariant, name, "equivariant")
         self.space = space_of(D, group, self.equivariant, "ConvBlock")
+        check_taps(name, kernel_size)
+        for argument in ("in_signature", "out_signature"):
+            if not getattr(self, argument).size(self.space.dim):
+                raise ValueError(f"{name}: {argument}: expected at least one channel")
         first, second = jax.random.split(arrays.key(key, name))
         source = self._inside(self.in_signature)
         target = self._inside(self.out_signature)
@@ -199,7 +206,7 @@ class _PlainConv(AbstractImageModel):
             in_signature.size(D),
             out_signature.size(D),
             self.windows.kernel_size,
-            use_bias=use_bias is not None and bool(use_bias),
+            use_bias=bias_mode(use_bias) is not None,
             key=key,
         )
 

@@ -6,7 +6,7 @@ import functools
 import math
 import operator
 import warnings
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from .._arguments import arrays, flag, integer, is_integer, number, shown
+from .._arguments import arrays, flag, integer, is_integer, is_several, number, refuse, shown
 from ..fields import FieldType, IrrepTensor, Type
 from ..hom import Scheme, UnusedIrrepsWarning, hom_basis
 from ..nn import (
@@ -46,6 +46,9 @@ HIDDEN_INIT, LAST_INIT = "he_normal", "small_normal"
 
 SMALL = 0.1
 """Of the weights of a head, as ``"small_normal"`` has it of He's."""
+
+#: Numbers beyond which no last layer is made.
+MOST_OUTPUTS = 1_000_000
 
 
 class MLP(AbstractModule):
@@ -188,7 +191,7 @@ class InvariantMLP(AbstractModule):
                 ``out_size`` that is not positive.
         """
         name = "InvariantMLP"
-        out_size, key = integer(out_size, name, "out_size", 1), arrays.key(key, name)
+        out_size, key = integer(out_size, name, "out_size", 1, MOST_OUTPUTS), arrays.key(key, name)
         dtype, use_bias = parameter_dtype(dtype, name), flag(use_bias, name, "use_bias")
         _check_hidden(name, hidden)
         keys = [jax.random.fold_in(key, layer) for layer in range(len(hidden) + 1)]
@@ -225,11 +228,7 @@ class InvariantMLP(AbstractModule):
 
 
 def _check_hidden(caller: str, hidden: object) -> None:
-    if (
-        isinstance(hidden, (str, Representation))
-        or not isinstance(hidden, Sized)
-        or not len(hidden)
-    ):
+    if not is_several(hidden) or not len(hidden):
         raise ValueError(
             f"{caller}: hidden: expected a non-empty sequence of widths or types, got {hidden!r}"
         )
@@ -334,6 +333,8 @@ def _pool(pool: str | Layer, type_: Type) -> AbstractModule | AbstractContainer:
                 f"{type(pool).__name__} from {pool.in_type!r} to {pool.out_type!r}"
             )
         return pool
+    if not isinstance(pool, str):
+        refuse(TypeError, "InvariantMLP", "pool", f"one of {', '.join(POOLS)} or a layer", pool)
     if pool == "norm":
         return IrrepNormPool(type_, trivial="value")
     if pool == "quadratic":

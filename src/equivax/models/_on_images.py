@@ -27,7 +27,7 @@ from ..images import (
     pixel_sources,
 )
 from ..nn import AbstractImageLayer, AbstractModule
-from ..nn.authoring import plain_layer, take_channels
+from ..nn.authoring import checked_signature, plain_layer, take_channels
 from ..spaces import GSpace, axis_matrices, hyperoctahedral_on
 
 
@@ -102,7 +102,8 @@ class ModelWrapper(AbstractImageModel):
         if not callable(model):
             raise TypeError(f"ModelWrapper: model: expected a callable, got {type(model).__name__}")
         self.model = model
-        self.in_signature, self.out_signature = Signature(in_signature), Signature(out_signature)
+        self.in_signature = checked_signature(in_signature, "ModelWrapper", "in_signature")
+        self.out_signature = checked_signature(out_signature, "ModelWrapper", "out_signature")
         space = hyperoctahedral_on(as_dimension(D, "ModelWrapper"))
         self.space = space.restrict([space.group.identity])
 
@@ -151,7 +152,8 @@ class LastStep(AbstractImageModel):
         Raises:
             ValueError: If the numbers of channels do not fit together.
         """
-        self.in_signature, self.out_signature = Signature(in_signature), Signature(out_signature)
+        self.in_signature = checked_signature(in_signature, "LastStep", "in_signature")
+        self.out_signature = checked_signature(out_signature, "LastStep", "out_signature")
         self.constants = None if constants is None else Signature(constants)
         self.space = axis_space(group, D, "LastStep")
         past_steps(self.in_signature, self.out_signature, self.constants, 1)

@@ -30,7 +30,7 @@ from ..nn import (
 from ..nn.authoring import plain_steps, split_keys, step
 from ..representations import Representation
 from ..spaces import no_base_space
-from ._choices import MOST, checked_odd, checked_plane, checked_unit
+from ._choices import MOST, MOST_CLASSES, checked_odd, checked_plane, checked_unit
 from ._classifier import AbstractClassifier
 
 Activation = Callable[[FieldType], Layer]
@@ -259,7 +259,7 @@ class WideResNet(AbstractClassifier):
         if rest or blocks < 1:
             raise ValueError(f"WideResNet: depth: expected 10, 16, 22, 28, ..., got {depth}")
         widen = integer(widen, name, "widen", 1, MOST)
-        classes = integer(classes, name, "classes", 1)
+        classes = integer(classes, name, "classes", 1, MOST_CLASSES)
         given, channels = channels, integers(channels, name, "channels", 1, MOST)
         if len(channels) != 3:
             raise ValueError(f"WideResNet: channels: expected three numbers, got {given!r}")

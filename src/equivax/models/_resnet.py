@@ -21,7 +21,7 @@ from ..nn import (
 from ..nn.authoring import exported, plain_steps, split_keys, step
 from ..representations import Representation
 from ..spaces import no_base_space
-from ._choices import MOST, checked_odd, checked_plane, checked_unit
+from ._choices import MOST, MOST_CLASSES, checked_odd, checked_plane, checked_unit
 from ._classifier import AbstractClassifier
 from ._residual import (
     Activation,
@@ -198,7 +198,7 @@ class FieldResNet(AbstractClassifier):
             TypeError: If the type or a number is of another kind.
         """
         space = checked_plane("ResNet", "in_type", in_type)
-        classes = integer(classes, "ResNet", "classes", 1)
+        classes = integer(classes, "ResNet", "classes", 1, MOST_CLASSES)
         blocks = integers(blocks, "ResNet", "blocks", 1, MOST)
         channels = integers(channels, "ResNet", "channels", 1, MOST)
         key = arrays.key(key, "ResNet")

@@ -12,7 +12,7 @@ from jaxtyping import PRNGKeyArray
 
 from .._arguments import arrays, flag, integer, integers
 from ..images import MultiImage, Signature
-from ..nn.authoring import plain_layer
+from ..nn.authoring import checked_signature, plain_layer
 from ..spaces import GSpace
 from ._choices import MOST, checked_odd
 from ._conv_block import Activation, ConvBlock, space_of
@@ -124,7 +124,8 @@ class Series(AbstractResidualImages):
             TypeError: If a number is no integer.
         """
         name = "Series"
-        self.in_signature, self.out_signature = Signature(in_signature), Signature(out_signature)
+        self.in_signature = checked_signature(in_signature, name, "in_signature")
+        self.out_signature = checked_signature(out_signature, name, "out_signature")
         self.equivariant = flag(equivariant, name, "equivariant")
         self.space = space_of(D, group, self.equivariant, name)
         kernel_size, depth = checked_odd(name, kernel_size), integer(depth, name, "depth", 1, MOST)
@@ -206,7 +207,8 @@ class TensorResNet(AbstractResidualImages):
             TypeError: If a number is no integer.
         """
         name = "TensorResNet"
-        self.in_signature, self.out_signature = Signature(in_signature), Signature(out_signature)
+        self.in_signature = checked_signature(in_signature, name, "in_signature")
+        self.out_signature = checked_signature(out_signature, name, "out_signature")
         self.equivariant = flag(equivariant, name, "equivariant")
         self.space = space_of(D, group, self.equivariant, name)
         kernel_size, key = checked_odd(name, kernel_size), arrays.key(key, name)
@@ -287,7 +289,8 @@ class DilResNet(AbstractResidualImages):
             TypeError: If a number is no integer.
         """
         name = "DilResNet"
-        self.in_signature, self.out_signature = Signature(in_signature), Signature(out_signature)
+        self.in_signature = checked_signature(in_signature, name, "in_signature")
+        self.out_signature = checked_signature(out_signature, name, "out_signature")
         self.equivariant = flag(equivariant, name, "equivariant")
         self.space = space_of(D, group, self.equivariant, name)
         kernel_size, key = checked_odd(name, kernel_size), arrays.key(key, name)

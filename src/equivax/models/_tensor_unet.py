@@ -16,7 +16,7 @@ from jaxtyping import Array, PRNGKeyArray
 from .._arguments import arrays, flag, integer
 from ..images import MultiImage, Signature
 from ..nn import AbstractModule, NormMaxPool, PointwiseMaxPool
-from ..nn.authoring import plain_steps
+from ..nn.authoring import checked_signature, plain_steps
 from ..spaces import GSpace
 from ._choices import MOST, checked_odd
 from ._conv_block import Activation, ConvBlock, space_of
@@ -101,7 +101,8 @@ class TensorUNet(AbstractImageModel):
             TypeError: If a number is no integer.
         """
         name = "TensorUNet"
-        self.in_signature, self.out_signature = Signature(in_signature), Signature(out_signature)
+        self.in_signature = checked_signature(in_signature, name, "in_signature")
+        self.out_signature = checked_signature(out_signature, name, "out_signature")
         self.equivariant = flag(equivariant, name, "equivariant")
         self.space = space_of(D, group, self.equivariant, name)
         kernel_size, key = checked_odd(name, kernel_size), arrays.key(key, name)
@@ -203,9 +204,10 @@ def middle(
         ValueError: If a number is not positive.
         TypeError: If the width is no integer.
     """
+    width = integer(width, caller, "width", 1, MOST)
     if mid_signature is not None:
-        return Signature(mid_signature)
-    return first.union(last, integer(width, caller, "width", 1, MOST))
+        return checked_signature(mid_signature, caller, "mid_signature")
+    return first.union(last, width)
 
 
 def _beside(signature: Signature, D: int) -> np.ndarray:

@@ -4,6 +4,7 @@ A layer's formula is a function of a file: arrays and plain values in, the array
 calls it, and `plain_layer` makes of it what `export` returns. See the guide on layers of your own.
 """
 
+from ._core._admission import checked_signature as checked_signature
 from ._core._admission import parameter_dtype as parameter_dtype
 from ._core._channels import block_sums as block_sums
 from ._core._channels import scale_blocks as scale_blocks

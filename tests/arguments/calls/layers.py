@@ -50,7 +50,7 @@ T = FieldType(ROT, 2 * ROT.regular)
 VECTORS = FieldType(ROT, 2 * ROT.irrep(1))
 SCALARS = FieldType(ROT, 2 * ROT.trivial)
 MIXED = FieldType(ROT, 2 * ROT.trivial + 2 * ROT.irrep(1))
-WITHIN = FieldType(ROT, 2 * ROT.trivial + 2 * ROT.irrep(1))
+WITHIN = FieldType(ROT, (2 * C4.trivial + C4.irrep(1) + C4.irrep(2)).fused())
 S = images.Signature({(0, 0): 2, (1, 0): 1})
 X = images.MultiImage({(0, 0): np.ones((2, 8, 8), "f"), (1, 0): np.ones((1, 8, 8, 2), "f")}, 2)
 KEY = key().good
@@ -61,6 +61,11 @@ RNG = np.random.default_rng(0)
 
 def normal(*shape: int) -> np.ndarray:
     return RNG.normal(size=shape).astype(np.float32)
+
+
+def or_none(found: Argument) -> Argument:
+    """What may be None too, where no signature says so."""
+    return Argument(found.kind, found.good, {**found.odd, "None": (None, EITHER)})
 
 
 def type_(good: Any = T) -> Argument:
@@ -86,7 +91,6 @@ def elementwise(good: Any = jax.nn.relu) -> Argument:
         "positive": lambda a: a > 0,
         "no argument": lambda: 1,
         "NumPy's": np.tanh,
-        "print": print,
     }
     return kind(
         "elementwise function", good, either="function", refuse={"name": "relu", **mixing},
@@ -97,9 +101,11 @@ def elementwise(good: Any = jax.nn.relu) -> Argument:
 def data(good: np.ndarray) -> Argument:
     """The input of a layer: floating arrays, NumPy's and JAX's; no lists."""
     found = array(good, lists=False)
+    longer = EITHER if good.ndim > 2 else "refused"  # more cells, or more channels
     refuse = {"ints", "bools", "lists", "3", "True", "2.5", "nan", "inf", "[]", "a shape", "tracer"}
     wrong = SCALARS(jnp.ones((2, 8, 8)))
     odd = {n: (v, "refused" if n in refuse else verdict) for n, (v, verdict) in found.odd.items()}
+    odd["longer"] = odd["longer"][0], longer
     return Argument("data", good, {**odd, "other fields": (wrong, "refused")})
 
 
@@ -107,6 +113,13 @@ def call_key(good: Any = KEY) -> Argument:
     """A key of a call, None where nothing is drawn."""
     found = key(good)
     return Argument("key", good, {**found.odd, "None": (None, EITHER)})
+
+
+def torus() -> Argument:
+    """Which axes are periodic: one flag, or one for each."""
+    found = flag(True)
+    several = {"flags": (np.array([True, False]), EITHER)}
+    return Argument("flag", True, {**found.odd, **several})
 
 
 def scheme(good: Any) -> Argument:
@@ -127,8 +140,13 @@ def windows(good: Any) -> Argument:
 
 def axis_name(good: Any = "batch") -> Argument:
     """A named axis, or several."""
-    return kind("axis name", good, either="text bytes function class object group representation",
-                refuse={"[2.5]": [2.5], "[[]]": [[]]}, take={"list": ["batch"]})  # fmt: skip
+    return kind(
+        "axis name",
+        good,
+        either="1j text bytes function class object group representation",
+        refuse={"[2.5]": [2.5], "[[]]": [[]]},
+        take={"list": ["batch"]},
+    )
 
 
 def labels(good: Any) -> Argument:
@@ -158,6 +176,7 @@ def double(x: Any, key: Any = None) -> Any:
 double.in_type = double.out_type = R4
 
 
+DOUBLE = nn.TypedFunction(double)
 LINEAR = nn.Linear(R4, R4, key=KEY)
 CONV = nn.Conv(T, T, 3, padding=1, key=KEY)
 CONTRACT = nn.ConvContract(S, S, key=KEY)
@@ -178,6 +197,10 @@ FOURIER_GRID = nn.FourierGrid.uniform(C4)
 SO2 = groups.so2()
 BLOCK = models.ConvBlock(S, S, key=KEY)
 SMALL = {"channels": (4, 8), "key": KEY}
+RESNET, RESNET_STATE = state_of(
+    lambda: models.FieldResNet(T, 2, blocks=(1,), channels=(4,), stem="small", key=KEY)
+)
+TENSOR_RESNET = models.TensorResNet(S, S, width=2, num_blocks=1, num_conv=1, key=KEY)
 UNET, UNET_STATE = state_of(lambda: models.FieldUNet(T, SCALARS, **SMALL))
 BASIC, BASIC_STATE = state_of(lambda: models.BasicBlock(T, T, key=KEY))
 RESIDUAL, RESIDUAL_STATE = state_of(lambda: models.ResidualBlock(T, T, key=KEY))
@@ -206,20 +229,20 @@ CONVOLUTION = {
     "grid_check": choice("off"),
     "dtype": dtype(),
     "key": key(),
-    "rings": several((0.0, 1.0)),
-    "sigma": number(0.5),
-    "frequency_cutoff": integer(2),
-    "basis_filter": function(lambda attributes: True),
+    "rings": or_none(several((0.0, 1.0))),
+    "sigma": or_none(number(0.5)),
+    "frequency_cutoff": or_none(integer(2)),
+    "basis_filter": or_none(function(lambda attributes: True)),
 }
 BATCH_NORM = {
     "eps": number(1e-5),
-    "momentum": number(0.1),
+    "momentum": or_none(number(0.1)),
     "affine": flag(True),
-    "axis_name": axis_name(),
+    "axis_name": or_none(axis_name()),
     "mode": choice("batch"),
     "track_running_stats": flag(True),
     "inference": flag(False),
-    "dtype": dtype(),
+    "dtype": or_none(dtype()),
 }
 NORMALIZATION = {"eps": number(1e-5), "affine": flag(True), "dtype": dtype()}
 NETWORK = {
@@ -270,7 +293,7 @@ CALLS = [
     ),
     Call(LISTED.__getitem__, _0=integer(0)),
     Call(LISTED.append, layer=anything(LINEAR, "layer")),
-    Call(LISTED.extend, layers=several([LINEAR], empty=True)),
+    Call(LISTED.extend, layers=several([LINEAR], empty=True)).but("layers", "{}", EITHER, "empty"),
     Call(LISTED.insert, index=integer(0), layer=anything(LINEAR, "layer")),
     Call(LISTED.export, state=anything(None, "state")),
     Call(
@@ -298,7 +321,7 @@ CALLS = [
         share=flag(False),
         check=flag(True),
         key=key(),
-    ),
+    ).but("share", "True", EITHER, "for equal channels"),
     Call(nn.PerType(make, S, key=KEY).export, state=anything(None, "state")),
     Call(nn.Sequential, _0=anything(LINEAR, "layer"), _1=nn.ReLU(R4)),
     Call(SEQUENCE, _0=data(normal(3, 4)), key=call_key()),
@@ -308,8 +331,8 @@ CALLS = [
     Call(SEQUENCE.evaluate_output_shape, shape=several((4,))),
     Call(DEEP.export, state=state(DEEP_STATE)),
     Call(nn.TypedFunction, function=anything(double, "typed function")),
-    Call(nn.TypedFunction(double), _0=data(normal(3, 4)), key=call_key()),
-    Call(nn.TypedFunction(double).export, state=anything(None, "state")),
+    Call(DOUBLE, _0=data(normal(3, 4)), key=call_key()),
+    Call(DOUBLE.export, state=anything(None, "state")),
     Call(nn.export, model=anything(SEQUENCE, "model"), state=anything(None, "state")),
     # Convolutions.
     Call(nn.Conv, padding_mode=choice("zeros"), **CONVOLUTION),
@@ -317,15 +340,15 @@ CALLS = [
     Call(
         nn.Diffop,
         padding_mode=choice("zeros"),
-        maximum_order=integer(2),
-        smoothing=number(0.7),
-        method=choice("gaussian"),
+        maximum_order=or_none(integer(2)),
+        smoothing=or_none(number(0.7)),
+        method=or_none(choice("gaussian")),
         **without(CONVOLUTION, "basis", "rings", "sigma", "frequency_cutoff", "basis_filter"),
     ),
     Call(
         nn.ConvContract,
         kernel_size=integers(3),
-        use_bias=choice("auto", of_types="True"),
+        use_bias=or_none(choice("auto", of_types="True")),
         stride=integers(1),
         padding=windows("same"),
         padding_mode=choice("torus"),
@@ -345,7 +368,7 @@ CALLS = [
     Call(CONTRACT, _0=image(X)),
     Call(CONTRACT.coefficients, kernel=array(normal(4, 4, 3, 3))),
     Call(CONTRACT.with_kernel, kernel=array(normal(4, 4, 3, 3))),
-    Call(CONTRACT.export, is_torus=flag(True)),
+    Call(CONTRACT.export, is_torus=torus()),
     Call(CONV.with_kernel, kernel=array(normal(8, 8, 3, 3))),
     Call(CONV.with_bias, vector=array(normal(8))),
     # Linear maps.
@@ -375,7 +398,7 @@ CALLS = [
         per=choice("irrep"),
         dtype=dtype(),
     ),
-    Call(FILM, _0=data(normal(2, 4)), scale=array(normal(3)), bias=array(normal(1))),
+    Call(FILM, _0=data(normal(2, 4)), scale=array(normal(3)), bias=or_none(array(normal(1)))),
     Call(nn.CommutingConstraint, in_rep=vectors(), out_rep=vectors()),
     Call(nn.CommutingConstraint(R4, R4), _0=array(normal(4, 4))),
     Call(nn.InvariantBias, in_type=type_(), bias_init=choice("equinox"), dtype=dtype(), key=key()),
@@ -406,7 +429,9 @@ CALLS = [
     Call(nn.ELU, in_type=type_(), alpha=number(1.0)),
     Call(nn.LeakyReLU, in_type=type_(), negative_slope=number(0.01)),
     Call(nn.ReLU, in_type=type_()),
-    Call(nn.PointwiseNonlinearity, in_type=type_(), function=elementwise(), odd=flag(False)),
+    Call(nn.PointwiseNonlinearity, in_type=type_(), function=elementwise(), odd=flag(False)).but(
+        "odd", "True", "refused", "ReLU is not odd"
+    ),
     Call(
         nn.PointwiseNonlinearity, in_type=type_(), function=elementwise(jnp.tanh), odd=flag(True)
     ).but("function", "lambda", "refused", "not odd"),
@@ -539,7 +564,7 @@ CALLS = [
         MOMENTS,
         _0=data(normal(3, 4)),
         state=state(MOMENTS_STATE),
-        y=array(normal(3, 4)),
+        y=or_none(array(normal(3, 4))),
         key=call_key(),
     ).slow(20.0),
     # Pools.
@@ -591,7 +616,7 @@ CALLS = [
     # Probability.
     Call(
         nn.EquivariantMultivariateNormal,
-        out_type=vectors(),
+        out_type=type_(R4),
         covariance=choice("diagonal"),
         min_var=number(0.1),
     ),
@@ -625,7 +650,9 @@ CALLS = [
     ),
     Call(nn.Reshuffle, in_type=type_(), permutation=several([1, 0])),
     Call(nn.Restriction, in_type=type_(), subgroup=subgroup(2)),
-    Call(nn.Restriction(R4, 2).embedding, element=element(groups.cyclic(2).elements[1])),
+    Call(nn.Restriction(R4, 2).embedding, element=element(groups.cyclic(2).elements[1])).but(
+        "element", "3", EITHER, "its number"
+    ),
     Call(
         nn.Upsampling,
         in_type=type_(),
@@ -643,12 +670,12 @@ CALLS = [
         models.ConvBlock,
         preactivation=flag(False),
         equivariant=False,
-        use_bias=flag(True),
+        use_bias=or_none(flag(True)),
         **without(NETWORK, "width", "mid_signature", "group", "equivariant"),
     ).slow(10.0),
     Call(BLOCK, _0=image(X), key=call_key()).slow(20.0),
-    Call(BLOCK, _0=data(normal(4, 8, 8)), is_torus=flag(True)).slow(20.0),
-    Call(BLOCK.export, is_torus=flag(True)),
+    Call(BLOCK, _0=data(normal(4, 8, 8)), is_torus=torus()).slow(20.0),
+    Call(BLOCK.export, is_torus=torus()),
     Call(models.MLP, out_type=vectors(V), **MLP).but("hidden", "with number", EITHER, "").slow(5.0)
     if False
     else Call(models.MLP, out_type=vectors(V), **MLP).slow(5.0),
@@ -750,6 +777,10 @@ CALLS = [
     Call(UNET, _0=data(normal(2, 8, 9, 9)), state=state(UNET_STATE), key=call_key()).slow(30.0),
     Call(UNET.evaluate_output_shape, shape=several((8, 9, 9))).slow(20.0),
     Call(UNET.export, state=state(UNET_STATE)).slow(20.0),
+    Call(RESNET.evaluate_output_shape, shape=several((8, 8, 8))).slow(20.0),
+    Call(RESNET.export, state=state(RESNET_STATE)).slow(20.0),
+    Call(TENSOR_RESNET.export, is_torus=torus()).slow(20.0),
+    Call(DOUBLE.evaluate_output_shape, shape=several((3, 4))),
     Call(BASIC.evaluate_output_shape, shape=several((8, 8, 8))),
     Call(BASIC.export, state=state(BASIC_STATE)),
     Call(RESIDUAL.evaluate_output_shape, shape=several((8, 8, 8))),
@@ -758,7 +789,7 @@ CALLS = [
     Call(models.TensorResNet, num_blocks=integer(1), num_conv=integer(1), **NETWORK).slow(10.0),
     Call(models.DilResNet, num_blocks=integer(1), dilations=integers((1, 2)), **NETWORK).slow(10.0),
     Call(models.TensorUNet, num_conv=integer(1), num_downsamples=integer(1), **NETWORK).slow(10.0),
-    Call(TENSOR_UNET.export, is_torus=flag(True)).slow(20.0),
+    Call(TENSOR_UNET.export, is_torus=torus()).slow(20.0),
 ]
 
 LEFT_OUT: dict[str, str] = {

@@ -12,8 +12,12 @@ import numpy as np
 from ..._arguments import arrays, refuse
 from ...fields import Type
 from ...hom import SCHEMES, Scheme
+from ...images import Signature
 from ...representations import InducedStructure, Representation, induced_structure
 from ._module import representation_of
+
+#: Channels of one type beyond which no layer is made.
+MOST_CHANNELS = 1_000_000
 
 
 def numbered_runs(rep: Representation) -> Iterator[tuple[int, Representation, int]]:
@@ -153,4 +157,17 @@ def checked_precision(precision: Any, caller: str) -> jax.lax.PrecisionLike:
     except Exception:  # whatever JAX says of it
         error = ValueError if isinstance(precision, str) else TypeError
         refuse(error, caller, "precision", "None, 'highest' or what else jax.lax.dot takes", found)
+    return found
+
+
+def checked_signature(value: object, caller: str, argument: str) -> Signature:
+    """The types of tensor images that a layer or network takes or gives.
+
+    Raises:
+        TypeError: If it is no signature.
+        ValueError: If it is none, or has more channels than any machine holds.
+    """
+    found = Signature(value)
+    if any(channels > MOST_CHANNELS for _, channels in found):
+        refuse(ValueError, caller, argument, f"at most {MOST_CHANNELS} channels a type", found)
     return found

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..._arguments import refuse
 from ..._windows import Windows, advice
 from ...spaces import GSpace, SignedPermutation
 
@@ -30,12 +31,12 @@ def as_grid_check(value: object, caller: str) -> str:
     """``value`` if it is one of `GRID_CHECKS`.
 
     Raises:
-        ValueError: If not.
+        TypeError: If it is no text.
+        ValueError: If it is another word.
     """
-    if value not in GRID_CHECKS:
-        raise ValueError(
-            f"{caller}: grid_check: expected one of {', '.join(GRID_CHECKS)}, got {value!r}"
-        )
+    if not isinstance(value, str) or value not in GRID_CHECKS:
+        error = ValueError if isinstance(value, str) else TypeError
+        refuse(error, caller, "grid_check", f"one of {', '.join(GRID_CHECKS)}", value)
     return value
 
 

@@ -16,7 +16,7 @@ import copy
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar, cast
 
 import equinox as eqx
 import jax
@@ -444,7 +444,9 @@ def abstract_shape(function: Callable[..., Any], *shapes: object) -> tuple[int, 
 
 def _sides(shape: object) -> tuple[Any, ...]:
     sides = tuple(shape) if is_several(shape) else (None,)
-    if not all((is_integer(side) and side >= 0) or is_symbolic_dim(side) for side in sides):
+    if not all(
+        (is_integer(side) and side >= 0) or is_symbolic_dim(cast(Any, side)) for side in sides
+    ):
         refuse(TypeError, "evaluate_output_shape", "shape", "a sequence of integers >= 0", shape)
     return sides
 

@@ -13,6 +13,7 @@ import equinox as eqx
 import jax
 from jaxtyping import PRNGKeyArray
 
+from ..._arguments import integer
 from ._module import AbstractModule, Layer
 
 
@@ -47,6 +48,19 @@ def exported(layer: Layer, state: eqx.nn.State | None, where: str) -> Callable[.
             "statistics; call export(model, state)"
         )
     return layer.export(state)
+
+
+def position(index: object, caller: str, count: int) -> int:
+    """A position in a container, from the end if negative.
+
+    Raises:
+        TypeError: If it is no integer.
+        IndexError: If there is no such layer.
+    """
+    found = integer(index, caller, "index")
+    if not -count <= found < count:
+        raise IndexError(f"{caller}: index: expected one of {count} layers, got {index!r}")
+    return found
 
 
 def split_keys(key: PRNGKeyArray | None, count: int) -> list[PRNGKeyArray | None]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import equinox as eqx
+import jax
 
+from ..._arguments import integer
 from .._core._module import Layer
 from .._core._printing import printed
-from .._core._stateful import exported
+from .._core._stateful import exported, position
 
 
 class ModuleList(eqx.Module):
@@ -37,7 +38,7 @@ class ModuleList(eqx.Module):
         Raises:
             TypeError: If something is no equivariant layer.
         """
-        if isinstance(layers, (Layer, str, bytes)) or not isinstance(layers, Iterable):
+        if isinstance(layers, (Layer, str, bytes, jax.Array)) or not isinstance(layers, Iterable):
             raise TypeError(
                 f"ModuleList: layers: expected a list of equivariant layers, got "
                 f"{type(layers).__name__}"
@@ -65,7 +66,7 @@ class ModuleList(eqx.Module):
         """A layer, or for a slice the list of the chosen layers."""
         if isinstance(index, slice):
             return ModuleList(self.layers[index])
-        return self.layers[operator.index(index)]
+        return self.layers[position(index, "ModuleList", len(self))]
 
     def append(self, layer: object) -> ModuleList:
         """A new list with one layer more at the end."""
@@ -77,7 +78,7 @@ class ModuleList(eqx.Module):
 
     def insert(self, index: int, layer: object) -> ModuleList:
         """A new list with one layer more before position ``index``, as `list.insert`."""
-        at = operator.index(index)
+        at = integer(index, "ModuleList", "index")
         return ModuleList((*self.layers[:at], layer, *self.layers[at:]))
 
     def export(self, state: eqx.nn.State | None = None) -> tuple[Any, ...]:

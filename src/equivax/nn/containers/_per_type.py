@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
-from ..._arguments import arrays, flag, refuse
+from ..._arguments import arrays, flag, function, shown
 from ...fields import FieldType
 from ...images import (
     MultiImage,
@@ -23,6 +23,7 @@ from ...images import (
     type_name,
 )
 from ...spaces import GSpace
+from .._core._admission import checked_signature
 from .._core._module import AbstractContainer, AbstractImageLayer, Layer
 from .._core._plain import plain_function
 from .._core._stateful import exported, is_stateful, split_keys, step
@@ -90,12 +91,11 @@ class PerType(AbstractContainer, AbstractImageLayer):
             TypeError: If something is not callable.
         """
         name = "PerType"
-        if not callable(make):  # a class of layers makes them too
-            refuse(TypeError, name, "make", "a callable", make)
+        make = function(make, name, "make", "lambda type_, channels, key: layer")
         share, check = flag(share, name, "share"), flag(check, name, "check")
         key = arrays.key(key, name)
         self.space = axis_space(group, D, name)
-        self.in_signature = Signature(signature)
+        self.in_signature = checked_signature(signature, name, "signature")
         self.share = share
         entries = [entry for entry in self.in_signature if entry[1]]
         if not entries:
@@ -106,7 +106,7 @@ class PerType(AbstractContainer, AbstractImageLayer):
                 f"{name}: share: expected as many channels of every type, got {self.in_signature!r}"
             )
         made = [
-            make(*entry, own)
+            _made(make, entry, own)
             for entry, own in zip(
                 entries[:1] if share else entries,
                 jax.random.split(key, len(entries)),
@@ -207,6 +207,16 @@ class PerType(AbstractContainer, AbstractImageLayer):
             places.append((place.start, place.stop, None if dense else len(type_[0])))
         order = [i for kind in self.out_signature.types for i, t in enumerate(found) if t == kind]
         return plain_function(_plain_per_type, layers, places, jnp.asarray(order), D)
+
+
+def _made(make: Callable[..., Any], entry: tuple[TensorType, int], key: PRNGKeyArray) -> Any:
+    try:
+        return make(*entry, key)
+    except TypeError as error:  # of the user's function, or of the way it is called
+        raise TypeError(
+            f"PerType: make: expected a function (type, channels, key), got {shown(make)}, which "
+            f"raises TypeError: {error}"
+        ) from error
 
 
 def _out_signature(layer: Layer, own: Signature, given: FieldType) -> Signature:

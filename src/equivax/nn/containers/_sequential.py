@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,7 +12,7 @@ from ...fields import IrrepTensor, Type
 from ...images import MultiImage
 from .._core._folding import exported_chain
 from .._core._module import AbstractContainer, Layer
-from .._core._stateful import is_stateful, split_keys, step
+from .._core._stateful import is_stateful, position, split_keys, step
 from ._typed_function import as_layer
 
 
@@ -134,7 +133,7 @@ class Sequential(AbstractContainer):
             if self.names is not None and chosen:
                 return Sequential(dict(zip(self.names[index], chosen, strict=True)))
             return Sequential(*chosen)
-        return self.layers[operator.index(index)]
+        return self.layers[position(index, "Sequential", len(self))]
 
     def append(self, layer: object, name: str | None = None) -> Sequential:
         """A new sequence with one layer more.
@@ -152,7 +151,7 @@ class Sequential(AbstractContainer):
                     f"Sequential: name: the layers have no names, so expected None, got {name!r}"
                 )
             return Sequential(*self.layers, layer)
-        if name is None or name in self.names:
+        if not isinstance(name, str) or name in self.names:
             raise ValueError(
                 f"Sequential: name: expected one that differs from {self.names}, got {name!r}"
             )

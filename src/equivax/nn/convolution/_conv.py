@@ -13,7 +13,7 @@ from ..._arguments import flag
 from ..._windows import PaddingLike, as_tuple, make_windows
 from ...fields import FieldType
 from ...kernels import Differential, Grid, Harmonic, HarmonicOptions, TypeBasis
-from ._shared import Weights, checked_types, types_of_one_group
+from ._shared import Weights, check_taps, checked_types, types_of_one_group
 from ._steerable import AbstractCorrelation
 
 
@@ -90,6 +90,7 @@ class Conv(AbstractCorrelation):
             TypeError: If a type is no `FieldType`, or an option is unknown.
         """
         checked_types("Conv", in_type, out_type)
+        check_taps("Conv", kernel_size)
         in_part, out_part = types_of_one_group("Conv", in_type, out_type, groups)
         found = TypeBasis(
             in_part,

@@ -27,10 +27,11 @@ from ...images import (
     type_name,
 )
 from ...spaces import GSpace
-from .._core._admission import checked_precision, parameter_dtype
+from .._core._admission import checked_precision, checked_signature, parameter_dtype
 from .._core._grid_rule import as_grid_check, checked_windows, moved_axes, report, unequal_axes
 from .._core._module import AbstractImageLayer, AbstractModule, check_no_leaf, no_weight
 from ._formula import convolved, exported_convolution, plus_bias
+from ._shared import check_taps
 
 BIAS_MODES = ("auto", "mean", "scalar")
 SCALAR = ((), 0)
@@ -131,8 +132,10 @@ class ConvContract(AbstractModule, AbstractImageLayer):
             TypeError: If something has no such meaning.
         """
         name = "ConvContract"
+        check_taps(name, kernel_size)
         space = axis_space(group, D, name)
-        ins, outs = Signature(in_signature), Signature(out_signature)
+        ins = checked_signature(in_signature, name, "in_signature")
+        outs = checked_signature(out_signature, name, "out_signature")
         for argument, signature in (("in_signature", ins), ("out_signature", outs)):
             if not signature.size(space.dim):
                 raise ValueError(f"{name}: {argument}: expected at least one channel")
@@ -155,7 +158,7 @@ class ConvContract(AbstractModule, AbstractImageLayer):
         allow_unreachable = flag(allow_unreachable, name, "allow_unreachable")
         if self.basis.unreached and not (allow_unreachable and self.basis.pairs):
             raise ValueError(_unreachable(self.basis))
-        self.bias_mode = _bias_mode(use_bias)
+        self.bias_mode = bias_mode(use_bias)
         dtype, key = parameter_dtype(dtype, name), arrays.key(key, name)
         self.weights = _initial(self.basis, init, gain, dtype, key)
         self.bias = {
@@ -197,7 +200,10 @@ class ConvContract(AbstractModule, AbstractImageLayer):
         Raises:
             ValueError: If the shape does not fit.
         """
-        found = self.basis.coefficients(arrays.array(kernel, "ConvContract", "kernel"))
+        dense = arrays.array(kernel, "ConvContract", "kernel")
+        if jnp.issubdtype(dense.dtype, jnp.complexfloating):
+            raise TypeError(f"ConvContract: kernel: expected real numbers, got dtype {dense.dtype}")
+        found = self.basis.coefficients(dense)
         return {name: found[name].astype(old.dtype) for name, old in self.weights.items()}
 
     def with_kernel(self, kernel: object) -> ConvContract:
@@ -294,7 +300,13 @@ def _cut(windows: Windows, periodic: tuple[bool, ...]) -> list[str]:
     ]
 
 
-def _bias_mode(use_bias: object) -> str | None:
+def bias_mode(use_bias: object) -> str | None:
+    """One of `BIAS_MODES`, or None for no bias.
+
+    Raises:
+        TypeError: If it is neither a flag nor a word.
+        ValueError: If it is another word.
+    """
     if use_bias is None:
         return None
     if is_flag(use_bias):

@@ -19,7 +19,7 @@ from ...fields import FieldType
 from ...kernels import Differential, Grid, Harmonic, HarmonicOptions, TypeBasis
 from .._core._grid_rule import GridWarning, as_grid_check
 from .._core._plain import plain_conv_transpose
-from ._shared import Weights, checked_types, types_of_one_group
+from ._shared import Weights, check_taps, checked_types, types_of_one_group
 from ._steerable import AbstractSteerable
 
 
@@ -93,6 +93,7 @@ class ConvTranspose(AbstractSteerable):
         """
         caller = "ConvTranspose"
         checked_types(caller, in_type, out_type)
+        check_taps(caller, kernel_size)
         in_part, out_part = types_of_one_group(caller, in_type, out_type, groups)
         dim = in_type.space.dim
         choice(padding_mode, caller, "padding_mode", ["zeros"])

@@ -13,7 +13,7 @@ from ..._arguments import flag
 from ..._windows import PaddingLike, make_windows
 from ...fields import FieldType
 from ...kernels import Differential, DifferentialOptions, TypeBasis, differential_options
-from ._shared import Weights, checked_types, types_of_one_group
+from ._shared import Weights, check_taps, checked_types, types_of_one_group
 from ._steerable import AbstractCorrelation
 
 
@@ -96,6 +96,7 @@ class Diffop(AbstractCorrelation):
             (8, 9, 9)
         """
         checked_types("Diffop", in_type, out_type)
+        check_taps("Diffop", kernel_size)
         in_part, out_part = types_of_one_group("Diffop", in_type, out_type, groups)
         found = TypeBasis(
             in_part,

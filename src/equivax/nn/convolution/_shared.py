@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping
 
 import equinox as eqx
@@ -10,13 +11,16 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..._arguments import arrays, integer
+from ..._arguments import arrays, integer, is_integer, is_several, refuse
 from ...fields import FieldType
 from ...kernels import TypeBasis
 from .._core._admission import parameter_dtype
 from . import _initial as schemes
 
 Weights = dict[str, Float[Array, "..."]]
+
+#: Taps along an axis beyond which no kernel is made.
+MOST_TAPS = 999
 
 
 def checked_types(caller: str, in_type: FieldType, out_type: FieldType) -> None:
@@ -42,6 +46,17 @@ def checked_types(caller: str, in_type: FieldType, out_type: FieldType) -> None:
             f"{caller}: in_type: expected fields on a line or plane, got {in_type!r}; nn.Linear "
             "maps vectors"
         )
+
+
+def check_taps(caller: str, kernel_size: object) -> None:
+    """Refuses kernels that no memory holds; what is no size is refused elsewhere.
+
+    Raises:
+        ValueError: If a side is longer than `MOST_TAPS`.
+    """
+    sides = list(kernel_size) if is_several(kernel_size) else [kernel_size]
+    if any(is_integer(side) and operator.index(side) > MOST_TAPS for side in sides):
+        refuse(ValueError, caller, "kernel_size", f"at most {MOST_TAPS} taps", kernel_size)
 
 
 def types_of_one_group(

@@ -179,6 +179,8 @@ class Affine(AbstractModule):
 
     def _invariant(self, name: str, value: ArrayLike, size: int) -> Array:
         value = arrays.array(value, "Affine", name)
+        if not jnp.issubdtype(value.dtype, jnp.floating):
+            raise TypeError(f"Affine: {name}: expected floating numbers, got dtype {value.dtype}")
         if value.ndim == 0 or value.shape[-1] != size:
             raise ValueError(f"Affine: {name}: expected (..., {size}), got {value.shape}")
         return value

@@ -16,7 +16,7 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..._arguments import arrays, is_flag, refuse
+from ..._arguments import arrays, is_flag, refuse, type_of
 from ...fields import Type
 from ...hom import HomBasis, Scheme, hom_basis, widened
 from ...representations import Representation, check_same_group, symmetric_pairs, symmetric_square
@@ -148,6 +148,9 @@ class TensorProduct(AbstractModule):
 
     def matrix(self, kind: Kind) -> Float[Array, "fields out products"]:
         """The maps of all fields of a kind, dense."""
+        type_of(kind, _NAME, "kind", Kind, "one of the layer's kinds")
+        if kind.name not in self.weights:
+            raise ValueError(f"{_NAME}: kind: expected one of the layer's kinds, got {kind.name!r}")
         return kind.basis.synthesize(self.weights[kind.name])
 
     def _forward(

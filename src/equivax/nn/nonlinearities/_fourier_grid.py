@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from ..._arguments import integer
+from ..._arguments import integer, is_number, is_several, refuse, shown
 from ..._numerics import digest, freeze, label_rows
 from ...groups import Group, GroupElement, Subgroup
 from ...representations import (
@@ -101,11 +101,15 @@ class FourierGrid:
                 f"got {elements!r}"
             )
         coordinates = group.coordinates_of(elements)
-        given = np.ones(len(coordinates)) if weights is None else np.asarray(weights, np.float64)
+        given = np.ones(len(coordinates))
+        if weights is not None:
+            if not (is_several(weights) and all(map(is_number, weights))):
+                refuse(TypeError, "FourierGrid", "weights", "positive numbers in a list", weights)
+            given = np.array([float(weight) for weight in weights])
         if given.shape != (len(coordinates),) or not np.all(np.isfinite(given) & (given > 0)):
             raise ValueError(
                 f"FourierGrid: weights: expected {len(coordinates)} positive numbers, one an "
-                f"element, got {weights!r}"
+                f"element, got {shown(weights)}"
             )
         return cls._make(group, coordinates, given)
 

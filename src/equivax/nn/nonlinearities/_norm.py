@@ -11,7 +11,7 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..._arguments import flag, number
+from ..._arguments import arrays, flag, number
 from ...fields import IrrepTensor, Type
 from ...hom import widened
 from ...representations import Representation
@@ -37,7 +37,10 @@ SMALLEST_NORM = 1e-10
 
 def squash(t: Float[Array, "..."]) -> Float[Array, "..."]:
     """``t / (1 + t)``, for norms: with it ``y = v / (1 + |v|)`` (Sabour et al. 2017)."""
-    return t / (1.0 + t)
+    given = arrays.array(t, "squash", "t")
+    if jnp.issubdtype(given.dtype, jnp.complexfloating):
+        raise TypeError(f"squash: t: expected real numbers, got dtype {given.dtype}")
+    return given / (1.0 + given)
 
 
 class NormNonlinearity(AbstractModule):

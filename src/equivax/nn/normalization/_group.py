@@ -123,6 +123,8 @@ class GroupNorm(AbstractModule):
     def _forward(
         self, x: Float[Array, "..."], key: PRNGKeyArray | None = None
     ) -> Float[Array, "..."]:
+        if any(isinstance(side, int) and side == 0 for side in x.shape):
+            return x
         plan = fibre_plan(self._rep)
         function = functools.partial(whitened, self.groups, self.eps, self.whiten)
         kinds, axis = constants(plan, self._kinds(plan)), channel_axis(self.in_type)

@@ -106,23 +106,29 @@ class RunningMoments(AbstractStatefulModule):
         y: Float[Array, "..."] | None = None,
     ) -> tuple[Moments, eqx.nn.State]:
         means, covariances, count = state.get(self.running)
+        y = self._other(x, y)
         if not self.inference:
             means, covariances, count = self._updated(x, y, means, covariances, count)
             new = means, covariances, count
             state = updated("RunningMoments", state, self.running, new)
         return Moments(means, covariances, self.in_type, self.out_type), state
 
-    def _updated(self, x: Array, y: Any, means: Any, covariances: Any, count: Array) -> Any:
-        source, target = self._reps
+    def _other(self, x: Array, y: object) -> Array:
+        """The checked samples of the output type; those of the input if None."""
         if y is None and self.in_type != self.out_type:
             raise ValueError("RunningMoments: y: expected an array of the output type, got None")
-        y = x if y is None else arrays.array(y, "RunningMoments", "y")
-        if not jnp.issubdtype(y.dtype, jnp.floating):
-            raise TypeError(f"RunningMoments: y: expected floating numbers, got dtype {y.dtype}")
-        if y.shape != (*x.shape[:-1], target.size):
-            raise ValueError(
-                f"RunningMoments: y: expected {(*x.shape[:-1], target.size)}, got {y.shape}"
+        array = x if y is None else arrays.array(y, "RunningMoments", "y")
+        if not jnp.issubdtype(array.dtype, jnp.floating):
+            raise TypeError(
+                f"RunningMoments: y: expected floating numbers, got dtype {array.dtype}"
             )
+        shape = (*x.shape[:-1], self._reps[1].size)
+        if array.shape != shape:
+            raise ValueError(f"RunningMoments: y: expected {shape}, got {array.shape}")
+        return array
+
+    def _updated(self, x: Array, y: Array, means: Any, covariances: Any, count: Array) -> Any:
+        source, target = self._reps
         dtype = means[0].dtype
         xs = x.reshape(-1, source.size).astype(dtype)
         ys = y.reshape(-1, target.size).astype(dtype)

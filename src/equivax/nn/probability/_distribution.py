@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
 
-from ..._arguments import choice, number
+from ..._arguments import choice, number, refuse
 from ...fields import Type
 from ...hom import (
     HIGHEST,
@@ -147,6 +147,8 @@ class EquivariantMultivariateNormal(AbstractModule):
         """
         rep = self._out_rep
         sigma = floating("dof_from_covariance", "covariance", covariance)
+        if not is_concrete(sigma):
+            refuse(TypeError, "dof_from_covariance", "covariance", "known numbers", sigma)
         if sigma.shape != (rep.size, rep.size):
             raise ValueError(
                 f"dof_from_covariance: covariance: expected ({rep.size}, {rep.size}), got "

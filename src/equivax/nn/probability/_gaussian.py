@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
 
+from ..._arguments import arrays, is_integer, is_several, refuse, type_of
 from ...fields import Type
 from ...hom import HIGHEST, MULTIPLICATION, from_blocks, hom_basis, to_blocks, widened
 from ...representations import Representation
@@ -102,6 +103,9 @@ class MultivariateNormal(eqx.Module):
         Returns:
             ``(*shape, ..., n)``.
         """
+        key = arrays.key(key, "MultivariateNormal")
+        if not (is_several(shape) and all(is_integer(side) and side >= 0 for side in shape)):
+            refuse(TypeError, "MultivariateNormal", "shape", "a tuple of integers >= 0", shape)
         blocks = hom_basis(self._rep, self._rep).blocks
         leading = np.broadcast_shapes(
             self.mean.shape[:-1],
@@ -128,6 +132,7 @@ class MultivariateNormal(eqx.Module):
         Raises:
             ValueError: If the types differ.
         """
+        type_of(other, "MultivariateNormal: kl", "other", MultivariateNormal)
         if self.type != other.type:
             raise ValueError(
                 f"MultivariateNormal: kl: expected a distribution on {self.type!r}, got one on "
@@ -219,7 +224,7 @@ def floating(caller: str, name: str, value: ArrayLike) -> Array:
     Raises:
         TypeError: If it is not of floating numbers.
     """
-    value = jnp.asarray(value)
+    value = arrays.array(value, caller, name)
     if not jnp.issubdtype(value.dtype, jnp.floating):
         raise TypeError(f"{caller}: {name}: expected floating numbers, got dtype {value.dtype}")
     return widened(value)
