@@ -38,7 +38,10 @@ def as_a_user_runs_it(
 
 
 #: The pages of the guide have fences that are checked at once, and run in CI.
-QUICK = ("README.md", "docs/getting-started.md", "docs/conventions.md", "docs/guide/own-layer.md")
+QUICK = (
+    *("README.md", "docs/index.md", "docs/getting-started.md", "docs/conventions.md"),
+    "docs/guide/own-layer.md",
+)
 
 
 @pytest.mark.parametrize(

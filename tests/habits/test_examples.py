@@ -37,7 +37,7 @@ def run_smoke(script: Path, figure: Path) -> str:
     return finished.stdout
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def libraries_of_the_examples() -> None:
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
@@ -92,6 +92,20 @@ def check_flow(text: str, figure: Path) -> None:
     assert figure.stat().st_size > 1000
 
 
+def test_every_example_is_in_the_gallery() -> None:
+    """With a picture, its task, a table, the command and the time."""
+    text = (ROOT / "docs" / "examples" / "index.md").read_text("utf-8")
+    entries = text.split("\n## ")[1:]
+    assert len(entries) == len(EXAMPLES)
+    for script in EXAMPLES:
+        (entry,) = (e for e in entries if f"**Command.** `python examples/{script.name}`" in e)
+        picture = re.search(r"!\[[^\]]+\]\(\.\./(images/[^)]+)\)", entry)
+        assert picture is not None, script.name
+        assert (ROOT / "docs" / picture[1]).is_file()
+        for part in ("**Task.**", "\n|---|", "**Time.**"):
+            assert part in entry, (script.name, part)
+
+
 CHECKS = {
     "digits_mlp": check_digits,
     "flow_emulator": check_flow,
@@ -101,6 +115,7 @@ CHECKS = {
 
 
 @pytest.mark.slow  # whole trainings
+@pytest.mark.usefixtures("libraries_of_the_examples")
 @pytest.mark.parametrize("script", EXAMPLES, ids=lambda script: script.stem)
 def test_example(script: Path, tmp_path: Path) -> None:
     figure = tmp_path / "figure.png"

@@ -109,7 +109,7 @@ def documented(pages: dict[str, str]) -> dict[str, str]:
 def docstrings_of(name: str) -> str:
     """What the source says of the object with a full name; of a class also its constructor's."""
     parts = name.split(".")
-    depth = 3 if name.startswith("equivax.nn.init.") else 2
+    depth = 3 if re.match(r"equivax\.nn\.(init|authoring)\.", name) else 2
     value: object = importlib.import_module(".".join(parts[:depth]))
     for part in parts[depth:]:
         value = inspect.getattr_static(value, part)
@@ -165,7 +165,8 @@ def test_nothing_is_loaded_from_another_host(site: Path, pages: dict[str, str]):
 def test_what_sets_formulas_is_on_every_page(site: Path, pages: dict[str, str]):
     needed = ["assets/katex/katex.min.css", "assets/katex/katex.min.js", "assets/formulas.js"]
     for name, text in pages.items():
-        loads = [load.lstrip("./") for load in Page(text).loads]
+        # 404.html is shown at any address, so that its paths start at the root of the host.
+        loads = [load.removeprefix("/equivax/").lstrip("./") for load in Page(text).loads]
         assert [path for path in loads if path in needed] == needed, name
     fonts = re.findall(r"url\((fonts/[^)]+\.woff2)\)", (KATEX / "katex.min.css").read_text("utf-8"))
     assert len(fonts) > 10

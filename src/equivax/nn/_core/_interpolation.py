@@ -9,12 +9,13 @@ def resize(x, *, ratios, size, nearest, align_corners):
     """The last axes of an array on other grids, one axis after the other.
 
     Args:
-        x: ``(..., *sides)``.
-        ratios: Per axis, new length over old, as a fraction ``(p, q)``; None to say ``size``.
-        size: New lengths, or None.
-        nearest: Whether a new cell is its nearest old one; else linear between two.
-        align_corners: Whether the centres of the outermost cells stay where they are; else the
-            borders of the grid do.
+        x (Array): ``(..., *sides)``.
+        ratios (Sequence | None): Per axis, new length over old, as a fraction ``(p, q)``; None to
+            say ``size``.
+        size (Sequence | None): New lengths, or None.
+        nearest (bool): Whether a new cell is its nearest old one; else linear between two.
+        align_corners (bool): Whether the centres of the outermost cells stay where they are; else
+            the borders of the grid do.
     """
     dim = len(size) if ratios is None else len(ratios)
     for i in range(dim):
