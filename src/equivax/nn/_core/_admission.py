@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -131,12 +131,10 @@ def checked_scheme(scheme: Any, caller: str) -> Scheme:
         TypeError: If it is neither.
         ValueError: For an unknown name.
     """
-    if isinstance(scheme, str):
-        known = scheme in SCHEMES
-    else:
-        known = callable(scheme) and not isinstance(scheme, type)
-    if known:
+    if isinstance(scheme, str) and scheme in SCHEMES:
         return scheme
+    if callable(scheme) and not isinstance(scheme, type):
+        return cast(Scheme, scheme)
     takes = f"one of {', '.join(SCHEMES)} or a callable (key, shape, dtype, fan_in, fan_out)"
     refuse(ValueError if isinstance(scheme, str) else TypeError, caller, "init", takes, scheme)
 

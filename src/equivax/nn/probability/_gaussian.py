@@ -9,6 +9,7 @@ identity. So nothing of the size of the whole vector is ever factorised.
 from __future__ import annotations
 
 import math
+import operator
 
 import equinox as eqx
 import jax
@@ -106,7 +107,10 @@ class MultivariateNormal(eqx.Module):
             ``(*shape, ..., n)``.
         """
         key = arrays.key(key, "MultivariateNormal")
-        if not (is_several(shape) and all(is_integer(side) and side >= 0 for side in shape)):
+        if not (
+            is_several(shape)
+            and all(is_integer(side) and operator.index(side) >= 0 for side in shape)
+        ):
             refuse(TypeError, "MultivariateNormal", "shape", "a tuple of integers >= 0", shape)
         blocks = hom_basis(self._rep, self._rep).blocks
         leading = np.broadcast_shapes(
