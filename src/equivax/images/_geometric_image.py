@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
 
@@ -12,10 +13,14 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array
 
+from .._arguments import arrays
 from .._windows import Integers, ModeLike, PaddingLike, correlate, is_integer, make_windows, one_of
 from . import _tensors as tensors
 from ._arguments import as_dimension, as_flags, as_parity, type_name
 from ._signed_axes import SignedAxes, turn_axis, turn_grid
+
+MOST_CELLS = 10**8
+"""Most cells of an image that is made from a number."""
 
 
 class GeometricImage(eqx.Module):
@@ -125,7 +130,10 @@ class GeometricImage(eqx.Module):
         sides = tuple(spatial) if isinstance(spatial, (tuple, list)) else (spatial,) * D
         if len(sides) != D or not all(is_integer(n) and n >= 0 for n in sides):
             raise ValueError(f"fill: spatial: expected a side, or {D} of them, got {spatial!r}")
-        value = jnp.asarray(value, jnp.result_type(float) if dtype is None else dtype)
+        if math.prod(map(operator.index, sides)) > MOST_CELLS:
+            raise ValueError(f"fill: spatial: expected at most {MOST_CELLS} cells, got {spatial!r}")
+        dtype = arrays.dtype(jnp.result_type(float) if dtype is None else dtype, "fill")
+        value = arrays.array(value, "fill", "value").astype(dtype)
         data = jnp.broadcast_to(value, (*map(operator.index, sides), *value.shape))
         return cls(data, parity, D, is_torus, covariant_axes)
 
@@ -414,6 +422,9 @@ class GeometricImage(eqx.Module):
         """
         if not is_integer(side) or side < 1:
             raise ValueError(f"unpool: side: expected a positive integer, got {side!r}")
+        side = operator.index(side)
+        if math.prod(self.data.shape[: self.D]) * side**self.D > MOST_CELLS:
+            raise ValueError(f"unpool: side: expected at most {MOST_CELLS} cells, got {side}")
         data = self.data
         for axis in range(self.D):
             data = jnp.repeat(data, side, axis=axis, total_repeat_length=side * data.shape[axis])

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,8 @@ def irrep(group: Group, id: tuple[Any, ...]) -> Representation:
     Raises:
         ValueError: If the group has no such irrep.
     """
-    return _irrep(as_group(group, "irrep"), group.irrep_data(id).id)
+    as_group(group, "irrep")
+    return _irrep(group, id if isinstance(id, Hashable) else group.irrep_data(id).id)
 
 
 def as_group(value: object, caller: str) -> Group:
@@ -48,7 +50,12 @@ def _irrep(group: Group, id: tuple[Any, ...]) -> Representation:
 
 def trivial(group: Group) -> Representation:
     """The one-dimensional representation in which nothing moves."""
-    return _irrep(as_group(group, "trivial"), group.irrep_ids(0)[0])
+    return _trivial(as_group(group, "trivial"))
+
+
+@functools.cache
+def _trivial(group: Group) -> Representation:
+    return _irrep(group, group.irrep_ids(0)[0])
 
 
 def regular(group: Group) -> Representation:
