@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from .._arguments import flag
+from .._arguments import flag, function
 from ..images import (
     MultiImage,
     Signature,
@@ -99,9 +99,7 @@ class ModelWrapper(AbstractImageModel):
         Raises:
             TypeError: If ``model`` cannot be called.
         """
-        if not callable(model):
-            raise TypeError(f"ModelWrapper: model: expected a callable, got {type(model).__name__}")
-        self.model = model
+        self.model = function(model, "ModelWrapper", "model", "a network on arrays")
         self.in_signature = checked_signature(in_signature, "ModelWrapper", "in_signature")
         self.out_signature = checked_signature(out_signature, "ModelWrapper", "out_signature")
         space = hyperoctahedral_on(as_dimension(D, "ModelWrapper"))

@@ -19,7 +19,7 @@ from ..nn import (
     PointwiseAvgPoolAntialiased,
     Sequential,
 )
-from ..nn.authoring import plain_steps, resize
+from ..nn.authoring import as_grid_check, plain_steps, resize
 from ..representations import Representation
 from ._choices import MOST, checked_odd, checked_plane, checked_unit
 from ._residual import Activation, AxisName, activated, batch_norm, default_activation
@@ -90,6 +90,7 @@ class FieldUNet(AbstractContainer):
             raise ValueError(
                 f"UNet: channels: expected two or more numbers, one per level, got {given!r}"
             )
+        grid_check = as_grid_check(grid_check, "UNet")
         kernel_size, key = checked_odd("UNet", kernel_size), arrays.key(key, "UNet")
         unit = checked_unit("UNet", space, unit)
         widths = [FieldType.for_channels(space, unit, width) for width in channels]

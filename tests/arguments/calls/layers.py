@@ -138,6 +138,12 @@ def windows(good: Any) -> Argument:
     return anything(good, "padding")
 
 
+def either(found: Argument, *values: str) -> Argument:
+    """An argument that means more than its kind: these values too."""
+    odd = {n: (v, EITHER if n in values else verdict) for n, (v, verdict) in found.odd.items()}
+    return Argument(found.kind, found.good, odd)
+
+
 def axis_name(good: Any = "batch") -> Argument:
     """A named axis, or several."""
     return kind(
@@ -230,8 +236,8 @@ CONVOLUTION = {
     "dtype": dtype(),
     "key": key(),
     "rings": or_none(several((0.0, 1.0))),
-    "sigma": or_none(number(0.5)),
-    "frequency_cutoff": or_none(integer(2)),
+    "sigma": either(or_none(number(0.5)), "array"),
+    "frequency_cutoff": either(or_none(integer(2)), "2.5", "function", "float"),
     "basis_filter": or_none(function(lambda attributes: True)),
 }
 BATCH_NORM = {
@@ -254,7 +260,7 @@ NETWORK = {
     "mid_signature": signature(S),
     "kernel_size": integers(3),
     "norm": choice("layer"),
-    "activation": elementwise(jax.nn.gelu),
+    "activation": or_none(elementwise(jax.nn.gelu)),
     "equivariant": flag(True),
     "key": key(),
 }

@@ -14,9 +14,10 @@ import abc
 import contextlib
 import copy
 import functools
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar
 
 import equinox as eqx
 import jax
@@ -35,6 +36,8 @@ from ._meshes import on_any_mesh
 from ._printing import printed
 
 Self = TypeVar("Self", bound="AbstractLayer")
+
+_WHOLE_IMAGE = "x.with_array(x.array.astype(float))"
 
 observer: ContextVar[Callable[[AbstractLayer, object], None] | None] = ContextVar(
     "observer", default=None
@@ -98,8 +101,13 @@ class AbstractLayer(eqx.Module):
 
     # ---- from what was passed to an array ------------------------------------------------------
 
-    def _array(self, x: object, in_type: Type | None = None) -> Array:
-        """The checked array of an input, or the message; ``in_type`` is the layer's if None."""
+    def _array(
+        self, x: object, in_type: Type | None = None, whole: str = "x.astype(float)"
+    ) -> Array:
+        """The checked array of an input, or the message; ``in_type`` is the layer's if None.
+
+        ``whole`` is what makes floating numbers of the integers of ``x``.
+        """
         name = type(self).__name__
         expected = self.in_type if in_type is None else in_type
         if isinstance(x, MultiImage):
@@ -114,8 +122,7 @@ class AbstractLayer(eqx.Module):
             raise TypeError(f"{name}: x: expected an array, got {type(x).__name__}")
         if not jnp.issubdtype(x.dtype, jnp.floating):
             raise TypeError(
-                f"{name}: x: expected floating numbers, got dtype {x.dtype}; cast with "
-                "x.astype(float)"
+                f"{name}: x: expected floating numbers, got dtype {x.dtype}; cast with {whole}"
             )
         size, axis = expected.size, channel_axis(expected)
         if x.ndim < -axis or x.shape[axis] != size:
@@ -140,7 +147,7 @@ class AbstractLayer(eqx.Module):
                 f"{type(self).__name__}: x: expected an image of type {self.in_type!r}, got "
                 f"{x!r}; signature.field_type(D, group) is the type of its channels"
             )
-        return self._array(x.array)
+        return self._array(x.array, whole=_WHOLE_IMAGE)
 
     def _checked_key(self, key: object) -> PRNGKeyArray | None:
         """One key or None, whether the layer draws from it or not."""
@@ -443,10 +450,8 @@ def abstract_shape(function: Callable[..., Any], *shapes: object) -> tuple[int, 
 
 
 def _sides(shape: object) -> tuple[Any, ...]:
-    sides = tuple(shape) if is_several(shape) else (None,)
-    if not all(
-        (is_integer(side) and side >= 0) or is_symbolic_dim(cast(Any, side)) for side in sides
-    ):
+    sides: tuple[Any, ...] = tuple(shape) if is_several(shape) else (None,)
+    if not all(is_symbolic_dim(n) or (is_integer(n) and operator.index(n) >= 0) for n in sides):
         refuse(TypeError, "evaluate_output_shape", "shape", "a sequence of integers >= 0", shape)
     return sides
 
@@ -488,7 +493,7 @@ class AbstractImageLayer(AbstractLayer):
             x = x if x.signature == self.in_signature else x.reorder(self.in_signature)
         except ValueError as error:
             raise ValueError(f"{name}: x: {error}") from None
-        self._array(x.array)
+        self._array(x.array, whole=_WHOLE_IMAGE)
         return x
 
     def _image_array(self, x: MultiImage) -> Array:

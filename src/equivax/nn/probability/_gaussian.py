@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
 from collections.abc import Sequence
 
 import equinox as eqx
@@ -104,7 +105,10 @@ class MultivariateNormal(eqx.Module):
             ``(*shape, ..., n)``.
         """
         key = arrays.key(key, "MultivariateNormal")
-        if not (is_several(shape) and all(is_integer(side) and side >= 0 for side in shape)):
+        if not (
+            is_several(shape)
+            and all(is_integer(side) and operator.index(side) >= 0 for side in shape)
+        ):
             refuse(TypeError, "MultivariateNormal", "shape", "a tuple of integers >= 0", shape)
         blocks = hom_basis(self._rep, self._rep).blocks
         leading = np.broadcast_shapes(
