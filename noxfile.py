@@ -98,6 +98,20 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def browser(session: nox.Session) -> None:
+    """The site in a browser: that of the system, or `playwright install chromium` beforehand."""
+    session.install("-e", ".[dev,docs]", "playwright==1.65.2")
+    session.run("pytest", "-m", "slow", "-rs", "tests/habits/test_browser.py", env=CPU)
+
+
+@nox.session
+def docs_next(session: nox.Session) -> None:
+    """The site with Zensical, which reads the same mkdocs.yml: see docs/decisions.md."""
+    session.install("-e", ".[docs]", "zensical")
+    session.run("zensical", "build", "--strict", "--clean")
+
+
+@nox.session
 def examples(session: nox.Session) -> None:
     """Every example, at its smallest size."""
     session.install("-e", ".[examples]")
