@@ -14,7 +14,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..fields import FieldType, IrrepTensor, Type
-from ..hom import Scheme
+from ..hom import Machine, Scheme
 from ..nn import (
     AbstractContainer,
     AbstractModule,
@@ -28,7 +28,7 @@ from ..nn import (
     QuadraticPool,
     Sequential,
 )
-from ..nn.authoring import representation_of
+from ..nn.authoring import Ways, representation_of
 from ..representations import Representation, as_representation, regular, trivial
 
 Activation = Callable[[Array], Array] | Layer | type[Layer]
@@ -84,7 +84,8 @@ class MLP(AbstractModule):
             use_bias: Whether linear layers have an invariant bias.
             hidden_rep: What hidden channels consist of; default the regular representation.
             init: Scheme of the weights, see `HomBasis.init`.
-            mode: Of the linear layers: ``"auto"``, ``"dense"`` or ``"spectral"``.
+            mode: Of the linear layers: ``"auto"``, ``"dense"``, ``"spectral"`` or ``"irreps"``,
+                see `nn.Linear`.
             dtype: Of the parameters; JAX's default float if None.
             key: A JAX key.
 
@@ -110,6 +111,10 @@ class MLP(AbstractModule):
 
     def _forward_irreps(self, x: IrrepTensor, key: PRNGKeyArray | None = None) -> IrrepTensor:
         return self.layers(x, key=key)
+
+    def costs_of_ways(self, rows: int, prices: Machine) -> Ways:
+        """See `AbstractLayer`: those of the layers."""
+        return self.layers.costs_of_ways(rows, prices)
 
     def export(self) -> eqx.nn.Sequential:
         """`equinox.nn.Sequential` of plain layers, at inference; it takes one example."""

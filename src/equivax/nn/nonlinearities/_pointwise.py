@@ -10,10 +10,12 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ...fields import IrrepTensor, Type
+from ...hom import Machine
 from .._core._admission import check_function, check_odd, check_pointwise
-from .._core._irrep_wise import pointwise
+from .._core._irrep_wise import pointwise, pointwise_ways
 from .._core._module import AbstractModule
 from .._core._plain import plain_callable
+from .._core._ways import Ways
 
 
 class PointwiseNonlinearity(AbstractModule):
@@ -60,6 +62,10 @@ class PointwiseNonlinearity(AbstractModule):
     def _forward_irreps(self, x: IrrepTensor, key: PRNGKeyArray | None = None) -> IrrepTensor:
         return pointwise(self.function, x)
 
+    def costs_of_ways(self, rows: int, prices: Machine) -> Ways:
+        """See `AbstractLayer`."""
+        return pointwise_ways(self._rep, rows, prices)
+
     def export(self) -> eqx.nn.Lambda:
         """`equinox.nn.Lambda` of the function."""
         return eqx.nn.Lambda(plain_callable(self.function))
@@ -91,6 +97,10 @@ class ReLU(AbstractModule):
 
     def _forward_irreps(self, x: IrrepTensor, key: PRNGKeyArray | None = None) -> IrrepTensor:
         return pointwise(jax.nn.relu, x)
+
+    def costs_of_ways(self, rows: int, prices: Machine) -> Ways:
+        """See `AbstractLayer`."""
+        return pointwise_ways(self._rep, rows, prices)
 
     def export(self) -> eqx.nn.Lambda:
         """`equinox.nn.Lambda` of `jax.nn.relu`."""
@@ -127,6 +137,10 @@ class ELU(AbstractModule):
     def _forward_irreps(self, x: IrrepTensor, key: PRNGKeyArray | None = None) -> IrrepTensor:
         return pointwise(lambda v: jax.nn.elu(v, self.alpha), x)
 
+    def costs_of_ways(self, rows: int, prices: Machine) -> Ways:
+        """See `AbstractLayer`."""
+        return pointwise_ways(self._rep, rows, prices)
+
     def export(self) -> eqx.nn.Lambda:
         """`equinox.nn.Lambda` of `jax.nn.elu`."""
         return eqx.nn.Lambda(jax.tree_util.Partial(jax.nn.elu, alpha=self.alpha))
@@ -161,6 +175,10 @@ class LeakyReLU(AbstractModule):
 
     def _forward_irreps(self, x: IrrepTensor, key: PRNGKeyArray | None = None) -> IrrepTensor:
         return pointwise(lambda v: jax.nn.leaky_relu(v, self.negative_slope), x)
+
+    def costs_of_ways(self, rows: int, prices: Machine) -> Ways:
+        """See `AbstractLayer`."""
+        return pointwise_ways(self._rep, rows, prices)
 
     def export(self) -> eqx.nn.Lambda:
         """`equinox.nn.Lambda` of `jax.nn.leaky_relu`."""
