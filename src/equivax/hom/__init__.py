@@ -3,6 +3,7 @@
 from ._basis import MODES as MODES
 from ._basis import HomBasis as HomBasis
 from ._basis import hom_basis as hom_basis
+from ._basis import rows_of as rows_of
 from ._block import Block as Block
 from ._coordinates import from_blocks as from_blocks
 from ._coordinates import from_irreps as from_irreps
@@ -11,6 +12,13 @@ from ._coordinates import irrep_names as irrep_names
 from ._coordinates import scatter_copies as scatter_copies
 from ._coordinates import to_blocks as to_blocks
 from ._coordinates import to_irreps as to_irreps
+from ._cost import Machine as Machine
+from ._cost import assume_platform as assume_platform
+from ._cost import conversion_cost as conversion_cost
+from ._cost import dense_cost as dense_cost
+from ._cost import irrep_wise_cost as irrep_wise_cost
+from ._cost import machine as machine
+from ._cost import spectral_cost as spectral_cost
 from ._devices import shape_like as shape_like
 from ._devices import varying_alike as varying_alike
 from ._devices import varying_axes as varying_axes

@@ -18,16 +18,14 @@ from .._values import AbstractValue
 from ..representations import Representation, as_representation, check_same_group
 from ._block import Block
 from ._compiled import compiled_apply, compiled_coefficients, compiled_synthesize
-from ._cost import prefers_spectral
+from ._cost import cheapest_mode, machine
 from ._dtypes import at_least_float32, widened
 from ._initializers import Scheme, check_scheme, draw
+from ._irrep_wise import from_irrep_wise, irrep_wise_map, to_irrep_wise
 from ._layout import Layout, build_layout
 
-MODES = ("auto", "dense", "spectral")
-"""Ways to apply a map: the cheaper one, by its matrix, irrep by irrep."""
-
-#: Batch size that ``mode="auto"`` assumes for a single vector.
-ROWS_UNDER_VMAP = 512
+MODES = ("auto", "dense", "spectral", "irreps")
+"""Ways to apply a map: the cheaper one, by its matrix, irrep by irrep, on an `IrrepTensor`."""
 
 
 class HomBasis(AbstractValue):
@@ -247,8 +245,8 @@ class HomBasis(AbstractValue):
             coeffs: Name to ``(..., m_out, m_in, S)``; leading axes broadcast against the batch
                 axes of ``x``.
             x: ``(..., in)``.
-            mode: ``"spectral"`` (never forms the matrix), ``"dense"``, or ``"auto"`` (the
-                cheaper one by static shapes).
+            mode: ``"spectral"`` (never forms the matrix), ``"irreps"`` (the same by way of an
+                `IrrepTensor`), ``"dense"``, or ``"auto"`` (the cheapest one by static shapes).
             precision: Of the large products; changes of basis always run at the highest.
 
         Returns:
@@ -273,23 +271,24 @@ class HomBasis(AbstractValue):
         if not coeffs:
             return jnp.zeros((*x.shape[:-1], self.out_rep.size), dtype)
         if mode == "auto":
-            # A single vector is what a layer sees under vmap, where the batch is out of sight, as
-            # is one of symbolic size (`jax.export`).
-            rows = math.prod(x.shape[:-1])
-            seen = x.ndim > 1 and isinstance(rows, int)
-            mode = self.choose_mode(rows if seen else ROWS_UNDER_VMAP, dtype)
+            mode = self.choose_mode(rows_of(x, dtype), dtype)
         if mode == "dense":
             matrix = self.synthesize(coeffs).astype(dtype)
             return jnp.matmul(x.astype(dtype), matrix.T, precision=precision)
+        if mode == "irreps":
+            blocks = to_irrep_wise(self.in_rep, x.astype(dtype))
+            known = {name: jnp.asarray(c) for name, c in coeffs.items()}
+            y = irrep_wise_map(self.in_rep, self.out_rep, known, blocks, precision)
+            return from_irrep_wise(self.out_rep, y)
         wide = at_least_float32(dtype)
         wider = {name: jnp.asarray(c, wide) for name, c in coeffs.items()}
         return compiled_apply(self, wider, x.astype(wide), precision).astype(dtype)
 
     def choose_mode(self, rows: int, dtype: DTypeLike) -> str:
-        """What ``mode="auto"`` means for a number of vectors: ``"dense"`` or ``"spectral"``."""
+        """What ``mode="auto"`` means for a number of vectors, on the platform that runs."""
         rows = integer(rows, "choose_mode", "rows", 0)
         dtype = arrays.dtype(dtype, "choose_mode")
-        return "spectral" if prefers_spectral(self.layout, rows, dtype) else "dense"
+        return cheapest_mode(self.layout, self.in_rep, self.out_rep, rows, dtype)
 
     def transpose(self, coeffs: Mapping[str, ArrayLike]) -> dict[str, Array]:
         """Coefficients of ``W^T`` in ``Hom_G(out_rep, in_rep)``."""
@@ -329,6 +328,16 @@ class HomBasis(AbstractValue):
             dense = np.einsum("xoa,sab,yib->oisxy", left, psi, right, optimize=True)
             pieces.append(dense.reshape(-1, self.out_rep.size, self.in_rep.size))
         return np.concatenate(pieces)
+
+
+def rows_of(x: Array, dtype: DTypeLike) -> int:
+    """Number of vectors that an array is, for choices of speed.
+
+    A single vector is what a layer sees under vmap, where the batch is out of sight, as is one of
+    symbolic size (`jax.export`).
+    """
+    rows = math.prod(x.shape[:-1])
+    return rows if x.ndim > 1 and isinstance(rows, int) else machine(dtype).rows
 
 
 def hom_basis(in_rep: object, out_rep: object) -> HomBasis:

@@ -1,61 +1,188 @@
-"""Which way of applying a commuting map is cheaper, from static shapes alone.
+"""Which way of applying commuting maps is cheaper, from static shapes alone.
 
-The cost of a training step is counted in multiply-adds of a large product. Changes of basis and
-block products of the spectral way are bound by memory: every number of every row costs some forty
-multiply-adds beyond the arithmetic. The dense way pays for every entry of the matrix it
-synthesises. The constants were fitted to timings on CPU (``benchmarks/linear.py --grid``) and
-are a choice of speed, never of result: both ways agree to rounding.
+The cost of a training step is counted in multiply-adds of a large product, one for each of the
+three products that the step makes of one. What is not arithmetic has a price for each number that
+is moved, synthesised or started; the prices are those of a machine and a width of numbers, and
+stand in one table. They are a choice of speed, never of result: all ways agree to rounding.
+``benchmarks/linear.py --fit`` prints the row of the device that it runs on.
 """
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import math
+from collections.abc import Iterator
+from contextvars import ContextVar
+
+import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from ..representations import Representation
 from ._layout import Layout, Side
 
-#: Price of carrying one number of a row into or out of spectral coordinates.
-CARRY = 45.0
-#: Price of one entry of a synthesised matrix, beyond the arithmetic.
-ENTRY = 100.0
-#: Price of one entry of the weights of a batch of irreps.
-WEIGHT = 80.0
+
+@dataclasses.dataclass(frozen=True)
+class Machine:
+    """Prices in multiply-adds.
+
+    Attributes:
+        carry: One number of a row into or out of spectral coordinates.
+        entry: One entry of a synthesised matrix, beyond the arithmetic.
+        weight: One entry of the weights of a batch of irreps.
+        number: One number of a row read or written by a product.
+        convert: One number of a row between an array and an `IrrepTensor`.
+        pointwise: One number of a row in a pointwise function on an array.
+        turned: The same on an `IrrepTensor`, with the way to channels and back.
+        launch: One product, however small.
+        rows: What stands for the number of vectors where it is out of sight.
+        spectral: Whether matrices may be applied irrep by irrep.
+        irreps: Whether features may stay irrep by irrep.
+    """
+
+    carry: float
+    entry: float
+    weight: float
+    number: float = 0.0
+    convert: float = math.inf
+    pointwise: float = 0.0
+    turned: float = math.inf
+    launch: float = 0.0
+    rows: int = 512
+    spectral: bool = True
+    irreps: bool = False
 
 
-def prefers_spectral(layout: Layout, rows: int, dtype: DTypeLike) -> bool:
-    """Whether the block-wise product is expected to be faster than synthesis and one product.
+#: By platform and width of numbers in bytes.
+#:
+#: - cpu: fitted to timings on two cores of an x86-64 server (``benchmarks/linear.py --grid``).
+#:   16-bit numbers go dense, where matrix units take them.
+#: - gpu: ``carry`` and ``entry`` from training steps measured on an H200 with jax 0.11
+#:   (``benchmarks/accelerator.py --only linear``: widths 1,000 and 4,000, 4,096 to 8,192 rows).
+#:   The rest is estimated, not measured: memory traffic of the kernels that XLA compiles for an
+#:   H100, at 3.35 TB/s against 375 and 175 tera multiply-adds a second; ``convert`` is half as much
+#:   again, as what was measured of ``carry`` is of what was estimated.
+#: - tpu: estimated, not measured: what the compiler of a v5e expects.
+MACHINES = {
+    ("cpu", 4): Machine(carry=45.0, entry=100.0, weight=80.0),
+    ("cpu", 2): Machine(carry=45.0, entry=100.0, weight=80.0, spectral=False),
+    ("gpu", 4): Machine(
+        carry=1000.0, entry=1500.0, weight=80.0, number=220.0, convert=1200.0, pointwise=370.0,
+        turned=600.0, launch=3.5e8, rows=8192, irreps=True,
+    ),
+    ("gpu", 2): Machine(
+        carry=2900.0, entry=4500.0, weight=80.0, number=220.0, convert=1400.0, pointwise=370.0,
+        turned=600.0, launch=7.5e8, rows=8192, irreps=True,
+    ),
+    ("tpu", 4): Machine(
+        carry=10000.0, entry=2000.0, weight=80.0, number=220.0, convert=2000.0, pointwise=370.0,
+        turned=1000.0, launch=3.5e8, rows=8192, irreps=True,
+    ),
+    ("tpu", 2): Machine(
+        carry=10000.0, entry=2000.0, weight=80.0, number=220.0, convert=2000.0, pointwise=370.0,
+        turned=1000.0, launch=3.5e8, rows=8192, irreps=True,
+    ),
+}  # fmt: skip
+
+_assumed: ContextVar[str | None] = ContextVar("assumed", default=None)
+
+
+@contextlib.contextmanager
+def assume_platform(platform: str) -> Iterator[None]:
+    """Choices as on another platform than `jax.default_backend`, for programs compiled for it.
+
+    Args:
+        platform: ``"cpu"``, ``"gpu"`` or ``"tpu"``. What is compiled already stays as it is.
+
+    Raises:
+        ValueError: If the platform is unknown.
+    """
+    known = sorted({name for name, _ in MACHINES})
+    if platform not in known:
+        raise ValueError(
+            f"assume_platform: platform: expected one of {', '.join(known)}, got {platform!r}"
+        )
+    token = _assumed.set(platform)
+    try:
+        yield
+    finally:
+        _assumed.reset(token)
+
+
+def machine(dtype: DTypeLike) -> Machine:
+    """The prices of the platform that runs, for a width of numbers."""
+    platform = _assumed.get() or jax.default_backend()
+    platform = platform if platform in ("cpu", "tpu") else "gpu"
+    return MACHINES[platform, 2 if jnp.dtype(dtype).itemsize < 4 else 4]
+
+
+def cheapest_mode(
+    layout: Layout, in_rep: Representation, out_rep: Representation, rows: int, dtype: DTypeLike
+) -> str:
+    """The mode that is expected to be fastest from an array to an array.
 
     Args:
         layout: Plan of the Hom space.
+        in_rep: Type of the input.
+        out_rep: Type of the output.
         rows: Number of vectors it is applied to.
-        dtype: Of the computation; 16-bit types go dense, where matrix units take them.
+        dtype: Of the computation.
     """
-    if jnp.dtype(dtype).itemsize < 4:
-        return False
-    return spectral_cost(layout, rows) < dense_cost(layout, rows)
+    prices = machine(dtype)
+    costs = {"dense": dense_cost(layout, rows, prices)}
+    if prices.spectral:
+        costs["spectral"] = spectral_cost(layout, rows, prices)
+    if prices.irreps:
+        ends = (conversion_cost(rep, rows, prices) for rep in (in_rep, out_rep))
+        costs["irreps"] = irrep_wise_cost(layout, rows, prices) + sum(ends)
+    return min(costs, key=costs.__getitem__)
 
 
-def spectral_cost(layout: Layout, rows: int) -> float:
+def spectral_cost(layout: Layout, rows: int, prices: Machine) -> float:
     """Cost of `apply_spectral`."""
-    cost = rows * (_carried(layout.in_side) + _carried(layout.out_side))
+    carried = _carried(layout.in_side, prices) + _carried(layout.out_side, prices)
+    cost = rows * carried + len(layout.batches) * prices.launch
     for index, batch in enumerate(layout.batches):
-        m_in = sum(run.count * run.multiplicities[index] for run in layout.in_side.runs)
-        m_out = sum(run.count * run.multiplicities[index] for run in layout.out_side.runs)
+        m_in, m_out = _copies(layout.in_side, index), _copies(layout.out_side, index)
         weights = len(batch.irreps) * batch.algebra**2 * m_in * m_out
-        cost += (rows * batch.quotient + WEIGHT) * weights
+        cost += (rows * batch.quotient + prices.weight) * weights
     return cost
 
 
-def _carried(side: Side) -> float:
+def dense_cost(layout: Layout, rows: int, prices: Machine) -> float:
+    """Cost of the synthesis and one dense product."""
+    out, into = layout.out_side.size, layout.in_side.size
+    basis_change = sum(run.count * run.basis.size for run in layout.out_side.runs)
+    moved = rows * prices.number * (out + into)
+    synthesis = prices.entry * out * into + basis_change * into
+    return float(max(rows * out * into, moved) + synthesis + prices.launch)
+
+
+def irrep_wise_cost(layout: Layout, rows: int, prices: Machine) -> float:
+    """Cost of a map from an `IrrepTensor` to another: products alone."""
+    cost = 0.0
+    for index, batch in enumerate(layout.batches):
+        m_in, m_out = _copies(layout.in_side, index), _copies(layout.out_side, index)
+        sides, q = batch.algebra * (m_in + m_out), batch.quotient
+        weights = batch.algebra**2 * m_in * m_out
+        own = max(rows * q * weights, rows * q * sides * prices.number)
+        cost += len(batch.irreps) * (own + prices.weight * weights + prices.launch)
+    return cost
+
+
+def conversion_cost(rep: Representation, rows: int, prices: Machine) -> float:
+    """Cost of an `IrrepTensor` made of an array, or the way back."""
+    return rows * rep.size * prices.convert + prices.launch * len(rep.multiplicities)
+
+
+def _copies(side: Side, index: int) -> int:
+    return sum(run.count * run.multiplicities[index] for run in side.runs)
+
+
+def _carried(side: Side, prices: Machine) -> float:
     """Per row: the change of basis, and moving what it gives."""
     return sum(
-        run.count * run.basis.shape[1] * (CARRY + (0 if run.is_identity else run.size))
+        run.count * run.basis.shape[1] * (prices.carry + (0 if run.is_identity else run.size))
         for run in side.runs
     )
-
-
-def dense_cost(layout: Layout, rows: int) -> float:
-    """Cost of the synthesis and one dense product."""
-    entries = layout.out_side.size * layout.in_side.size
-    basis_change = sum(run.count * run.basis.size for run in layout.out_side.runs)
-    return float((rows + ENTRY) * entries + basis_change * layout.in_side.size)

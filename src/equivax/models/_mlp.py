@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from .._arguments import arrays, flag, integer, is_integer, is_several, number, refuse, shown
 from ..fields import FieldType, IrrepTensor, Type
-from ..hom import Scheme, UnusedIrrepsWarning, hom_basis
+from ..hom import Machine, Scheme, UnusedIrrepsWarning, hom_basis
 from ..nn import (
     AbstractContainer,
     AbstractModule,
@@ -32,7 +32,7 @@ from ..nn import (
     QuadraticPool,
     Sequential,
 )
-from ..nn.authoring import check_elementwise, parameter_dtype, representation_of
+from ..nn.authoring import Ways, check_elementwise, parameter_dtype, representation_of
 from ..representations import Representation, as_representation, regular, trivial
 
 Activation = Callable[[Array], Array] | Layer | type[Layer]
@@ -101,7 +101,8 @@ class MLP(AbstractModule):
             init: Scheme of the weights of all layers, see `HomBasis.init`. If None, ``"he_normal"``
                 for the hidden layers and ``"small_normal"``, a tenth of it, for the last one: a
                 network that starts at the size of its targets has first to unlearn its output.
-            mode: Of the linear layers: ``"auto"``, ``"dense"`` or ``"spectral"``.
+            mode: Of the linear layers: ``"auto"``, ``"dense"``, ``"spectral"`` or ``"irreps"``,
+                see `nn.Linear`.
             dtype: Of the parameters; JAX's default float if None.
             key: A JAX key.
 
@@ -130,6 +131,10 @@ class MLP(AbstractModule):
 
     def _forward_irreps(self, x: IrrepTensor, key: PRNGKeyArray | None = None) -> IrrepTensor:
         return self.layers(x, key=key)
+
+    def costs_of_ways(self, rows: int, prices: Machine) -> Ways:
+        """See `AbstractLayer`: those of the layers."""
+        return self.layers.costs_of_ways(rows, prices)
 
     def export(self) -> eqx.nn.Sequential:
         """`equinox.nn.Sequential` of plain layers, at inference; it takes one example."""

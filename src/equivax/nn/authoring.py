@@ -25,3 +25,4 @@ from ._core._stateful import exported as exported
 from ._core._stateful import is_stateful as is_stateful
 from ._core._stateful import split_keys as split_keys
 from ._core._stateful import step as step
+from ._core._ways import Ways as Ways

@@ -10,8 +10,19 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ...fields import IrrepTensor
-from ...hom import HIGHEST, Kind, irrep_plan, join_kinds, split_fields, split_kinds, widened
+from ...hom import (
+    HIGHEST,
+    Kind,
+    Machine,
+    conversion_cost,
+    irrep_plan,
+    join_kinds,
+    split_fields,
+    split_kinds,
+    widened,
+)
 from ...representations import Representation, as_representation
+from ._ways import Ways
 
 Parts = dict[str, Array]
 """Of the summands of one kind: irrep name to ``(..., d, copies within a summand, summands)``."""
@@ -78,6 +89,26 @@ def pointwise(function: Callable[[Array], Array], x: IrrepTensor) -> IrrepTensor
 
     # The derivative computes the channels again from the coordinates: nothing else is kept.
     return IrrepTensor(jax.checkpoint(formula)(dict(x.blocks)), x.type)
+
+
+def pointwise_ways(rep: Representation, rows: int, prices: Machine) -> Ways:
+    """What `pointwise` costs, against the function on arrays."""
+    if not prices.irreps:
+        return Ways(0.0, 0.0)
+    numbers = rows * rep.size
+    plan = irrep_plan(rep)
+    turned = 0.0
+    for kind in plan.kinds:
+        own = rows * kind.count * kind.summand.size
+        if kind.is_identity:
+            turned += prices.pointwise * own
+        elif kind.summand.size <= MOST_TERMS:
+            turned += prices.turned * own
+        else:
+            turned += prices.pointwise * own + own / rep.size / rows * 2 * conversion_cost(
+                rep, rows, prices
+            )
+    return Ways(prices.pointwise * numbers, turned)
 
 
 def _turned(function: Callable[[Array], Array], kind: Kind, parts: Parts) -> Parts:

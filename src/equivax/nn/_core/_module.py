@@ -28,12 +28,14 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..._arguments import arrays, is_integer, is_several, refuse
 from ...fields import FieldType, GeometricTensor, IrrepTensor, Type
+from ...hom import Machine
 from ...images import MultiImage, Signature
 from ...representations import Representation, as_representation
 from ...spaces import GSpace
 from ._activations import named, unnamed
 from ._meshes import on_any_mesh
 from ._printing import printed
+from ._ways import Ways
 
 Self = TypeVar("Self", bound="AbstractLayer")
 
@@ -68,6 +70,21 @@ class AbstractLayer(eqx.Module):
     @abc.abstractmethod
     def evaluate_output_shape(self, shape: Sequence[Any]) -> tuple[int, ...]:
         """Shape of the output for an input shape."""
+
+    def costs_of_ways(self, rows: int, prices: Machine) -> Ways:
+        """What the layer costs on arrays and on an `IrrepTensor`, by which a chain chooses.
+
+        Only differences count: layers whose two formulas cost alike say nothing.
+
+        Args:
+            rows: Number of vectors.
+            prices: Of the machine.
+        """
+        own = getattr(type(self), "_forward_irreps", None)
+        by_arrays = own in (
+            *(None, AbstractModule._forward_irreps, AbstractContainer._forward_irreps),
+        )
+        return Ways() if by_arrays else Ways(0.0, 0.0)
 
     # ---- a layer as a value --------------------------------------------------------------------
 

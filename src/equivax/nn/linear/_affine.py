@@ -14,7 +14,15 @@ from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from ..._arguments import arrays, choice, flag
 from ...fields import IrrepTensor, Type
-from ...hom import invariant_vector, irrep_names, split_copies, trivial_count, with_invariant
+from ...hom import (
+    Machine,
+    conversion_cost,
+    invariant_vector,
+    irrep_names,
+    split_copies,
+    trivial_count,
+    with_invariant,
+)
 from ...representations import Representation, trivial
 from .._core._admission import parameter_dtype
 from .._core._channels import on_last_axis, take_channels
@@ -22,6 +30,7 @@ from .._core._fibres import KindPlan, Kinds, by_kind, coordinates_plan, turned
 from .._core._irrep_wise import Parts, kind_by_kind, of_fields, times_fields
 from .._core._module import AbstractModule, channel_axis, representation_of
 from .._core._plain import plain_function, plain_linear, plain_on_channels
+from .._core._ways import Ways
 
 SCOPES = ("irrep", "field", "type")
 
@@ -136,6 +145,12 @@ class Affine(AbstractModule):
         else:
             blocks = kind_by_kind(x, _times_copies, split_copies(rep, factor))
         return IrrepTensor(with_invariant(rep, shift, blocks), self.out_type)
+
+    def costs_of_ways(self, rows: int, prices: Machine) -> Ways:
+        """See `AbstractLayer`: on arrays the layer turns to irreps and back."""
+        if self.per == "field" or not prices.irreps:
+            return Ways(0.0, 0.0)
+        return Ways(2 * conversion_cost(self._rep, rows, prices), 0.0)
 
     def _modulation(
         self, scale: ArrayLike | None, bias: ArrayLike | None

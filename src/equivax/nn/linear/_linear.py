@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import warnings
 
 import equinox as eqx
@@ -15,16 +16,21 @@ from ...fields import IrrepTensor, Type
 from ...hom import (
     MODES,
     HomBasis,
+    Machine,
     Scheme,
     UnusedIrrepsWarning,
+    dense_cost,
     hom_basis,
+    irrep_wise_cost,
     irrep_wise_map,
+    spectral_cost,
     with_invariant,
 )
 from ...representations import as_representation, check_same_group
 from .._core._admission import checked_precision, checked_scheme, parameter_dtype
 from .._core._module import AbstractModule, channel_axis, check_no_leaf, representation_of
 from .._core._plain import plain_linear
+from .._core._ways import Ways
 from ._invariant_bias import bias_coefficients, initial_bias, invariant_bias
 
 
@@ -73,8 +79,10 @@ class Linear(AbstractModule):
             use_bias: Whether to add an invariant bias (if ``out_type`` has trivial irreps).
             init: Scheme of the weights, see `HomBasis.init`.
             bias_init: ``"zeros"``, or ``"equinox"`` (uniform within ``1 / sqrt(n_in)``).
-            mode: ``"dense"`` (synthesise, one product), ``"spectral"`` (block by block), or
-                ``"auto"`` (the cheaper one by static shapes). The parameters are the same.
+            mode: ``"dense"`` (synthesise, one product), ``"spectral"`` (block by block),
+                ``"irreps"`` (by way of an `IrrepTensor`, in which `Sequential` and networks then
+                stay), or ``"auto"`` (the cheapest one by static shapes, the width of numbers and
+                `jax.default_backend`). The parameters are the same.
             precision: Of the large products, as in `jax.lax.dot`; changes of basis always run at
                 the highest.
             warn_unused: Whether to warn, once per pair of types, if irreps of the input reach no
@@ -156,6 +164,17 @@ class Linear(AbstractModule):
         in_rep, out_rep = self.basis.in_rep, self.basis.out_rep
         blocks = irrep_wise_map(in_rep, out_rep, self.weights, x.blocks, self.precision)
         return IrrepTensor(with_invariant(out_rep, self.bias_coeffs, blocks), self.out_type)
+
+    def costs_of_ways(self, rows: int, prices: Machine) -> Ways:
+        """See `AbstractLayer`: a mode that was asked for is free, and the others are out."""
+        if self.mode != "auto":
+            irreps = self.mode == "irreps"
+            return Ways(math.inf if irreps else 0.0, 0.0 if irreps else math.inf)
+        layout = self.basis.layout
+        arrays = dense_cost(layout, rows, prices)
+        if prices.spectral:
+            arrays = min(arrays, spectral_cost(layout, rows, prices))
+        return Ways(arrays, irrep_wise_cost(layout, rows, prices) if prices.irreps else math.inf)
 
     def export(self) -> eqx.nn.Linear:
         """The same map as `equinox.nn.Linear` with a dense weight; it takes one example."""

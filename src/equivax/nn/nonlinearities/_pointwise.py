@@ -10,11 +10,13 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..._arguments import flag, number
 from ...fields import IrrepTensor, Type
+from ...hom import Machine
 from .._core._admission import check_pointwise
-from .._core._irrep_wise import pointwise
+from .._core._irrep_wise import pointwise, pointwise_ways
 from .._core._module import AbstractModule
 from .._core._plain import plain_callable
 from .._core._probing import check_elementwise, check_odd
+from .._core._ways import Ways
 
 
 class PointwiseNonlinearity(AbstractModule):
@@ -62,6 +64,10 @@ class PointwiseNonlinearity(AbstractModule):
     def _forward_irreps(self, x: IrrepTensor, key: PRNGKeyArray | None = None) -> IrrepTensor:
         return pointwise(self.function, x)
 
+    def costs_of_ways(self, rows: int, prices: Machine) -> Ways:
+        """See `AbstractLayer`."""
+        return pointwise_ways(self._rep, rows, prices)
+
     def export(self) -> eqx.nn.Lambda:
         """`equinox.nn.Lambda` of the function."""
         return eqx.nn.Lambda(plain_callable(self.function))
@@ -93,6 +99,10 @@ class ReLU(AbstractModule):
 
     def _forward_irreps(self, x: IrrepTensor, key: PRNGKeyArray | None = None) -> IrrepTensor:
         return pointwise(jax.nn.relu, x)
+
+    def costs_of_ways(self, rows: int, prices: Machine) -> Ways:
+        """See `AbstractLayer`."""
+        return pointwise_ways(self._rep, rows, prices)
 
     def export(self) -> eqx.nn.Lambda:
         """`equinox.nn.Lambda` of `jax.nn.relu`."""
@@ -129,6 +139,10 @@ class ELU(AbstractModule):
     def _forward_irreps(self, x: IrrepTensor, key: PRNGKeyArray | None = None) -> IrrepTensor:
         return pointwise(lambda v: jax.nn.elu(v, self.alpha), x)
 
+    def costs_of_ways(self, rows: int, prices: Machine) -> Ways:
+        """See `AbstractLayer`."""
+        return pointwise_ways(self._rep, rows, prices)
+
     def export(self) -> eqx.nn.Lambda:
         """`equinox.nn.Lambda` of `jax.nn.elu`."""
         return eqx.nn.Lambda(jax.tree_util.Partial(jax.nn.elu, alpha=self.alpha))
@@ -163,6 +177,10 @@ class LeakyReLU(AbstractModule):
 
     def _forward_irreps(self, x: IrrepTensor, key: PRNGKeyArray | None = None) -> IrrepTensor:
         return pointwise(lambda v: jax.nn.leaky_relu(v, self.negative_slope), x)
+
+    def costs_of_ways(self, rows: int, prices: Machine) -> Ways:
+        """See `AbstractLayer`."""
+        return pointwise_ways(self._rep, rows, prices)
 
     def export(self) -> eqx.nn.Lambda:
         """`equinox.nn.Lambda` of `jax.nn.leaky_relu`."""

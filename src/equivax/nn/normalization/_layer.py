@@ -12,10 +12,12 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..._arguments import choice, flag, number
 from ...fields import IrrepTensor, Type
+from ...hom import Machine
 from ...representations import Representation
 from .._core._admission import parameter_dtype
 from .._core._module import AbstractModule, channel_axis, on_channels, representation_of
 from .._core._plain import plain_on_channels
+from .._core._ways import Ways
 from ..linear import Affine
 from ._group import GroupNorm
 from ._vectors import POOLS, in_layer, irreps_normed, plain
@@ -120,6 +122,10 @@ class LayerNorm(AbstractModule):
             return self.whitening(x)
         y = IrrepTensor(irreps_normed(*self._vector_norm, x), self.out_type)
         return y if self.affine is None else self.affine(y)
+
+    def costs_of_ways(self, rows: int, prices: Machine) -> Ways:
+        """See `AbstractLayer`: those of the scales."""
+        return Ways(0.0, 0.0) if self.affine is None else self.affine.costs_of_ways(rows, prices)
 
     def export(self) -> eqx.nn.Sequential | eqx.nn.Lambda:
         """A plain function with constant matrices, and `equinox.nn.Linear` for the affine part."""

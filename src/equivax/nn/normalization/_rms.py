@@ -9,11 +9,12 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..._arguments import flag, number
 from ...fields import IrrepTensor, Type
-from ...hom import widened
+from ...hom import Machine, widened
 from .._core._admission import parameter_dtype
 from .._core._irrep_wise import mean_square
 from .._core._module import AbstractModule, on_channels, representation_of
 from .._core._plain import plain_function, plain_on_channels
+from .._core._ways import Ways
 from ..linear import Affine
 
 
@@ -77,6 +78,10 @@ class RMSNorm(AbstractModule):
         root = jnp.sqrt(mean_square(x) + self.eps)[..., None, None]
         y = x.map(lambda block: (widened(block) / root).astype(block.dtype))
         return y if self.affine is None else self.affine(y)
+
+    def costs_of_ways(self, rows: int, prices: Machine) -> Ways:
+        """See `AbstractLayer`: those of the scales."""
+        return Ways(0.0, 0.0) if self.affine is None else self.affine.costs_of_ways(rows, prices)
 
     def export(self) -> eqx.nn.Sequential:
         """A plain function, and `equinox.nn.Linear` for the scales."""
