@@ -10,7 +10,7 @@ import pytest
 
 import golden_kernels as gk
 from equivax import groups, kernels, spaces
-from equivax.kernels.expansion import _products as contraction
+from equivax.kernels import _steerable_basis, _type_basis
 from equivax.kernels.recipes import _angular, _default_rings
 from equivax.spaces import grid_points
 
@@ -162,11 +162,11 @@ def test_names_and_attributes():
 # ---- coefficients ----------------------------------------------------------------------------
 
 
-@pytest.fixture(params=["dense", "factored"])
+@pytest.fixture(params=["dense", "rings", "irreps"])
 def form(request, monkeypatch):
-    """Both forms of the tables."""
-    if request.param == "factored":
-        monkeypatch.setattr(contraction, "LARGE_TABLE", 0)
+    """All forms of the tables."""
+    for module in (_steerable_basis, _type_basis):
+        monkeypatch.setattr(module, "best_form", lambda bases: request.param)
     jax.clear_caches()
     yield request.param
     jax.clear_caches()

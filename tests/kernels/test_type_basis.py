@@ -10,7 +10,7 @@ import pytest
 
 import golden_kernels as gk
 from equivax import kernels, nn, spaces
-from equivax.kernels import TypeBasis
+from equivax.kernels import TypeBasis, _steerable_basis, _type_basis
 from equivax.kernels.expansion import _products as contraction
 from golden_kernels import Type
 
@@ -48,11 +48,11 @@ def types(space):
     )
 
 
-@pytest.fixture(params=["dense", "factored"])
+@pytest.fixture(params=["dense", "rings", "irreps"])
 def form(request, monkeypatch):
-    """Both forms of the tables."""
-    if request.param == "factored":
-        monkeypatch.setattr(contraction, "LARGE_TABLE", 0)
+    """All forms of the tables."""
+    for module in (_steerable_basis, _type_basis):
+        monkeypatch.setattr(module, "best_form", lambda bases: request.param)
     jax.clear_caches()
     yield request.param
     jax.clear_caches()
@@ -315,21 +315,33 @@ def test_dtype(dtype):
 
 
 def test_form_follows_the_work():
-    """Dense where it is one small product, factored where the table is large."""
+    """Dense where it is one small product, else factored, and smaller where tables are large."""
     small = TypeBasis(*types(gk.space_named("C4")), 3)
-    assert not contraction.prefers_factors(tuple((p.basis, 1) for p in small.pairs))
-    space = spaces.flip_rot_on_r2(16)
-    big = kernels.steerable_basis(space, space.regular, space.regular, 5)
-    assert contraction.prefers_factors(((big, 1),))
-    numbers = sum(h.size for h in contraction.angular(big)) + 11 * 25
-    assert numbers < big.dim * 32 * 32 * 25 / 4
+    assert contraction.best_form(tuple((p.basis, 1) for p in small.pairs)) == "dense"
+    space = spaces.flip_rot_on_r2(8)
     wide = Type(space, 2 * space.regular)
     basis = TypeBasis(wide, wide, 5)
+    assert contraction.best_form(((basis.pairs[0].basis, 4),)) == "rings"
     text = str(jax.make_jaxpr(basis.expand)(random_coeffs(basis)))
     assert text.count("dot_general") == 4  # three rings, and the samples once
     text = str(jax.make_jaxpr(jax.grad(lambda c: basis.expand(c).sum()))(random_coeffs(basis)))
     assert "scatter" not in text
     assert "gather" not in text
+    large = spaces.flip_rot_on_r2(16)
+    big = kernels.steerable_basis(large, large.regular, large.regular, 5)
+    assert contraction.best_form(((big, 1),)) == "irreps"
+    assert sum(t.size for t in contraction.between_irreps(big)) < big.dim * 32 * 32 * 25 / 500
+
+
+@pytest.mark.parametrize("order, size, fields", [(8, 7, 2), (32, 5, 1)])
+def test_programs_hold_no_large_tables(order, size, fields):
+    """Tables grow with the kernels between irreps, not with kernels of whole fields."""
+    space = spaces.flip_rot_on_r2(order)
+    wide = Type(space, fields * space.regular)
+    basis = TypeBasis(wide, wide, size)
+    coeffs = random_coeffs(basis)
+    step = jax.jit(jax.grad(lambda c: jnp.sum(basis.expand(c) ** 2)))
+    assert len(step.lower(coeffs).as_text()) < 2**20
 
 
 def test_part_of_a_type_serves_grouped_convolutions():

@@ -21,8 +21,8 @@ from ._elements import Elements, Solved, attributes, enumerate_elements, names
 from ._irrep_kernels import DEPENDENT
 from ._parts import BasisFilter, Part, Recipe
 from .expansion._products import (
+    best_form,
     contract,
-    prefers_factors,
     project_coefficients,
     sampled,
     unsampled,
@@ -257,18 +257,18 @@ jax.tree_util.register_static(SteerableBasis)
 @functools.partial(jax.jit, static_argnums=0)
 def _expand(basis: SteerableBasis, coeffs: Array) -> Array:
     wide = widened(coeffs)
-    factored = prefers_factors(((basis, math.prod(coeffs.shape[:-1])),))
-    full = sampled(basis, contract(basis, wide, factored), factored)
+    form = best_form(((basis, math.prod(coeffs.shape[:-1])),))
+    full = sampled(basis, contract(basis, wide, form), form)
     return full.reshape(*full.shape[:-1], *basis.kernel).astype(coeffs.dtype)
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _coefficients(basis: SteerableBasis, kernel: Array) -> Array:
     leading = kernel.shape[: kernel.ndim - 2 - len(basis.kernel)]
-    factored = prefers_factors(((basis, math.prod(leading)),))
+    form = best_form(((basis, math.prod(leading)),))
     flat = kernel.reshape(*leading, basis.out_rep.size, basis.in_rep.size, basis.taps)
-    wide = unsampled(basis, widened(flat), factored)
-    return project_coefficients(basis, wide, factored).astype(kernel.dtype)
+    wide = unsampled(basis, widened(flat), form)
+    return project_coefficients(basis, wide, form).astype(kernel.dtype)
 
 
 @functools.lru_cache(maxsize=1024)

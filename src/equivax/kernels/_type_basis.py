@@ -24,8 +24,9 @@ from ._steerable_basis import ACCEPTED, pair_basis
 from ._type_elements import Pair, fan, type_attributes, type_names
 from .expansion._field_order import Fields, assemble, fields_of, take_apart
 from .expansion._products import (
+    Form,
+    best_form,
     contract,
-    prefers_factors,
     project_coefficients,
     sampled,
     unsampled,
@@ -393,29 +394,29 @@ def _warn_unused(basis: TypeBasis, caller: str) -> None:
 @functools.partial(jax.jit, static_argnums=0)
 def _expand(basis: TypeBasis, coeffs: dict[str, Array]) -> Array:
     dtype = jnp.result_type(*coeffs.values())
-    wide, one, factored = at_least_float32(dtype), basis.pairs[0].basis, _is_factored(basis)
+    wide, one, form = at_least_float32(dtype), basis.pairs[0].basis, _form(basis)
     blocks = {
-        (pair.out_kind, pair.in_kind): contract(pair.basis, coeffs[pair.key].astype(wide), factored)
+        (pair.out_kind, pair.in_kind): contract(pair.basis, coeffs[pair.key].astype(wide), form)
         for pair in basis.pairs
     }
     kernel = assemble(blocks, basis.out_fields, basis.in_fields)
-    kernel = sampled(one, kernel, factored)
+    kernel = sampled(one, kernel, form)
     return kernel.reshape(*kernel.shape[:2], *basis.kernel).astype(dtype)
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _coefficients(basis: TypeBasis, kernel: Array) -> dict[str, Array]:
-    factored = _is_factored(basis)
+    form = _form(basis)
     wide = widened(kernel).reshape(*kernel.shape[:2], -1)
-    wide = unsampled(basis.pairs[0].basis, wide, factored)
+    wide = unsampled(basis.pairs[0].basis, wide, form)
     wanted = [(pair.out_kind, pair.in_kind) for pair in basis.pairs]
     blocks = take_apart(wide, basis.out_fields, basis.in_fields, wanted)
     return {
-        pair.key: project_coefficients(pair.basis, block, factored).astype(kernel.dtype)
+        pair.key: project_coefficients(pair.basis, block, form).astype(kernel.dtype)
         for pair, block in zip(basis.pairs, blocks, strict=True)
     }
 
 
-def _is_factored(basis: TypeBasis) -> bool:
+def _form(basis: TypeBasis) -> Form:
     pairs = [(p.basis, len(p.in_fields) * len(p.out_fields)) for p in basis.pairs]
-    return prefers_factors(tuple(pairs))
+    return best_form(tuple(pairs))

@@ -1,9 +1,11 @@
-"""Coefficients times basis in JAX: one product with a table, or ring by ring with its factors.
+"""Coefficients times basis in JAX: one product with a table, or with its factors.
 
 *Dense*: ``K = theta T`` with the elements on the taps, ``T`` of ``dim out in taps`` entries.
-*Factored*: per ring ``U_r = theta_r H_r`` with the angular coefficients, then ``K = U S`` with the
+*Rings*: per ring ``U_r = theta_r H_r`` with the angular coefficients, then ``K = U S`` with the
 samples of all functions: fewer operations, since a ring has fewer functions than there are taps.
-Both give the same kernel to rounding.
+*Irreps*: ``U = Q_out (theta A) Q_in^T`` with the angular coefficients ``A`` between irreps, which
+all copies share, then ``K = U S``. Tables are smallest: of regular fields by the square of a field.
+All give the same kernel to rounding.
 
 The tables are constants. Each is made once per dtype, on the host, since an array of JAX would lie
 on the devices of whoever came first; behind an optimization barrier XLA neither folds it into other
@@ -13,7 +15,7 @@ constants nor compiles it again.
 from __future__ import annotations
 
 import functools
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -23,10 +25,25 @@ from jaxtyping import Array, Float
 from ...hom import HIGHEST, shape_like
 from ...spaces import GSpace
 from .._parts import Recipe, ring_layout
-from ._tables import Expandable, angular, dense, inverse_gram, ring_counts, samples
+from ._tables import (
+    Expandable,
+    alike,
+    angular,
+    between_irreps,
+    coefficient_places,
+    coordinates,
+    dense,
+    inverse_gram,
+    irrep_entries,
+    ring_counts,
+    samples,
+)
 
-LARGE_TABLE = 4_000_000
-"""Entries above which a dense table is never made: 16 MB in float32."""
+Form: TypeAlias = Literal["dense", "rings", "irreps"]
+"""How a basis is expanded."""
+
+LARGE_TABLE = 250_000
+"""Entries of all tables above which a smaller form is taken: 1 MB in float32."""
 
 SMALL_WORK = 20_000_000
 """Multiply-adds of a dense expansion below which fewer operations do not pay: about 1 ms."""
@@ -36,22 +53,31 @@ WORTHWHILE = 2.0
 
 
 @functools.lru_cache(maxsize=4096)
-def _work(basis: Expandable) -> tuple[int, int]:
-    """Multiply-adds for one pair of fields: (dense, factored)."""
+def _costs(basis: Expandable) -> dict[Form, tuple[int, int]]:
+    """Per form the entries of its tables, and the multiply-adds for one pair of fields."""
     channels, widths = basis.out_rep.size * basis.in_rep.size, ring_layout(basis.parts).widths
-    rings = sum(n * w for n, w in zip(ring_counts(basis), widths, strict=True))
-    return basis.dim * channels * basis.taps, channels * (rings + sum(widths) * basis.taps)
+    table = basis.dim * channels * basis.taps
+    rings = channels * sum(n * w for n, w in zip(ring_counts(basis), widths, strict=True))
+    entries, work = irrep_entries(basis)
+    sampling = channels * sum(widths) * basis.taps
+    return {
+        "dense": (table, table),
+        "rings": (rings, rings + sampling),
+        "irreps": (entries, work + sampling),
+    }
 
 
-def prefers_factors(bases: tuple[tuple[Expandable, int], ...]) -> bool:
-    """Whether to expand pairs ``(basis, pairs of fields)`` by their factors."""
-    work = [_work(basis) for basis, _ in bases]
-    if max(entries for entries, _ in work) > LARGE_TABLE:
-        return True
-    whole, factored = (
-        sum(n * w[k] for (_, n), w in zip(bases, work, strict=True)) for k in range(2)
-    )
-    return whole > SMALL_WORK and whole > WORTHWHILE * factored
+def best_form(bases: tuple[tuple[Expandable, int], ...]) -> Form:
+    """How to expand pairs ``(basis, pairs of fields)``: by few products, and no large table."""
+    costs = [(_costs(basis), n) for basis, n in bases]
+    entries = {form: sum(c[form][0] for c, _ in costs) for form in costs[0][0]}
+    work = {form: sum(n * c[form][1] for c, n in costs) for form in costs[0][0]}
+    pays = work["dense"] > SMALL_WORK and work["dense"] > WORTHWHILE * work["rings"]
+    if entries["dense"] <= LARGE_TABLE and not pays:
+        return "dense"
+    if entries["rings"] <= max(LARGE_TABLE, entries["irreps"]):
+        return "rings"
+    return "irreps"
 
 
 # ---- constants -------------------------------------------------------------------------------
@@ -65,9 +91,12 @@ def _cast(tables: list[np.ndarray], dtype: np.dtype) -> Tables:
 
 
 @functools.lru_cache(maxsize=256)
-def _element_tables(basis: Expandable, dtype: np.dtype, factored: bool) -> Tables:
-    if not factored:
+def _element_tables(basis: Expandable, dtype: np.dtype, form: Form) -> Tables:
+    if form == "dense":
         return _cast([dense(basis).reshape(basis.dim, -1)], dtype)
+    if form == "irreps":
+        turns = [coordinates(rep) for rep in (basis.out_rep, basis.in_rep)]
+        return _cast([*between_irreps(basis), *(q for q in turns if q is not None)], dtype)
     return _cast([h.reshape(len(h), h[:1].size) for h in angular(basis) if len(h)], dtype)
 
 
@@ -89,50 +118,48 @@ def _barred(constants: Tables) -> tuple[Array, ...]:
 
 
 def contract(
-    basis: Expandable, coeffs: Float[Array, "*leading dim"], factored: bool
+    basis: Expandable, coeffs: Float[Array, "*leading dim"], form: Form
 ) -> Float[Array, "*leading out in width"]:
-    """``sum_n coeffs[n] K_n``, on the taps or, if factored, on the functions of all parts.
+    """``sum_n coeffs[n] K_n``, on the taps if dense, else on the functions of all parts.
 
     Args:
         basis: The basis.
         coeffs: ``(..., dim)``, at least float32.
-        factored: Whether `sampled` follows.
+        form: The same as for `sampled`, which follows.
 
     Returns:
         ``(..., out, in, taps)`` or ``(..., out, in, functions)``.
     """
     if basis.dim == 0:
-        return _combine(basis, (), coeffs, factored)
-    return _combine(
-        basis, _barred(_element_tables(basis, coeffs.dtype, factored)), coeffs, factored
-    )
+        return _combine(basis, (), coeffs, form)
+    return _combine(basis, _barred(_element_tables(basis, coeffs.dtype, form)), coeffs, form)
 
 
 def sampled(
-    basis: Expandable, kernel: Float[Array, "*leading functions"], factored: bool
+    basis: Expandable, kernel: Float[Array, "*leading functions"], form: Form
 ) -> Float[Array, "*leading taps"]:
-    """The functions on the taps: the second step of a factored expansion.
+    """The functions on the taps: the second step of an expansion by factors.
 
     The parts are those of the recipe, so one product serves all pairs of kinds.
     """
-    if not factored:
+    if form == "dense":
         return kernel
     (table,) = _barred(_sample_table(basis.space, basis.recipe, kernel.dtype))
     return jnp.matmul(kernel, table, precision=HIGHEST)
 
 
 def unsampled(
-    basis: Expandable, kernel: Float[Array, "*leading taps"], factored: bool
+    basis: Expandable, kernel: Float[Array, "*leading taps"], form: Form
 ) -> Float[Array, "*leading functions"]:
     """The transpose of `sampled`."""
-    if not factored:
+    if form == "dense":
         return kernel
     (table,) = _barred(_sample_table(basis.space, basis.recipe, kernel.dtype))
     return jnp.matmul(kernel, table.T, precision=HIGHEST)
 
 
 def project_coefficients(
-    basis: Expandable, kernel: Float[Array, "*leading out in width"], factored: bool
+    basis: Expandable, kernel: Float[Array, "*leading out in width"], form: Form
 ) -> Float[Array, "*leading dim"]:
     """Least-squares coefficients: inner products with the elements, times the inverse Gram matrix.
 
@@ -140,8 +167,8 @@ def project_coefficients(
 
     Args:
         basis: The basis.
-        kernel: On the taps or, if factored, after `unsampled`.
-        factored: Which.
+        kernel: On the taps if dense, else after `unsampled`.
+        form: Which.
 
     Returns:
         ``(..., dim)``.
@@ -150,10 +177,10 @@ def project_coefficients(
     if basis.dim == 0:
         return jnp.zeros((*leading, 0), kernel.dtype)
     # Before the transposition: constants made inside it would be tracers of it.
-    tables = _barred(_element_tables(basis, kernel.dtype, factored))
+    tables = _barred(_element_tables(basis, kernel.dtype, form))
     (inverse,) = _barred(_gram_table(basis, kernel.dtype))
     like = shape_like((*leading, basis.dim), kernel)
-    (inner,) = jax.linear_transpose(lambda c: _combine(basis, tables, c, factored), like)(kernel)
+    (inner,) = jax.linear_transpose(lambda c: _combine(basis, tables, c, form), like)(kernel)
     return jnp.matmul(inner, inverse, precision=HIGHEST)
 
 
@@ -161,17 +188,19 @@ def _combine(
     basis: Expandable,
     tables: tuple[Array, ...],
     coeffs: Float[Array, "*leading dim"],
-    factored: bool,
+    form: Form,
 ) -> Float[Array, "*leading out in width"]:
     """Coefficients times the tables."""
     leading, channels = coeffs.shape[:-1], (basis.out_rep.size, basis.in_rep.size)
     widths = ring_layout(basis.parts).widths
     if basis.dim == 0:
-        width = sum(widths) if factored else basis.taps
+        width = basis.taps if form == "dense" else sum(widths)
         return jnp.zeros((*leading, *channels, width), coeffs.dtype)
-    if not factored:
+    if form == "dense":
         full = jnp.matmul(coeffs, tables[0], precision=HIGHEST)
         return full.reshape(*leading, *channels, basis.taps)
+    if form == "irreps":
+        return _between_irreps(basis, tables, coeffs)
     counts = ring_counts(basis)
     pieces = iter(jax.lax.split(coeffs, [n for n in counts if n], axis=coeffs.ndim - 1))
     found, remaining = [], iter(tables)
@@ -182,3 +211,32 @@ def _combine(
         else:
             found.append(jnp.zeros((*leading, *channels, width), coeffs.dtype))
     return found[0] if len(found) == 1 else jnp.concatenate(found, axis=-1)
+
+
+def _between_irreps(
+    basis: Expandable, tables: tuple[Array, ...], coeffs: Float[Array, "*leading dim"]
+) -> Float[Array, "*leading out in functions"]:
+    """The form ``"irreps"``: kernels between irreps, then both changes of basis."""
+    places = coefficient_places(basis)
+    flat = coeffs.reshape(-1, basis.dim)
+    # Few numbers, each at one place: the gradient of this gather adds nothing up.
+    index = np.concatenate([p.reshape(-1) for p in places])
+    spread = jnp.take(flat, index, axis=1, mode="fill", fill_value=0, unique_indices=True)
+    pieces = iter(jax.lax.split(spread, [p.size for p in places], axis=1))
+    remaining, count, rows = iter(tables), len(flat), []
+    for outs in alike(basis.out_rep):
+        row = []
+        for ins in alike(basis.in_rep):
+            (t, m), (u, n) = outs.copies.shape, ins.copies.shape
+            theta = next(pieces).reshape(count, t, u, m * n, -1)
+            block = jnp.einsum("ztumr,turw->ztumw", theta, next(remaining), precision=HIGHEST)
+            block = block.reshape(count, t, u, m, n, outs.size, ins.size, -1)
+            block = block.transpose(0, 1, 3, 5, 2, 4, 6, 7)
+            row.append(block.reshape(count, t * m * outs.size, u * n * ins.size, -1))
+        rows.append(row[0] if len(row) == 1 else jnp.concatenate(row, axis=2))
+    kernel = rows[0] if len(rows) == 1 else jnp.concatenate(rows, axis=1)
+    for axis, rep in enumerate((basis.out_rep, basis.in_rep)):
+        if coordinates(rep) is not None:
+            spec = ("xa,zabf->zxbf", "yb,zabf->zayf")[axis]
+            kernel = jnp.einsum(spec, next(remaining), kernel, precision=HIGHEST)
+    return kernel.reshape(*coeffs.shape[:-1], *kernel.shape[1:])

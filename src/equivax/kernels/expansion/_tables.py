@@ -1,7 +1,8 @@
-"""Tables of the elements on the host: on the taps, or on the functions of each ring."""
+"""Tables of the elements on the host: on the taps, on functions of each ring, between irreps."""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from typing import Literal, Protocol, runtime_checkable
 
@@ -107,6 +108,118 @@ def angular(basis: Expandable) -> list[Float[np.ndarray, "n out in functions"]]:
     wide = _conjugated(basis, "angular", max(layout.widths))
     pieces = np.split(wide, np.cumsum(ring_counts(basis))[:-1])
     return [piece[..., :width] for piece, width in zip(pieces, layout.widths, strict=True)]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Alike:
+    """Irreps of a representation that are equally large and occur equally often.
+
+    Attributes:
+        types: Their numbers among the keys of ``rep.multiplicities``.
+        copies: Where they stand in ``rep.irreps``, ``(types, copies)``.
+        size: Of each.
+    """
+
+    types: tuple[int, ...]
+    copies: np.ndarray
+    size: int
+
+
+@functools.lru_cache(maxsize=1024)
+def alike(rep: Representation) -> tuple[Alike, ...]:
+    """The irreps of a representation by size and multiplicity."""
+    found: dict[tuple[int, int], list[tuple[int, np.ndarray]]] = {}
+    for number, (irrep, count) in enumerate(rep.multiplicities.items()):
+        where = np.flatnonzero([other == irrep for other in rep.irreps])
+        key = (rep.group.irrep_data(irrep).size, count)
+        found.setdefault(key, []).append((number, where))
+    return tuple(
+        Alike(tuple(n for n, _ in entries), np.stack([w for _, w in entries]), size)
+        for (size, _), entries in found.items()
+    )
+
+
+def coordinates(rep: Representation) -> Float[np.ndarray, "size size"] | None:
+    """Columns of the change of basis in the order of `alike`; None for the identity."""
+    columns = _columns(rep)
+    matrix = np.concatenate(
+        [columns[n] for some in alike(rep) for n in some.copies.reshape(-1)], axis=1
+    )
+    return None if np.array_equal(matrix, np.eye(rep.size)) else matrix
+
+
+def coefficient_places(basis: Expandable) -> list[np.ndarray]:
+    """Which coefficient belongs to copies of irreps and a row of their kernels.
+
+    Returns:
+        Per output and input entry of `alike` ``(types out, types in, copies out, copies in,
+        rows)``. Numbers from ``basis.dim`` on, each once, where no element is.
+    """
+    data, rows, found = basis.data, _rows(basis), []
+    where = np.full((len(basis.in_rep.irreps), len(basis.out_rep.irreps), max(rows)), -1)
+    where[data.in_index, data.out_index, data.row] = np.arange(len(data))
+    free, counts = basis.dim, iter(rows)
+    for outs in alike(basis.out_rep):
+        for ins in alike(basis.in_rep):
+            places = where[
+                ins.copies[None, :, None, :], outs.copies[:, None, :, None], : next(counts)
+            ].astype(np.int32)
+            empty = places < 0
+            places[empty] = np.arange(free, free + empty.sum())
+            free += int(empty.sum())
+            found.append(places)
+    return found
+
+
+def between_irreps(basis: Expandable) -> list[Float[np.ndarray, "outs ins rows numbers"]]:
+    """The kernels between irreps on the functions of all rings, as `coefficient_places`.
+
+    The last axis is ``(size out, size in, functions)``. Padded with zeros where irreps have fewer
+    kernels than others; copies share them, so they take much less room than the elements.
+    """
+    layout, found, counts = ring_layout(basis.parts), [], iter(_rows(basis))
+    starts, width = np.cumsum([0, *layout.widths]), sum(layout.widths)
+    for outs in alike(basis.out_rep):
+        for ins in alike(basis.in_rep):
+            shape = (len(outs.types), len(ins.types), next(counts), outs.size, ins.size, width)
+            table = np.zeros(shape)
+            for a, o in enumerate(outs.types):
+                for b, i in enumerate(ins.types):
+                    values = basis.solved.kernels.get((i, o))
+                    for row, part in enumerate([] if values is None else values.part):
+                        ring = layout.ring[part]
+                        size = layout.widths[ring]
+                        table[a, b, row, :, :, starts[ring] : starts[ring] + size] = values.angular[
+                            row, :, :, :size
+                        ]
+            found.append(table.reshape(*shape[:3], -1))
+    return found
+
+
+def _rows(basis: Expandable) -> list[int]:
+    """Most kernels between two irreps, per output and input entry of `alike`."""
+    kernels = basis.solved.kernels
+    return [
+        max(len(kernels.get((i, o), ())) for o in outs.types for i in ins.types)
+        for outs in alike(basis.out_rep)
+        for ins in alike(basis.in_rep)
+    ]
+
+
+def irrep_entries(basis: Expandable) -> tuple[int, int]:
+    """Entries of the tables `between_irreps`, and multiply-adds with them for one pair of fields.
+
+    The changes of basis that follow are among the latter.
+    """
+    sides, width = (basis.out_rep, basis.in_rep), sum(ring_layout(basis.parts).widths)
+    pairs = [(outs, ins) for outs in alike(sides[0]) for ins in alike(sides[1])]
+    entries = work = 0
+    for (outs, ins), rows in zip(pairs, _rows(basis), strict=True):
+        size = len(outs.types) * len(ins.types) * rows * outs.size * ins.size * width
+        entries += size
+        work += size * outs.copies.shape[1] * ins.copies.shape[1]
+    turns = sum(0 if coordinates(rep) is None else rep.size for rep in sides)
+    return entries, work + turns * sides[0].size * sides[1].size * width
 
 
 def ring_counts(basis: Expandable) -> tuple[int, ...]:
