@@ -109,7 +109,11 @@ def test_the_last_step_is_the_last_step_whatever_the_order_of_types():
     [
         (lambda: models.GroupAverage(jnp.tanh), TypeError, "model: .* without in_signature"),
         (lambda: averaged(group=evx.groups.octahedral()), ValueError, "GroupAverage: group"),
-        (lambda: models.ModelWrapper(3, IN, OUT), TypeError, "model: expected a callable, got int"),
+        (
+            lambda: models.ModelWrapper(3, IN, OUT),
+            TypeError,
+            "model: expected a callable such as a network on arrays, got 3",
+        ),
         (lambda: models.LastStep(IN, OUT), ValueError, "constants: 1 channels of k1p0"),
         (lambda: models.LastStep(IN, IN.scale(2)), ValueError, "same number of past steps"),
         (lambda: averaged()(image().to_scalar()), ValueError, "GroupAverage: x: signature: exp"),

@@ -352,11 +352,11 @@ BAD = {
         lambda: made(use_bias=False).with_bias(jnp.ones(8)),
         "Diffop: with_bias: the layer has no bias",
     ),
+    "dtype": (lambda: made(dtype=int), "Diffop: dtype: expected a floating type"),
 }
 
 WRONG = {
     "type": (lambda: made(a=D4.trivial), "Diffop: in_type: expected a FieldType"),
-    "dtype": (lambda: made(dtype=int), "Diffop: dtype: expected a floating type"),
     "integers": (lambda: made()(jnp.ones((1, 5, 5), int)), "Diffop: x: expected floating numbers"),
 }
 

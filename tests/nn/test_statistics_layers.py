@@ -328,19 +328,28 @@ def test_running_moments_of_pairs_give_the_least_squares_map():
 
 
 BAD = {
-    "norm without eps": (lambda r: nn.RMSNorm(r, eps=0.0), "RMSNorm: eps: expected a positive"),
-    "unknown pool": (lambda r: nn.LayerNorm(r, pool="field"), "all, type, copy, got 'field'"),
+    "norm without eps": (
+        lambda r: nn.RMSNorm(r, eps=0.0),
+        "RMSNorm: eps: expected a finite number above 0",
+    ),
+    "unknown pool": (
+        lambda r: nn.LayerNorm(r, pool="field"),
+        "'all', 'type' or 'copy', got 'field'",
+    ),
     "unknown mode": (lambda r: nn.GNormBatchNorm(r, mode="old"), "'batch' or 'ema', got 'old'"),
-    "momentum of zero": (lambda r: nn.GNormBatchNorm(r, momentum=0.0), r"\(0, 1\] or None, got 0"),
-    "correction of two": (lambda r: nn.GNormBatchNorm(r, correction=2), "0 or 1, got 2"),
+    "momentum of zero": (lambda r: nn.GNormBatchNorm(r, momentum=0.0), r"\(0, 1\], got 0"),
+    "correction of two": (
+        lambda r: nn.GNormBatchNorm(r, correction=2),
+        "an integer in 0..1, got 2",
+    ),
     "running momentum": (lambda r: nn.RunningMoments(r, momentum=2.0), r"\(0, 1\], got 2"),
     "unknown covariance": (
         lambda r: nn.EquivariantMultivariateNormal(r, covariance="dense"),
-        "diagonal, full, type, got 'dense'",
+        "'diagonal', 'full' or 'type', got 'dense'",
     ),
     "negative variance": (
         lambda r: nn.EquivariantMultivariateNormal(r, min_var=-1.0),
-        "min_var: expected a number >= 0",
+        "min_var: expected a finite number >= 0",
     ),
     "parameters of the wrong size": (
         lambda r: nn.EquivariantMultivariateNormal(r)(jnp.ones(4)),

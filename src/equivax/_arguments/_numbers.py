@@ -164,10 +164,10 @@ def _within(value: float | int, minimum: float | int | None, maximum: float | in
 
 def _range(minimum: float | int | None, maximum: float | int | None) -> str:
     if minimum is not None and maximum is not None:
-        return f" in {minimum:g}..{maximum:g}"
+        return f" in {minimum}..{maximum}"
     if minimum is not None:
-        return f" >= {minimum:g}"
-    return "" if maximum is None else f" <= {maximum:g}"
+        return f" >= {minimum}"
+    return "" if maximum is None else f" <= {maximum}"
 
 
 def _interval(

@@ -13,18 +13,20 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, PRNGKeyArray
 
-from .._arguments import arrays, flag, refuse
+from .._arguments import arrays, choice, flag, integers, is_flag, refuse
 from .._windows import Integers, ModeLike, PaddingLike, Windows, make_windows, one_of
 from ..images import MultiImage, Signature, as_dimension, as_flags, axis_space
 from ..nn import AbstractModule, ConvContract, LayerNorm, PointwiseNonlinearity, VectorNeuron
 from ..nn.authoring import check_elementwise, checked_signature, exported_chain, split_keys
-from ..nn.convolution._conv_contract import bias_mode
 from ..nn.convolution._formula import convolved, exported_convolution
-from ..nn.convolution._shared import check_taps
 from ..spaces import GSpace, hyperoctahedral_on
+from ._choices import MOST_TAPS
 from ._on_images import AbstractImageModel
 
 Activation = Callable[[Array], Array]
+
+#: Words for biases of `nn.ConvContract`; the plain twin has one for every channel.
+BIAS_MODES = ("auto", "mean", "scalar")
 
 
 class ConvBlock(AbstractImageModel):
@@ -94,7 +96,7 @@ class ConvBlock(AbstractImageModel):
         self.out_signature = checked_signature(out_signature, name, "out_signature")
         self.equivariant = flag(equivariant, name, "equivariant")
         self.space = space_of(D, group, self.equivariant, "ConvBlock")
-        check_taps(name, kernel_size)
+        integers(kernel_size, name, "kernel_size", 1, MOST_TAPS)
         for argument in ("in_signature", "out_signature"):
             if not getattr(self, argument).size(self.space.dim):
                 raise ValueError(f"{name}: {argument}: expected at least one channel")
@@ -186,6 +188,8 @@ class _PlainConv(AbstractImageModel):
         key: PRNGKeyArray,
     ) -> None:
         name = "ConvBlock"
+        if not (use_bias is None or is_flag(use_bias)):
+            choice(use_bias, name, "use_bias", BIAS_MODES)
         self.in_signature, self.out_signature = in_signature, out_signature
         self.space = identity_on(as_dimension(D, name))
         self.windows = make_windows(
@@ -206,7 +210,7 @@ class _PlainConv(AbstractImageModel):
             in_signature.size(D),
             out_signature.size(D),
             self.windows.kernel_size,
-            use_bias=bias_mode(use_bias) is not None,
+            use_bias=use_bias is not None and bool(use_bias),
             key=key,
         )
 

@@ -158,7 +158,7 @@ class ConvContract(AbstractModule, AbstractImageLayer):
         allow_unreachable = flag(allow_unreachable, name, "allow_unreachable")
         if self.basis.unreached and not (allow_unreachable and self.basis.pairs):
             raise ValueError(_unreachable(self.basis))
-        self.bias_mode = bias_mode(use_bias)
+        self.bias_mode = _bias_mode(use_bias)
         dtype, key = parameter_dtype(dtype, name), arrays.key(key, name)
         self.weights = _initial(self.basis, init, gain, dtype, key)
         self.bias = {
@@ -300,13 +300,7 @@ def _cut(windows: Windows, periodic: tuple[bool, ...]) -> list[str]:
     ]
 
 
-def bias_mode(use_bias: object) -> str | None:
-    """One of `BIAS_MODES`, or None for no bias.
-
-    Raises:
-        TypeError: If it is neither a flag nor a word.
-        ValueError: If it is another word.
-    """
+def _bias_mode(use_bias: object) -> str | None:
     if use_bias is None:
         return None
     if is_flag(use_bias):
