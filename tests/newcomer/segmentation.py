@@ -57,7 +57,7 @@ def step(model, state, progress, x, target):
     return eqx.apply_updates(model, updates), state, progress, value
 
 
-for i in range(100):
+for i in range(70):
     x, target = shapes(jax.random.fold_in(jax.random.key(1), i), 8)
     model, state, progress, value = step(model, state, progress, x, target)
 
