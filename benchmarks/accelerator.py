@@ -45,6 +45,7 @@ class Case:
     plain: Any
     ours: dict[str, Any]
     batched: bool = False  # ours takes the batch as it is; the plain one is always mapped
+    inside: Any = None  # what the mode "inside" takes instead of x
 
 
 def compiled(layer: Any, x: jax.Array, batched: bool) -> Callable[[], Any]:
@@ -54,7 +55,7 @@ def compiled(layer: Any, x: jax.Array, batched: bool) -> Callable[[], Any]:
     def loss(parameters: Any, x: jax.Array) -> jax.Array:
         layer = eqx.combine(parameters, static)
         y = layer(x) if batched else jax.vmap(layer)(x)
-        return jnp.mean(jnp.square(y.astype(jnp.float32)))
+        return sum(jnp.mean(jnp.square(a.astype(jnp.float32))) for a in jax.tree.leaves(y))
 
     step = jax.jit(jax.grad(loss, argnums=(0, 1))).lower(parameters, x).compile()
     return lambda: step(parameters, x)
@@ -134,6 +135,41 @@ def block(small: bool, dtype: Any, key: jax.Array) -> Iterator[Case]:
             yield Case(f"block {name}, d = {width}, {rows} rows", x, plain, ours)
 
 
+def irreps(small: bool, dtype: Any, key: jax.Array) -> Iterator[Case]:
+    """Features that stay irrep by irrep: inside a network, and between arrays at its two ends."""
+    rows = 256 if small else 8192
+    for name in ("C8", "D4"):
+        type_ = ((128 if small else 4096) // GROUPS[name].order) * GROUPS[name].regular
+        x = jax.random.normal(key, (rows, type_.size), dtype)
+        plain = eqx.nn.Linear(type_.size, type_.size, key=key, dtype=dtype)
+        layer = evx.nn.Linear(type_, type_, mode="irreps", key=key, dtype=dtype)
+        inside = evx.IrrepTensor.of(type_, x)
+        ours = {"irreps": layer, "inside": layer}
+        yield Case(f"Linear {name}, {type_.size}, {rows} rows", x, plain, ours, inside=inside)
+    rows *= 2
+    widths = {"D4": (768, 1024, 1280, 1536), **dict.fromkeys(("C2", "C8", "octahedral"), (1024,))}
+    for name, all_widths in widths.items():
+        for width in (128,) if small else all_widths:
+            copies, regular = max(1, width // GROUPS[name].order), GROUPS[name].regular
+            outer, inner = copies * regular, 4 * copies * regular
+            x = jax.random.normal(key, (rows, outer.size), dtype)
+            plain = eqx.nn.MLP(
+                outer.size, outer.size, inner.size, 1, jax.nn.gelu, dtype=dtype, key=key
+            )
+            options: dict[str, Any] = dict(activation=jax.nn.gelu, dtype=dtype, key=key)
+            ours = {
+                mode: evx.models.MLP(outer, outer, [inner], mode=mode, **options)
+                for mode in ("auto", "irreps")
+            }
+            yield Case(
+                f"MLP {name}, d = {outer.size}, {rows} rows",
+                x,
+                plain,
+                {**ours, "inside": ours["irreps"]},
+                inside=evx.IrrepTensor.of(outer, x),
+            )
+
+
 def conv(small: bool, dtype: Any, key: jax.Array) -> Iterator[Case]:
     """Steerable convolutions against plain ones of as many channels."""
     spaces = {
@@ -193,7 +229,14 @@ def others(small: bool, dtype: Any, key: jax.Array) -> Iterator[Case]:
     yield Case("GroupPooling", x, group, {"auto": nn.GroupPooling(type_)})
 
 
-FAMILIES = {"linear": linear, "block": block, "conv": conv, "images": images, "others": others}
+FAMILIES = {
+    "linear": linear,
+    "block": block,
+    "irreps": irreps,
+    "conv": conv,
+    "images": images,
+    "others": others,
+}
 
 
 def main() -> None:
@@ -217,7 +260,8 @@ def measure(case: Case, dtype: str) -> None:
     try:
         calls = {"plain": compiled(case.plain, case.x, batched=False)}
         for mode, layer in case.ours.items():
-            calls[mode] = compiled(layer, case.x, batched=case.batched)
+            x = case.inside if mode == "inside" else case.x
+            calls[mode] = compiled(layer, x, batched=case.batched)
         seconds = by_turns(calls)
     except Exception as error:  # an unsupported type on one device is a finding, not the end
         print(f"| {case.name} | {dtype} | failed: {str(error).splitlines()[0][:80]} |", flush=True)

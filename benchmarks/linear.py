@@ -1,7 +1,8 @@
 """How fast is `nn.Linear` against `equinox.nn.Linear` of the same width?
 
 A training step is the gradient in parameters and input. ``--grid`` compares the two modes and the
-automatic choice over groups, multiplicities and batch sizes.
+automatic choice over groups, multiplicities and batch sizes. ``--fit`` prints the rows of the table
+of prices, `hom.Machine`, as this device has them.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import argparse
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.typing import DTypeLike
 from timing import by_turns, machine, milliseconds, ratio, table
 
 import equivax as evx
@@ -41,7 +44,8 @@ def training_step(layer, x):
     def step(layer, x):
         def loss(inputs):
             layer, x = inputs
-            return jnp.sum(jax.vmap(layer)(x) ** 2)
+            y = jax.vmap(layer)(x)
+            return sum(jnp.sum(a.astype(jnp.float32) ** 2) for a in jax.tree.leaves(y))
 
         return eqx.filter_grad(loss)((layer, x))
 
@@ -130,13 +134,75 @@ def grid(rounds: int) -> None:
     print(f"\nworst auto / better: {worst:.2f} over {len(rows)} cells")
 
 
+def fit(rounds: int) -> None:
+    """Prices of this device, in multiply-adds of a large product: medians over some types."""
+    platform = jax.default_backend()
+    large = platform != "cpu"
+    rows, widths = (8192, (1024, 2048, 4096)) if large else (1024, (256, 512))
+    for width, dtype in ((4, jnp.float32), (2, jnp.bfloat16)):
+        found: dict[str, list[float]] = {}
+        for name in ("D4", "C16", "Q8"):
+            for size in widths:
+                for price, value in _prices(GRID_GROUPS[name], size, rows, dtype, rounds).items():
+                    found.setdefault(price, []).append(max(value, 0.0))
+        medians = {price: float(f"{np.median(values):.3g}") for price, values in found.items()}
+        prices = ", ".join(f"{price}={value}" for price, value in medians.items())
+        print(f'("{platform}", {width}): Machine({prices}),')
+
+
+def _prices(
+    group: evx.groups.Group, size: int, rows: int, dtype: DTypeLike, rounds: int
+) -> dict[str, float]:
+    """Prices as one type shows them."""
+    key, type_ = jax.random.key(0), (size // group.order) * group.regular
+    x = jax.random.normal(key, (rows, size), dtype)
+    features, one = evx.IrrepTensor.of(type_, x), x[:1]
+    layers = {
+        mode: evx.nn.Linear(type_, type_, use_bias=False, mode=mode, dtype=dtype, key=key)
+        for mode in ("dense", "spectral", "irreps")
+    }
+    plain = eqx.nn.Linear(size, size, use_bias=False, dtype=dtype, key=key)
+    act = evx.nn.PointwiseNonlinearity(type_, jax.nn.gelu)
+    steps = {mode: training_step(layer, x) for mode, layer in layers.items()}
+    steps |= {
+        "plain": training_step(plain, x),
+        "one": training_step(plain, one),
+        "inside": training_step(layers["irreps"], features),
+        "pointwise": training_step(act, x),
+        "turned": training_step(act, features),
+    }
+    seconds = {name: np.median(times) for name, times in by_turns(steps, rounds=rounds).items()}
+    unit = seconds["plain"] / (rows * size**2)
+    cost = {name: float(value / unit) for name, value in seconds.items()}
+    blocks = evx.hom_basis(type_, type_).blocks
+    arithmetic = rows * sum(
+        block.size * block.endomorphism_dimension * block.out_multiplicity * block.in_multiplicity
+        for block in blocks
+    )
+    numbers = rows * size
+    return {
+        "carry": (cost["spectral"] - arithmetic) / (2 * numbers),
+        "entry": (cost["dense"] - cost["plain"]) / size**2,
+        "weight": 80.0,
+        "number": (cost["inside"] - arithmetic) / (2 * numbers),
+        "convert": (cost["irreps"] - cost["inside"]) / (2 * numbers),
+        "pointwise": cost["pointwise"] / numbers,
+        "turned": cost["turned"] / numbers,
+        "launch": cost["one"],
+    }
+
+
 def main() -> None:
     """Prints Markdown tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--grid", action="store_true", help="also compare the modes on a grid")
+    parser.add_argument("--fit", action="store_true", help="only print prices of this device")
     arguments = parser.parse_args()
     print(machine() + "\n")
+    if arguments.fit:
+        fit(arguments.rounds)
+        return
     headline(arguments.rounds)
     if arguments.grid:
         print()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cases import LAYERS
-from equivax import IrrepTensor, groups, nn
+from equivax import IrrepTensor, groups, hom, nn
 from laws import cast, drawn, normal, on_every, relative
 from random_types import represent
 from vector_orbits import randomized
@@ -18,7 +18,7 @@ by_layer = pytest.mark.parametrize("name", on_every(LAYERS))
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("dtype", sorted(TOLERANCES))
+@pytest.mark.parametrize("dtype", ["float64", pytest.param("float32", marks=pytest.mark.slow)])
 @by_layer
 def test_irrep_wise_is_the_array_formula(name, dtype, key):
     case = LAYERS[name]
@@ -49,8 +49,10 @@ MINUS = represent(D4, D4.trivial.irreps, -np.eye(1))  # its channel is minus its
     ],
     ids=lambda module: type(module).__name__,
 )
-def test_layers_without_a_recipe_on_vectors(module):
-    assert_alike(cast(drawn(module), "float64"), "float64", TOLERANCES["float64"], {})
+@pytest.mark.parametrize("platform", ["cpu", "gpu"])  # how pointwise functions turn fields
+def test_layers_without_a_recipe_on_vectors(module, platform):
+    with hom.assume_platform(platform):
+        assert_alike(cast(drawn(module), "float64"), "float64", TOLERANCES["float64"], {})
 
 
 def assert_alike(module, dtype, allowed, options):
@@ -124,6 +126,12 @@ def test_no_array_is_made_on_the_way(layer, key):
 def test_pointwise_functions_have_derivatives_of_every_kind():
     rep = D4.trivial + 2 * D4.regular
     layer = nn.PointwiseNonlinearity(rep, jnp.tanh)
+    with hom.assume_platform("gpu"):
+        assert_derivatives(layer, rep)
+    assert_derivatives(layer, rep)
+
+
+def assert_derivatives(layer, rep):
     x, v = normal(3, rep.size), normal(3, rep.size, seed=2)
 
     def irrep_wise(x):

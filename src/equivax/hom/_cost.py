@@ -36,6 +36,9 @@ class Machine:
         pointwise: One number of a row in a pointwise function on an array.
         turned: The same on an `IrrepTensor`, with the way to channels and back.
         launch: One product, however small.
+        terms: Fields of at most so many channels are turned by sums of arrays in pointwise
+            functions. A GPU makes one kernel of it, which holds them in registers; a CPU one loop
+            for each sum.
         rows: What stands for the number of vectors where it is out of sight.
         spectral: Whether matrices may be applied irrep by irrep.
         irreps: Whether features may stay irrep by irrep.
@@ -49,6 +52,7 @@ class Machine:
     pointwise: float = 0.0
     turned: float = math.inf
     launch: float = 0.0
+    terms: int = 4
     rows: int = 512
     spectral: bool = True
     irreps: bool = False
@@ -69,19 +73,19 @@ MACHINES = {
     ("cpu", 2): Machine(carry=45.0, entry=100.0, weight=80.0, spectral=False),
     ("gpu", 4): Machine(
         carry=1000.0, entry=1500.0, weight=80.0, number=220.0, convert=1200.0, pointwise=370.0,
-        turned=600.0, launch=3.5e8, rows=8192, irreps=True,
+        turned=600.0, launch=3.5e8, terms=24, rows=8192, irreps=True,
     ),
     ("gpu", 2): Machine(
         carry=2900.0, entry=4500.0, weight=80.0, number=220.0, convert=1400.0, pointwise=370.0,
-        turned=600.0, launch=7.5e8, rows=8192, irreps=True,
+        turned=600.0, launch=7.5e8, terms=24, rows=8192, irreps=True,
     ),
     ("tpu", 4): Machine(
         carry=10000.0, entry=2000.0, weight=80.0, number=220.0, convert=2000.0, pointwise=370.0,
-        turned=1000.0, launch=3.5e8, rows=8192, irreps=True,
+        turned=1000.0, launch=3.5e8, terms=24, rows=8192, irreps=True,
     ),
     ("tpu", 2): Machine(
         carry=10000.0, entry=2000.0, weight=80.0, number=220.0, convert=2000.0, pointwise=370.0,
-        turned=1000.0, launch=3.5e8, rows=8192, irreps=True,
+        turned=1000.0, launch=3.5e8, terms=24, rows=8192, irreps=True,
     ),
 }  # fmt: skip
 

@@ -17,6 +17,7 @@ from ...hom import (
     conversion_cost,
     irrep_plan,
     join_kinds,
+    machine,
     split_fields,
     split_kinds,
     widened,
@@ -26,10 +27,6 @@ from ._ways import Ways
 
 Parts = dict[str, Array]
 """Of the summands of one kind: irrep name to ``(..., d, copies within a summand, summands)``."""
-
-#: Fields of at most so many channels are turned by sums of arrays, which fuse into one pass. With
-#: more, a kernel would hold more numbers than a core of a GPU has registers.
-MOST_TERMS = 24
 
 
 def kind_by_kind(x: IrrepTensor, function: Callable[..., Parts], *rest: Sequence[object]) -> Parts:
@@ -102,7 +99,7 @@ def pointwise_ways(rep: Representation, rows: int, prices: Machine) -> Ways:
         own = rows * kind.count * kind.summand.size
         if kind.is_identity:
             turned += prices.pointwise * own
-        elif kind.summand.size <= MOST_TERMS:
+        elif kind.summand.size <= prices.terms:
             turned += prices.turned * own
         else:
             turned += prices.pointwise * own + own / rep.size / rows * 2 * conversion_cost(
@@ -115,14 +112,15 @@ def _turned(function: Callable[[Array], Array], kind: Kind, parts: Parts) -> Par
     """`pointwise` on the summands of one kind."""
     if kind.is_identity:
         return {n: function(widened(part)).astype(part.dtype) for n, part in parts.items()}
+    if kind.summand.size > machine(next(iter(parts.values())).dtype).terms:
+        return _by_products(function, kind, parts)
     rows = [
         parts[segment.name][..., component, copy, :]
         for segment in kind.segments
         for component in range(segment.size)
         for copy in range(segment.copies)
     ]
-    way = _by_sums if len(rows) <= MOST_TERMS else _by_products
-    new, pieces = _made(*way(function, kind.basis, _made_backwards(*rows))), {}
+    new, pieces = _made(*_by_sums(function, kind.basis, _made_backwards(*rows))), {}
     for segment in kind.segments:
         own, new = new[: segment.size * segment.copies], new[segment.size * segment.copies :]
         stacked = jnp.stack(own, axis=-2)
@@ -180,11 +178,22 @@ def _combined(weights: np.ndarray, arrays: Sequence[Array]) -> Array:
     return sum(terms[1:], terms[0])
 
 
-def _by_products(
-    function: Callable[[Array], Array], basis: np.ndarray, rows: Sequence[Array]
-) -> list[Array]:
-    z = jnp.stack([widened(row) for row in rows])  # the coordinates in front: one large product
-    turn = jnp.asarray(basis, z.dtype)
+def _by_products(function: Callable[[Array], Array], kind: Kind, parts: Parts) -> Parts:
+    """With coordinates in front, ``(size, ..., summands)``: one large product each way."""
+    flat = []
+    for segment in kind.segments:
+        part = parts[segment.name]
+        rows = part.reshape(*part.shape[:-3], segment.size * segment.copies, kind.count)
+        flat.append(jnp.moveaxis(rows, -2, 0))
+    z = widened(jnp.concatenate(flat))
+    turn = jnp.asarray(kind.basis, z.dtype)
     y = function(jnp.einsum("cs,s...->c...", turn, z, precision=HIGHEST))
-    y = jnp.einsum("cs,c...->s...", turn, y, precision=HIGHEST).astype(rows[0].dtype)
-    return list(y)
+    y = jnp.einsum("cs,c...->s...", turn, y, precision=HIGHEST).astype(flat[0].dtype)
+    pieces, start = {}, 0
+    for segment in kind.segments:
+        stop = start + segment.size * segment.copies
+        own = jnp.moveaxis(y[start:stop], 0, -2)
+        shape = (*own.shape[:-2], segment.size, segment.copies, kind.count)
+        pieces[segment.name] = own.reshape(shape)
+        start = stop
+    return pieces
