@@ -8,7 +8,9 @@ the first positional argument. A row that knows better than its kind says why:
 
 from __future__ import annotations
 
+import ast
 import contextlib
+import functools
 import importlib
 import inspect
 import io
@@ -226,12 +228,42 @@ def table(name: str) -> tuple[list[Call], dict[str, str]]:
     return module.CALLS, module.LEFT_OUT
 
 
+#: Where users read of names, and where those stand that are promised to them.
+PAGES = ("README.md", "docs/*.md", "docs/guide/*.md", "docs/api/*.md", "examples/*.py",
+         "tests/habits/test_public_api.py")  # fmt: skip
+#: Pages of those who work on the library.
+WORKSHOP = {"architecture.md", "decisions.md", "changelog.md"}
+
+
+@functools.cache
+def between_rooms(room: str) -> frozenset[str]:
+    """Helpers that a room offers to others: some room imports them, and no page shows them."""
+    imported = set()
+    for path in Path(PACKAGE).rglob("*.py"):
+        parts = ("equivax", *path.relative_to(PACKAGE).parts[:-1])
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.level and parts[1:2] != (room,):
+                base = ".".join((*parts[: len(parts) - node.level + 1], node.module or ""))
+                if base == f"equivax.{room}":
+                    imported |= {alias.name for alias in node.names}
+    return frozenset(name for name in imported if not re.search(rf"[`.]{name}\b", _pages()))
+
+
+@functools.cache
+def _pages() -> str:
+    root = Path(__file__).parents[2]
+    paths = (path for pattern in PAGES for path in sorted(root.glob(pattern)))
+    return "\n".join(p.read_text(encoding="utf-8") for p in paths if p.name not in WORKSHOP)
+
+
 def public(room: str) -> dict[str, Any]:
     """Public callables with arguments: functions, constructors, methods."""
     module = getattr(equivax, room) if room else equivax
     found = {}
     for name, value in vars(module).items():
         if name.startswith("_") or not callable(value) or inspect.ismodule(value):
+            continue
+        if name in between_rooms(room):
             continue
         if not getattr(value, "__module__", "").startswith("equivax"):
             continue

@@ -41,7 +41,7 @@ CASES = {
     "scaled": (lambda: Signature((((1, 0), 1),)).scale(-1), "n: expected an integer"),
     "wrong group": (lambda: x().field_type(groups.octahedral()), "signed permutations of 2 axes"),
     "no group": (lambda: x().field_type("D4"), "group: expected a group"),
-    "dimension": (lambda: MultiImage({(0, 0): ones(1, 4)}, 0), "D: expected 1, 2 or 3"),
+    "dimension": (lambda: MultiImage({(0, 0): ones(1, 4)}, 0), "D: expected an integer in 1..3"),
     "no blocks": (lambda: MultiImage({}, 2), "blocks: expected a mapping"),
     "rank": (lambda: MultiImage({(1, 0): ones(4, 4, 2)}, 2), r"expected \(..., c, _, _, 2\)"),
     "tensor axis": (lambda: MultiImage({(1, 0): ones(1, 4, 4, 3)}, 2), "expected .* for k1p0"),
@@ -99,17 +99,17 @@ CASES = {
     "epsilon": (lambda: a(2).levi_civita_contract((0, 1)), "expected 1 tensor axes"),
     "metric of another grid": (lambda: a().raise_lower(ones(3, 3, 2, 2), True), "metric: expected"),
     "shift": (lambda: a(is_torus=False).translate((1, 0)), "axis 0 is not periodic"),
-    "half a pixel": (lambda: a().translate((0.5, 0)), "expected 2 integers"),
+    "half a pixel": (lambda: a().translate((0.5, 0)), "tau: expected an integer, or 2 of them"),
     "pool": (lambda: a().max_pool(3), "divisor of the sides"),
-    "unpool": (lambda: a().unpool(0), "positive integer"),
+    "unpool": (lambda: a().unpool(0), "side: expected an integer >= 1"),
     "convolved with an array": (lambda: a().convolve_with(ones(3, 3)), "GeometricImage"),
     "even filter": (
         lambda: a().convolve_with(GeometricImage(ones(2, 2), 0, 2)),
         "half a cell off",
     ),
     "odd contraction": (lambda: contractions(3, 2), "less an even number"),
-    "delta": (lambda: delta(0), "positive integer"),
-    "sign": (lambda: levi_civita(1.5), "positive integer"),
+    "delta": (lambda: delta(0), "D: expected an integer in 1.."),
+    "sign": (lambda: levi_civita(1.5), "D: expected an integer in 1..8"),
 }
 
 

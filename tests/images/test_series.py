@@ -148,7 +148,7 @@ V = MultiImage({(1, 0): np.zeros((1, 1, 4, 4, 2), np.float32)}, 2)
         (lambda: images.nrmse(X, V), "signature: expected 4 channels of k0p0, got none"),
         (lambda: images.timestep_smse(X, X, 3), "timestep_smse: steps: expected a divisor"),
         (lambda: images.window_indices(3, 2, 2), "length: expected at least 4 steps"),
-        (lambda: images.window_indices(3, 0), "past: expected a positive integer, got 0"),
+        (lambda: images.window_indices(3, 0), "past: expected an integer >= 1, got 0"),
         (lambda: images.window_series(X.at_batch(0), 4, 1), "dynamic: expected one batch axis"),
         (lambda: images.window_series(X, 4, 1, downsample=3), "sides that 8 divides"),
         (lambda: images.window_series(X, 4, 1, skip=-1), "skip: expected an integer >= 0"),
@@ -156,8 +156,8 @@ V = MultiImage({(1, 0): np.zeros((1, 1, 4, 4, 2), np.float32)}, 2)
         (lambda: images.autoregressive_step(X, V), "constants: 4 channels of k0p0"),
         (lambda: images.autoregressive_step(X, Y, (((0, 0), 1),)), "same number of past steps"),
         (lambda: images.autoregressive_step(X, Y, future=3), "future: expected a divisor of the 2"),
-        (lambda: models.rollout(lambda x: x, X, 0), "rollout: steps: expected a positive"),
-        (lambda: models.rollout(lambda x: x, X, 1, loop="for"), "rollout: loop: expected one of"),
+        (lambda: models.rollout(lambda x: x, X, 0), "rollout: steps: expected an integer >= 1"),
+        (lambda: models.rollout(lambda x: x, X, 1, loop="for"), "rollout: loop: expected '"),
     ],
 )
 def test_bad_input_is_refused(call, message):

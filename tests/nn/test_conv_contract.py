@@ -199,7 +199,7 @@ BAD = {
     "no channels": (lambda c: c((), S), "in_signature: expected at least one"),
     "group": (lambda c: c(S, S, group=spaces.rot_on_r2(8)), "basis='harmonic'"),
     "rectangle": (lambda c: c(S, S, (3, 5)), "kernel_size"),
-    "size": (lambda c: c(S, S, 0), "expected a positive integer"),
+    "size": (lambda c: c(S, S, 0), "kernel_size: expected an integer >= 1"),
     "bias": (lambda c: c(S, S, use_bias="free"), "use_bias: expected a boolean or one of auto"),
     "init": (lambda c: c(S, S, init="glorot"), "init: expected 'he' or 'ginjax'"),
     "padding": (lambda c: c(S, S, padding="wrap"), "padding: expected an integer >= 0, 2 of them"),

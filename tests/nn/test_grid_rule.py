@@ -195,9 +195,15 @@ def test_integers_are_read():
     assert as_tuple(np.int64(3), 1, "Conv", "stride", 1) == (3,)
     assert as_tuple([1, 2, 3], 3, "Conv", "stride", 1) == (1, 2, 3)
     assert as_tuple(np.array([1, 2]), 2, "Conv", "stride", 1) == (1, 2)
+    assert as_tuple(np.array(3), 2, "Conv", "stride", 1) == (3, 3)
+    assert as_tuple(1, 0, "Conv", "stride", 1) == as_tuple((), 0, "Conv", "stride", 1) == ()
+    with pytest.raises(ValueError, match="stride: expected at most 100000000, got 1000000000"):
+        as_tuple(10**9, 2, "Conv", "stride", 1)
+    with pytest.raises(ValueError, match="padding: expected at most 10000000000 cells with those"):
+        make_windows("Conv", 2, 3, padding=10**8).on("Conv", (4, 4))
     for value, error in (
         (0, ValueError), ((1, 0), ValueError), ((1, 2, 3), ValueError), (1.5, TypeError),
-        ("ab", TypeError), (np.array(3), TypeError), (True, TypeError), (None, TypeError),
+        ("ab", TypeError), (np.array(3.0), TypeError), (True, TypeError), (None, TypeError),
         ((1, 2.0), TypeError),
     ):  # fmt: skip
         with pytest.raises(error, match="Conv: stride: expected an integer >= 1, or 2 of them"):

@@ -4,8 +4,6 @@ from ._arguments import Integers as Integers
 from ._arguments import ModeLike as ModeLike
 from ._arguments import PaddingLike as PaddingLike
 from ._arguments import as_tuple as as_tuple
-from ._arguments import is_integer as is_integer
-from ._arguments import is_several as is_several
 from ._arguments import make_windows as make_windows
 from ._arguments import one_of as one_of
 from ._arrays import at_centres as at_centres

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import operator
 from collections.abc import Sequence
-from typing import Any, SupportsIndex, TypeAlias, TypeGuard
+from typing import Any, SupportsIndex, TypeAlias
 
 import numpy as np
 
+from .._arguments import flag, integer, integers, is_integer, is_several, refuse, shown
 from ._arrays import PADDING_MODES
 from ._windows import TORUS, Ints, Pairs, Windows
 
@@ -29,16 +30,8 @@ IMAGE_PADDINGS = {
 """What JAX and ginjax call padding, which says the mode too."""
 
 
-def is_several(value: object) -> TypeGuard[Sequence[Any]]:
-    """Whether a value is a sequence of numbers or the like, not one number or a word."""
-    if isinstance(value, np.ndarray):
-        return value.ndim > 0
-    return isinstance(value, Sequence) and not isinstance(value, (str, bytes))
-
-
-def is_integer(value: object) -> TypeGuard[int]:
-    """Whether a value counts something: an integer, and no boolean."""
-    return hasattr(value, "__index__") and not isinstance(value, (bool, np.bool_, np.ndarray))
+MOST_STEPS = 10**8
+"""The largest step, size or number of cells added: products of these are 64-bit integers."""
 
 
 def as_tuple(value: object, dim: int, caller: str, argument: str, minimum: int) -> Ints:
@@ -53,17 +46,14 @@ def as_tuple(value: object, dim: int, caller: str, argument: str, minimum: int) 
 
     Raises:
         TypeError: If something is no integer; a boolean is none.
-        ValueError: If the number of integers is not ``dim``, or one is too small.
+        ValueError: If the number of integers is not ``dim``, or one is too small or too large.
     """
-    takes = f"expected an integer >= {minimum}, or {dim} of them"
-    entries: list[Any] = list(value) if is_several(value) else [value] * dim
-    if len(entries) != dim:
-        raise ValueError(f"{caller}: {argument}: {takes}, got {value!r}")
-    if not all(map(is_integer, entries)):
-        raise TypeError(f"{caller}: {argument}: {takes}, got {value!r}")
-    numbers = tuple(operator.index(entry) for entry in entries)
-    if any(number < minimum for number in numbers):
-        raise ValueError(f"{caller}: {argument}: {takes}, got {value!r}")
+    if not dim and not is_several(value):  # a point has no axes
+        integer(value, caller, argument, minimum)
+        return ()
+    numbers = integers(value, caller, argument, minimum, count=dim)
+    if max(numbers, default=0) > MOST_STEPS:
+        refuse(ValueError, caller, argument, f"at most {MOST_STEPS}", value)
     return numbers
 
 
@@ -112,8 +102,7 @@ def make_windows(
         padding = "same" if padding is None else padding
         if padding_mode is None:
             padding_mode = TORUS if isinstance(padding, str) else "zeros"
-    if not isinstance(ceil_mode, (bool, np.bool_)):
-        raise TypeError(f"{caller}: ceil_mode: expected True or False, got {ceil_mode!r}")
+    ceil_mode = flag(ceil_mode, caller, "ceil_mode")
     modes = _as_modes(padding_mode, dim, caller, images)
     found = Windows(
         as_tuple(kernel_size, dim, caller, "kernel_size", 1),
@@ -122,7 +111,7 @@ def make_windows(
         as_tuple(dilation, dim, caller, "dilation", 1),
         as_tuple(input_dilation, dim, caller, "input_dilation", 1),
         modes,
-        bool(ceil_mode),
+        ceil_mode,
     )
     if not (isinstance(padding, str) and padding == "same"):
         return dataclasses.replace(found, padding=_as_pairs(padding, found, caller))
@@ -143,7 +132,7 @@ def _as_modes(value: Any, dim: int, caller: str, images: bool) -> tuple[str, ...
     if len(modes) != dim or not all(isinstance(m, str) and m in known for m in modes):
         raise ValueError(
             f"{caller}: padding_mode: expected one of {', '.join(known)}, or {dim} of them, got "
-            f"{value!r}"
+            f"{shown(value)}"
         )
     return modes
 
@@ -160,7 +149,7 @@ def _as_pairs(value: object, windows: Windows, caller: str) -> Pairs:
         return ((windows.dilation[0] * (windows.kernel_size[0] - 1), 0),)
     takes = (
         f"{caller}: padding: expected an integer >= 0, {dim} of them, {dim} pairs (before, after), "
-        f"'same', 'valid' or 'causal', got {value!r}"
+        f"'same', 'valid' or 'causal', got {shown(value)}"
     )
     if isinstance(value, (str, bytes)):
         raise ValueError(takes)
@@ -173,6 +162,8 @@ def _as_pairs(value: object, windows: Windows, caller: str) -> Pairs:
             raise TypeError(takes)
         if operator.index(number) < 0:
             raise ValueError(takes)
+        if operator.index(number) > MOST_STEPS:
+            refuse(ValueError, caller, "padding", f"at most {MOST_STEPS}", value)
     return tuple((operator.index(before), operator.index(after)) for before, after in pairs)
 
 
@@ -187,6 +178,6 @@ def one_of(caller: str, name: str, value: object, other: str, second: object) ->
     if not (is_integer(value) and value == 1):
         raise ValueError(
             f"{caller}: {other}: another name of {name}; expected one of them, got both, "
-            f"{value!r} and {second!r}"
+            f"{shown(value)} and {shown(second)}"
         )
     return second

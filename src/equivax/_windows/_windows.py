@@ -15,6 +15,7 @@ enough.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,6 +28,9 @@ Pairs = tuple[tuple[int, int], ...]
 
 TORUS = "torus"
 """The mode of tensor images: circular along periodic axes, zeros along the others."""
+
+MOST_CELLS = 10**10
+"""Most cells of a grid with what is put around and between them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +67,8 @@ class Windows:
             is_torus: Which axes are periodic, for the mode `TORUS`.
 
         Raises:
-            ValueError: If an axis cannot be padded evenly, or is too short for one window.
+            ValueError: If an axis cannot be padded evenly, or is too short for one window, or no
+                memory holds the cells that are added.
         """
         found = self.filled(is_torus)
         if isinstance(found.padding, str):
@@ -80,6 +85,14 @@ class Windows:
                     f"{caller}: x: expected at least {least} cells along spatial axis {axis}, "
                     f"since a window spans {window} and the padding adds {added}, got {length}"
                 )
+        known = [n if isinstance(n, int) else 1 for n in lengths]
+        spread = [l * n for l, n in zip(found.input_dilation, known, strict=True)]
+        cells = math.prod(n + sum(pair) for n, pair in zip(spread, found.pairs, strict=True))
+        if cells > max(MOST_CELLS, math.prod(known)):
+            raise ValueError(
+                f"{caller}: padding: expected at most {MOST_CELLS} cells with those that it and "
+                f"input_dilation add, got {cells}"
+            )
         return found
 
     def filled(self, is_torus: Sequence[bool] | None) -> Windows:

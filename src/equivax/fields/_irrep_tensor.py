@@ -12,6 +12,8 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from .._arguments import arrays, refuse
+from .._arguments import function as as_function
 from ..hom import from_irrep_wise, irrep_plan, to_irrep_wise
 from ..representations import Representation, as_representation
 from ._field_type import FieldType
@@ -73,21 +75,25 @@ class IrrepTensor(eqx.Module):
             raise ValueError(
                 f"IrrepTensor: blocks: expected one array per irrep {list(plan.spaces)}, got {got}"
             )
+        read = {
+            name: arrays.array(blocks[name], "IrrepTensor", f"blocks of '{name}'")
+            for name in plan.spaces
+        }
         first = next(iter(plan.spaces))
         for name, space in plan.spaces.items():
-            block, inner = blocks[name], (space.size, space.copies)
-            shape, other = jnp.shape(block), jnp.shape(blocks[first])
+            block, inner = read[name], (space.size, space.copies)
+            shape, other = block.shape, read[first].shape
             if shape[-2:] != inner or shape[:-2] != other[:-2]:
                 raise ValueError(
                     f"IrrepTensor: blocks: expected {(*other[:-2], *inner)} for irrep '{name}', "
                     f"got {shape}"
                 )
-            if block.dtype != blocks[first].dtype:
+            if block.dtype != read[first].dtype:
                 raise ValueError(
-                    f"IrrepTensor: blocks: expected one dtype, got {blocks[first].dtype} for "
+                    f"IrrepTensor: blocks: expected one dtype, got {read[first].dtype} for "
                     f"irrep '{first}' and {block.dtype} for '{name}'"
                 )
-        self.blocks = {name: jnp.asarray(blocks[name]) for name in plan.spaces}
+        self.blocks = read
         self.type = type
 
     @classmethod
@@ -159,6 +165,7 @@ class IrrepTensor(eqx.Module):
             function: ``(..., d, m)`` to the same shape. The caller answers for what commutes: sums
                 over ``m`` do, functions of single entries do not.
         """
+        function = as_function(function, "map", "function")
         return IrrepTensor({name: function(b) for name, b in self.blocks.items()}, self.type)
 
     def _with(
@@ -197,8 +204,10 @@ class IrrepTensor(eqx.Module):
                 f"{type(other).__name__}; nn.TensorProduct multiplies vectors"
             )
         if isinstance(other, (int, float)):
-            return other
-        factor = jnp.asarray(other)
+            return float(other)
+        factor = arrays.array(other, "IrrepTensor", f"x {sign} s")
+        if jnp.issubdtype(factor.dtype, jnp.complexfloating):
+            refuse(TypeError, "IrrepTensor", f"x {sign} s", "real numbers", other)
         if factor.size != 1 and factor.shape[-1] != 1:
             raise ValueError(
                 f"IrrepTensor: x {sign} s: expected a number, or an array of length 1 on the last "
@@ -229,7 +238,8 @@ class IrrepTensor(eqx.Module):
 
     def astype(self, dtype: DTypeLike) -> IrrepTensor:
         """The same vectors in another floating dtype."""
-        return self.map(lambda block: block.astype(dtype))
+        to = arrays.dtype(dtype, "astype")
+        return self.map(lambda block: block.astype(to))
 
     def __repr__(self) -> str:
         shapes = {name: getattr(block, "shape", "?") for name, block in self.blocks.items()}

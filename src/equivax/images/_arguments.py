@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-import operator
 import re
-from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from jaxtyping import Array
 
-from .._windows import is_integer
+from .._arguments import (
+    arrays,
+    integer,
+    is_flag,
+    is_integer,
+    is_number,
+    is_several,
+    refuse,
+    shown,
+)
 from ..groups import Group, Subgroup
 from ..spaces import (
     GSpace,
@@ -21,35 +30,66 @@ from ..spaces import (
 TensorType = tuple[tuple[bool, ...], int]
 """Flags of the tensor axes (True: lower) and the parity."""
 
-_NAME = re.compile(r"k(\d+)p([01])(?:-([lu]+))?")
+MOST_CELLS = 10**8
+"""Most numbers that are made from a few: cells of an image, entries of filters, indices."""
+
+MOST_ORDER = 30
+"""The largest order of a tensor; arrays have few more axes."""
+
+_NAME = re.compile(r"k(\d{1,2})p([01])(?:-([lu]+))?")
 
 
-def as_dimension(value: object, caller: str) -> int:
+def as_dimension(value: object, caller: str, argument: str = "D") -> int:
     """Dimension of a grid.
 
     Raises:
+        TypeError: If it is no integer.
         ValueError: If it is not 1, 2 or 3.
     """
-    if not is_integer(value) or operator.index(value) not in (1, 2, 3):
-        raise ValueError(f"{caller}: D: expected 1, 2 or 3, got {value!r}")
-    return operator.index(value)
+    return integer(value, caller, argument, 1, 3)
 
 
 def as_parity(value: object, caller: str) -> int:
     """A parity, modulo 2.
 
     Raises:
-        ValueError: If it is no integer.
+        TypeError: If it is no integer.
     """
-    if not is_integer(value):
-        raise ValueError(f"{caller}: parity: expected an integer, taken modulo 2, got {value!r}")
-    return operator.index(value) % 2
+    return integer(value, caller, "parity") % 2
+
+
+def as_real(value: object, caller: str, argument: str) -> Array:
+    """An array of real numbers from what JAX takes for one.
+
+    Raises:
+        TypeError: If it holds no numbers.
+        ValueError: If it is ragged or complex.
+    """
+    found = arrays.array(value, caller, argument)
+    if found.dtype.kind == "c":
+        refuse(ValueError, caller, argument, "an array of real numbers", value)
+    return found
+
+
+def as_factor(value: object, dtype: Any, caller: str, takes: str) -> Any:
+    """A number as it is, or an array in the dtype of an image.
+
+    Raises:
+        TypeError: If it is neither.
+        ValueError: If it is complex and the image is not.
+    """
+    if isinstance(value, (int, float)) and not is_flag(value):
+        return value if abs(value) < 2**31 else float(value)  # no integer of JAX is longer
+    if is_flag(value) or not hasattr(value, "shape"):
+        raise TypeError(f"{caller}: expected {takes}, got {shown(value)}")
+    read = arrays.array if np.dtype(dtype).kind == "c" else as_real
+    return read(value, caller, "factor").astype(dtype)
 
 
 def _booleans(value: object) -> tuple[bool, ...] | None:
-    if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, np.ndarray)):
+    if not is_several(value):
         return None
-    if any(not isinstance(v, (bool, np.bool_)) and v not in (0, 1) for v in value):
+    if not all(is_flag(v) or (is_number(v) and v in (0, 1)) for v in value):
         return None
     return tuple(bool(v) for v in value)
 
@@ -60,11 +100,9 @@ def as_flags(value: object, count: int, caller: str, argument: str) -> tuple[boo
     Raises:
         ValueError: If the number is wrong or something is no boolean.
     """
-    flags = (bool(value),) * count if isinstance(value, (bool, np.bool_)) else _booleans(value)
+    flags = (bool(value),) * count if is_flag(value) else _booleans(value)
     if flags is None or len(flags) != count:
-        raise ValueError(
-            f"{caller}: {argument}: expected a boolean, or {count} of them, got {value!r}"
-        )
+        refuse(ValueError, caller, argument, f"a boolean, or {count} of them", value)
     return flags
 
 
@@ -78,18 +116,17 @@ def as_type(value: object, caller: str) -> TensorType:
         match = _NAME.fullmatch(value)
         if match is not None and (match[3] is None or len(match[3]) == int(match[1])):
             letters = match[3] or "u" * int(match[1])
-            return tuple(letter == "l" for letter in letters), int(match[2])
+            if len(letters) <= MOST_ORDER:
+                return tuple(letter == "l" for letter in letters), int(match[2])
     elif isinstance(value, (tuple, list)) and len(value) == 2:
         flags, parity = value
-        if is_integer(flags) and operator.index(flags) >= 0:
-            flags = (False,) * operator.index(flags)
+        if is_integer(flags) and 0 <= flags <= MOST_ORDER:
+            flags = (False,) * int(flags)
         found = _booleans(flags)
-        if found is not None:
+        if found is not None and len(found) <= MOST_ORDER:
             return found, as_parity(parity, caller)
-    raise ValueError(
-        f"{caller}: type: expected (order, parity), (flags, parity) or a name such as 'k1p0', got "
-        f"{value!r}"
-    )
+    takes = f"(order, parity), (flags, parity) or a name such as 'k1p0', of order <= {MOST_ORDER}"
+    refuse(ValueError, caller, "type", takes, value)
 
 
 def type_name(type_: TensorType) -> str:

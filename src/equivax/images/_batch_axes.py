@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import operator
 from typing import TYPE_CHECKING, Any
 
-import jax.numpy as jnp
 import numpy as np
 
-from .._windows import is_integer
-from ._arguments import type_name
+from .._arguments import arrays, is_integer, refuse
+from ._arguments import as_factor, type_name
 from ._signature import Signature
 
 if TYPE_CHECKING:
@@ -22,8 +20,9 @@ def as_batch_index(indices: object, batch: tuple[int, ...]) -> tuple[Any, ...]:
     Raises:
         IndexError: If an integer is out of range.
         ValueError: If there are too many entries.
+        TypeError: If something is no index.
     """
-    entries = indices if isinstance(indices, tuple) else (indices,)
+    entries = [_as_entry(e) for e in (indices if isinstance(indices, tuple) else (indices,))]
     used = sum(_axes(e) for e in entries if e is not Ellipsis)
     if used > len(batch):
         raise ValueError(f"index: expected at most {len(batch)} batch axes, got {indices!r}")
@@ -34,15 +33,30 @@ def as_batch_index(indices: object, batch: tuple[int, ...]) -> tuple[Any, ...]:
             found += [slice(None)] * missing
             axis, used = axis + missing, len(batch)
             continue
-        if isinstance(entry, list):
-            entry = np.asarray(entry)
-        if is_integer(entry) and not hasattr(entry, "dtype"):
-            if not -batch[axis] <= entry < batch[axis]:
-                raise IndexError(f"index: expected one of {batch[axis]} examples, got {entry}")
-            entry = operator.index(entry)
+        if isinstance(entry, int) and not -batch[axis] <= entry < batch[axis]:
+            raise IndexError(f"index: expected one of {batch[axis]} examples, got {entry}")
         found.append(entry)
         axis += _axes(entry)
     return tuple(found)
+
+
+def _as_entry(entry: Any) -> Any:
+    """An entry of an index as arrays take it: an integer, an array, a slice, None or `...`."""
+    takes = "integers, slices, or arrays of integers or booleans"
+    if is_integer(entry):
+        return int(entry)
+    if isinstance(entry, slice):
+        if not all(n is None or is_integer(n) for n in (entry.start, entry.stop, entry.step)):
+            refuse(TypeError, "MultiImage", "index", takes, entry)
+        return entry
+    if isinstance(entry, list):
+        found = arrays.host(entry, "MultiImage", "index", takes)
+        entry = found if found.size else found.astype(np.int64)
+    dtype = getattr(entry, "dtype", None)
+    array = hasattr(entry, "ndim") and getattr(dtype, "kind", "") in ("b", "i", "u")
+    if not (entry is None or entry is Ellipsis or array):
+        refuse(TypeError, "MultiImage", "index", takes, entry)
+    return entry
 
 
 def _axes(entry: Any) -> int:
@@ -106,22 +120,16 @@ def same_channels(given: Signature, wanted: Signature) -> Signature:
     return wanted
 
 
-def as_factor(image: MultiImage, value: object) -> Any:
+def as_batch_factor(image: MultiImage, value: object) -> Any:
     """A number, or an array with an axis for channels and pixels each.
 
     Raises:
         TypeError: If it is neither.
         ValueError: If it does not broadcast against the batch axes.
     """
-    if isinstance(value, (bool, str, bytes)) or not (
-        isinstance(value, (int, float)) or hasattr(value, "shape")
-    ):
-        raise TypeError(
-            f"MultiImage: expected a number, an array or an image, got {type(value).__name__}"
-        )
-    if isinstance(value, (int, float)):
-        return value
-    factor = jnp.asarray(value, image.dtype)
+    factor = as_factor(value, image.dtype, "MultiImage", "a number, an array or an image")
+    if isinstance(factor, (int, float)):
+        return factor
     try:
         fits = np.broadcast_shapes(factor.shape, image.batch) == image.batch
     except ValueError:

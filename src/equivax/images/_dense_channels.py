@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from .._arguments import arrays, refuse
 from ._arguments import TensorType, as_type, type_name
 from ._signature import Signature
 from ._signed_axes import SignedAxes
@@ -58,9 +59,7 @@ def joined(blocks: object, D: int) -> tuple[Array, Signature]:
         TypeError: If something is no array.
     """
     if not isinstance(blocks, Mapping) or not blocks:
-        raise ValueError(
-            f"MultiImage: blocks: expected a mapping from types to arrays, got {blocks!r}"
-        )
+        refuse(ValueError, "MultiImage", "blocks", "a mapping from types to arrays", blocks)
     arrays, entries, first = [], [], None
     for key, given in blocks.items():
         type_ = as_type(key, "MultiImage")
@@ -101,4 +100,5 @@ def _checked_block(
         expected = ", ".join(["...", "c", *["_"] * D, *[str(D)] * k])
         raise ValueError(f"MultiImage: blocks: expected ({expected}) for {name}, got {shape}")
     first = len(shape) - k - D - 1
-    return jnp.asarray(block), shape[:first], shape[first + 1 : first + 1 + D]
+    array = arrays.array(block, "MultiImage", f"blocks of {name}")
+    return array, shape[:first], shape[first + 1 : first + 1 + D]

@@ -19,12 +19,12 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from .._arguments import is_integer, real_array
 from .._numerics import freeze
 from .._values import AbstractValue
-from .._windows import is_integer
 from ..hom import HIGHEST, at_least_float32
 from ..spaces import GSpace, axis_matrices
-from ._arguments import TensorType, as_parity, type_name
+from ._arguments import MOST_ORDER, TensorType, as_parity, type_name
 from ._invariant_filters import check_sizes, filter_size, invariant_filters
 from ._signature import Signature
 from ._signed_axes import SignedAxes
@@ -88,7 +88,7 @@ class FilterBasis(AbstractValue):
         Raises:
             ValueError: If the sizes do not fit the group, or given filters are not invariant.
         """
-        kernel = filter_size(kernel_size, space.dim, f"{caller}: kernel_size")
+        kernel = filter_size(kernel_size, space.dim, caller, "kernel_size")
         check_sizes(axis_matrices(space), kernel, space, f"{caller}: kernel_size")
         given = None if filters is None else _checked(filters, kernel, space, caller)
         self._fill(
@@ -241,10 +241,11 @@ def _checked(
         )
     D, found = space.dim, {}
     for key, value in filters.items():
-        if not (isinstance(key, tuple) and len(key) == 2 and is_integer(key[0]) and key[0] >= 0):
+        pair = isinstance(key, tuple) and len(key) == 2 and is_integer(key[0])
+        if not pair or not 0 <= key[0] <= MOST_ORDER:
             raise ValueError(f"{caller}: filters: expected keys (order, parity), got {key!r}")
         k, parity = int(key[0]), as_parity(key[1], f"{caller}: filters")
-        array = freeze(np.asarray(value))
+        array = freeze(real_array(value, caller, f"filters: {key}"))
         if array.shape[1:] != (*kernel, *(D,) * k):
             raise ValueError(
                 f"{caller}: filters: expected (n, {', '.join(map(str, (*kernel, *(D,) * k)))}) for "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 from typing import Any
 
 import equinox as eqx
@@ -13,14 +12,20 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array
 
-from .._arguments import arrays
-from .._windows import Integers, ModeLike, PaddingLike, correlate, is_integer, make_windows, one_of
+from .._arguments import arrays, integer, integers, refuse, type_of
+from .._windows import Integers, ModeLike, PaddingLike, correlate, make_windows, one_of
 from . import _tensors as tensors
-from ._arguments import as_dimension, as_flags, as_parity, type_name
+from ._arguments import (
+    MOST_CELLS,
+    MOST_ORDER,
+    as_dimension,
+    as_factor,
+    as_flags,
+    as_parity,
+    as_real,
+    type_name,
+)
 from ._signed_axes import SignedAxes, turn_axis, turn_grid
-
-MOST_CELLS = 10**8
-"""Most cells of an image that is made from a number."""
 
 
 class GeometricImage(eqx.Module):
@@ -68,14 +73,14 @@ class GeometricImage(eqx.Module):
         """
         name = "GeometricImage"
         if not isinstance(data, (jax.Array, np.ndarray)):
-            raise TypeError(f"{name}: data: expected an array, got {type(data).__name__}")
-        D = as_dimension(D, name)
+            refuse(TypeError, name, "data", "an array", data)
+        data, D = arrays.array(data, name, "data"), as_dimension(D, name)
         if data.ndim < D or any(n != D for n in data.shape[D:]):
             raise ValueError(
                 f"{name}: data: expected {D} spatial axes, then tensor axes of length {D}, got "
                 f"shape {data.shape}"
             )
-        self.data = jnp.asarray(data)
+        self.data = data
         self.parity = as_parity(parity, name)
         self.D = D
         self.is_torus = as_flags(is_torus, D, name, "is_torus")
@@ -98,8 +103,10 @@ class GeometricImage(eqx.Module):
         Raises:
             ValueError: If the order is negative or the sides do not fit.
         """
-        D = as_dimension(D, "zeros")
-        return cls.fill(spatial, parity, D, np.zeros((D,) * _order(k)), is_torus, **options)
+        D, k = as_dimension(D, "zeros"), integer(k, "zeros", "k", 0, MOST_ORDER)
+        if D**k > MOST_CELLS:
+            refuse(ValueError, "zeros", "k", f"at most {MOST_CELLS} components", k)
+        return cls.fill(spatial, parity, D, np.zeros((D,) * k), is_torus, **options)
 
     @classmethod
     def fill(
@@ -127,14 +134,12 @@ class GeometricImage(eqx.Module):
             ValueError: If the sides or the tensor do not fit.
         """
         D = as_dimension(D, "fill")
-        sides = tuple(spatial) if isinstance(spatial, (tuple, list)) else (spatial,) * D
-        if len(sides) != D or not all(is_integer(n) and n >= 0 for n in sides):
-            raise ValueError(f"fill: spatial: expected a side, or {D} of them, got {spatial!r}")
-        if math.prod(map(operator.index, sides)) > MOST_CELLS:
-            raise ValueError(f"fill: spatial: expected at most {MOST_CELLS} cells, got {spatial!r}")
+        sides = integers(spatial, "fill", "spatial", 0, count=D)
+        if math.prod(sides) > MOST_CELLS:
+            refuse(ValueError, "fill", "spatial", f"at most {MOST_CELLS} cells", spatial)
         dtype = arrays.dtype(jnp.result_type(float) if dtype is None else dtype, "fill")
-        value = arrays.array(value, "fill", "value").astype(dtype)
-        data = jnp.broadcast_to(value, (*map(operator.index, sides), *value.shape))
+        value = as_real(value, "fill", "value").astype(dtype)
+        data = jnp.broadcast_to(value, (*sides, *value.shape))
         return cls(data, parity, D, is_torus, covariant_axes)
 
     # ---- facts -------------------------------------------------------------------------------
@@ -211,9 +216,11 @@ class GeometricImage(eqx.Module):
         return self._with(self.data / self._number(other))
 
     def _number(self, value: Any) -> Any:
-        if isinstance(value, (bool, str, bytes)) or np.ndim(value) != 0:
-            raise TypeError(f"GeometricImage: expected a number or an image, got {value!r}")
-        return value if isinstance(value, (int, float)) else jnp.asarray(value, self.data.dtype)
+        takes = "a number or an image"
+        factor = as_factor(value, self.data.dtype, "GeometricImage", takes)
+        if jnp.ndim(factor):
+            refuse(TypeError, "GeometricImage", "factor", takes, value)
+        return factor
 
     def transpose(self, axes: Any) -> GeometricImage:
         """Tensor axes in another order: axis n of the result is axis ``axes[n]``.
@@ -221,9 +228,9 @@ class GeometricImage(eqx.Module):
         Raises:
             ValueError: If it is no permutation of all axes.
         """
-        listed = tensors.as_axes(axes, self.k, "transpose", "axes") if self.k else tuple(axes)
+        listed = tensors.as_axes(axes, self.k, "transpose", "axes")
         if len(listed) != self.k:
-            raise ValueError(f"transpose: axes: expected all of {self.k} tensor axes, got {axes}")
+            refuse(ValueError, "transpose", "axes", f"all of {self.k} tensor axes", axes)
         data = jnp.transpose(self.data, [*range(self.D), *(self.D + a for a in listed)])
         return self._with(data, flags=tuple(self.covariant_axes[a] for a in listed))
 
@@ -287,7 +294,8 @@ class GeometricImage(eqx.Module):
             ValueError: If the metric has another shape, or the number of flags is wrong.
         """
         wanted = as_flags(covariant_axes, self.k, "raise_lower", "covariant_axes")
-        array = jnp.asarray(metric.data if isinstance(metric, GeometricImage) else metric)
+        given = metric.data if isinstance(metric, GeometricImage) else metric
+        array = as_real(given, "raise_lower", "metric")
         if array.shape != (*self.spatial, self.D, self.D):
             raise ValueError(
                 f"raise_lower: metric: expected {(*self.spatial, self.D, self.D)}, got "
@@ -313,7 +321,7 @@ class GeometricImage(eqx.Module):
         Raises:
             ValueError: If an axis that is not periodic would move.
         """
-        shift = as_shift(tau, self.is_torus, "translate")
+        shift = as_shift(tau, self.is_torus, "translate", "tau")
         return self._with(jnp.roll(self.data, shift, axis=tuple(range(self.D))))
 
     def transform(self, g: object) -> GeometricImage:
@@ -363,10 +371,7 @@ class GeometricImage(eqx.Module):
             ValueError: If the dimensions differ or the windows do not fit.
         """
         name = "convolve_with"
-        if not isinstance(filter, GeometricImage):
-            raise TypeError(
-                f"{name}: filter: expected a GeometricImage, got {type(filter).__name__}"
-            )
+        filter = type_of(filter, name, "filter", GeometricImage)
         if filter.D != self.D:
             raise ValueError(f"{name}: filter: expected dimension {self.D}, got {filter.D}")
         windows = make_windows(
@@ -391,12 +396,13 @@ class GeometricImage(eqx.Module):
         return self._with(data, self.parity + filter.parity, flags)
 
     def _blocks(self, side: int, caller: str) -> Array:
-        if not is_integer(side) or side < 1 or any(n % side for n in self.spatial):
+        side = integer(side, caller, "side", 1)
+        if any(n % side for n in self.spatial):
             raise ValueError(
                 f"{caller}: side: expected a positive divisor of the sides {self.spatial}, got "
-                f"{side!r}; other windows would not commute with reflections"
+                f"{side}; other windows would not commute with reflections"
             )
-        return tensors.blocks_of(self.data, int(side), 0, self.D)
+        return tensors.blocks_of(self.data, side, 0, self.D)
 
     def max_pool(self, side: int) -> GeometricImage:
         """The tensor of largest norm of every window of ``side`` pixels; the mean of ties.
@@ -420,36 +426,27 @@ class GeometricImage(eqx.Module):
         Raises:
             ValueError: If ``side`` is not a positive integer.
         """
-        if not is_integer(side) or side < 1:
-            raise ValueError(f"unpool: side: expected a positive integer, got {side!r}")
-        side = operator.index(side)
+        side = integer(side, "unpool", "side", 1)
         if math.prod(self.data.shape[: self.D]) * side**self.D > MOST_CELLS:
-            raise ValueError(f"unpool: side: expected at most {MOST_CELLS} cells, got {side}")
+            refuse(ValueError, "unpool", "side", f"at most {MOST_CELLS} cells", side)
         data = self.data
         for axis in range(self.D):
             data = jnp.repeat(data, side, axis=axis, total_repeat_length=side * data.shape[axis])
         return self._with(data)
 
 
-def as_shift(tau: Any, is_torus: tuple[bool, ...], caller: str) -> tuple[int, ...]:
+def as_shift(
+    shift: object, is_torus: tuple[bool, ...], caller: str, argument: str
+) -> tuple[int, ...]:
     """One integer per axis, zero where the axis is not periodic.
 
     Raises:
-        ValueError: If it is not.
+        TypeError: If something is no integer.
+        ValueError: If there is not one per axis, or an axis that is not periodic would move.
     """
-    listed = tuple(tau) if isinstance(tau, (tuple, list, np.ndarray)) else (tau,) * len(is_torus)
-    if len(listed) != len(is_torus) or not all(is_integer(n) for n in listed):
-        raise ValueError(f"{caller}: expected {len(is_torus)} integers, got {tau!r}")
-    for axis, (n, periodic) in enumerate(zip(listed, is_torus, strict=True)):
+    found = integers(shift, caller, argument, count=len(is_torus))
+    for axis, (n, periodic) in enumerate(zip(found, is_torus, strict=True)):
         if n and not periodic:
-            raise ValueError(
-                f"{caller}: expected a shift along periodic axes only, got {tau!r}, but axis "
-                f"{axis} is not periodic"
-            )
-    return tuple(operator.index(n) for n in listed)
-
-
-def _order(k: object) -> int:
-    if not is_integer(k) or k < 0:
-        raise ValueError(f"k: expected an order >= 0, got {k!r}")
-    return operator.index(k)
+            takes = f"a shift along periodic axes only; axis {axis} is not periodic"
+            refuse(ValueError, caller, argument, takes, shift)
+    return found

@@ -9,18 +9,23 @@ from __future__ import annotations
 
 import functools
 import math
-import operator
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from .._arguments import choice, flag, integer, integers, number, refuse
 from .._numerics import freeze, pivoted_columns
-from .._windows import is_integer
 from ..groups import hyperoctahedral
 from ..representations import Representation
 from ..spaces import GSpace
-from ._arguments import as_dimension, as_parity, axis_space, group_matrices
+from ._arguments import (
+    MOST_CELLS,
+    MOST_ORDER,
+    as_dimension,
+    as_parity,
+    axis_space,
+    group_matrices,
+)
 from ._signature import tensor_representation
 from ._signed_axes import SignedAxes
 
@@ -35,7 +40,7 @@ def invariant_filters(
     group: object = None,
     *,
     normalize: str = "orthonormal",
-    max_l1: int | None = None,
+    max_l1: float | int | None = None,
     merge_equal_l1: bool = False,
     split: str | None = None,
 ) -> Float[np.ndarray, "n *rest"]:
@@ -65,52 +70,45 @@ def invariant_filters(
     """
     name = "invariant_filters"
     D = as_dimension(D, name)
-    if not is_integer(k) or k < 0:
-        raise ValueError(f"{name}: k: expected an order >= 0, got {k!r}")
-    parity = as_parity(parity, name)
+    k, parity = integer(k, name, "k", 0, MOST_ORDER), as_parity(parity, name)
     sizes = filter_size(size, D, name)
-    if normalize not in NORMALIZATIONS:
-        raise ValueError(
-            f"{name}: normalize: expected one of {', '.join(NORMALIZATIONS)}, got {normalize!r}"
-        )
-    if split not in (None, "irreps"):
-        raise ValueError(f"{name}: split: expected None or 'irreps', got {split!r}")
-    if merge_equal_l1 and k:
+    normalize = choice(normalize, name, "normalize", NORMALIZATIONS)
+    split = None if split is None else choice(split, name, "split", ["irreps"])
+    max_l1 = None if max_l1 is None else number(max_l1, name, "max_l1", 0)
+    if flag(merge_equal_l1, name, "merge_equal_l1") and k:
         raise ValueError(
             f"{name}: merge_equal_l1: expected filters of order 0, whose sum has a meaning, got "
             f"order {k}"
         )
     matrices = _all_matrices(D) if group is None else group_matrices(group, D, name)
     check_sizes(matrices, sizes, group, name)
-    points, signs = _orbits(matrices, sizes, int(k), parity)
+    order, count = len(matrices), math.prod(sizes) * D**k
+    if count * max(order, count // order) > MOST_CELLS:  # of the orbits, or of the filters
+        takes = f"at most {MOST_CELLS} numbers in all filters of order {k}"
+        refuse(ValueError, name, "size", takes, size)
+    points, signs = _orbits(matrices, sizes, k, parity)
     filters = _from_orbits(points, signs)
     distances = _l1(sizes)
     if max_l1 is not None:
-        if not isinstance(max_l1, (int, float, np.number)) or max_l1 < 0:
-            raise ValueError(f"{name}: max_l1: expected a distance >= 0, got {max_l1!r}")
         far = np.repeat(distances > max_l1 + 1e-9, D**k)
         filters = filters[~filters[:, far].any(axis=1)]
     if merge_equal_l1 and len(filters):
         of_filter = distances[np.abs(filters).argmax(axis=1)]
         filters = np.stack([filters[of_filter == d].sum(axis=0) for d in np.unique(of_filter)])
-    if split == "irreps":
-        filters = _split(filters, axis_space(group, D, name), int(k), parity)
-    shaped = filters.reshape(len(filters), *sizes, *(D,) * int(k))
+    if split is not None:
+        filters = _split(filters, axis_space(group, D, name), k, parity)
+    shaped = filters.reshape(len(filters), *sizes, *(D,) * k)
     return freeze(_normalized(shaped, normalize, D))
 
 
-def filter_size(size: Any, D: int, caller: str) -> tuple[int, ...]:
+def filter_size(size: object, D: int, caller: str, argument: str = "size") -> tuple[int, ...]:
     """One positive side per axis.
 
     Raises:
-        ValueError: If they are not.
+        TypeError: If something is no integer.
+        ValueError: If one is not positive, or there are not D.
     """
-    listed = tuple(size) if isinstance(size, (tuple, list)) else (size,) * D
-    if len(listed) != D or not all(is_integer(m) and m > 0 for m in listed):
-        raise ValueError(
-            f"{caller}: size: expected a positive integer, or {D} of them, got {size!r}"
-        )
-    return tuple(operator.index(m) for m in listed)
+    return integers(size, caller, argument, 1, count=D)
 
 
 def check_sizes(matrices: np.ndarray, sizes: tuple[int, ...], group: object, caller: str) -> None:

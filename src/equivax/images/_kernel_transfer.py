@@ -17,10 +17,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from .._arguments import arrays, integer, refuse
 from .._numerics import freeze
-from .._windows import is_integer
 from ..hom import HIGHEST, at_least_float32
-from ._arguments import as_dimension, as_parity
+from ._arguments import MOST_ORDER, as_dimension, as_parity
 from ._invariant_filters import invariant_filters
 
 _EXACT = 1e-9
@@ -66,11 +66,12 @@ def transfer_kernel(
             squares.
     """
     name = "transfer_kernel"
-    D_from, D_to = as_dimension(D_from, name), as_dimension(D_to, name)
-    if not hasattr(kernel, "shape"):
-        raise TypeError(f"{name}: kernel: expected an array, got {type(kernel).__name__}")
-    k = kernel.ndim - D_from if order is None else order
-    if not is_integer(k) or k < 0 or kernel.ndim < D_from + k:
+    D_from = as_dimension(D_from, name, "D_from")
+    D_to = as_dimension(D_to, name, "D_to")
+    kernel = arrays.array(kernel, name, "kernel")
+    k = kernel.ndim - D_from
+    k = k if order is None else integer(order, name, "order", 0, MOST_ORDER)
+    if k < 0 or kernel.ndim < D_from + k:
         raise ValueError(
             f"{name}: kernel: expected {D_from} spatial and {k} tensor axes, got shape "
             f"{kernel.shape}"
@@ -86,15 +87,14 @@ def transfer_kernel(
     shape = (*lead, *(size,) * D_to, *(D_to,) * k)
     nearest = None
     if not isinstance(rule, str):
-        nearest = jnp.asarray(rule)
+        nearest = arrays.array(rule, name, "rule")
         if nearest.shape != shape:
-            raise ValueError(f"{name}: rule: expected weights of shape {shape}, got {rule.shape}")
+            refuse(ValueError, name, "rule", f"weights of shape {shape}", nearest)
     elif rule != "min_norm":
-        raise ValueError(f"{name}: rule: expected 'min_norm' or an array, got {rule!r}")
-    kernel = jnp.asarray(kernel)
+        refuse(ValueError, name, "rule", "'min_norm' or an array", rule)
     wide = at_least_float32(kernel.dtype)
     parity = as_parity(parity, name)
-    old, new, forward, back, error = _maps(D_from, D_to, size, int(k), parity)
+    old, new, forward, back, error = _maps(D_from, D_to, size, k, parity)
     if error > _EXACT:
         warnings.warn(
             f"{name}: kernel: not every filter of side {size}, order {k} and parity {parity} in "

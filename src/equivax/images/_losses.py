@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._windows import is_integer
+from .._arguments import flag, integer, number, shown, type_of
 from ..hom import at_least_float32
 from ._agreement import matched
 from ._multi_image import MultiImage
@@ -62,10 +62,11 @@ def timestep_smse(
             ``reduce`` is unknown.
     """
     a, b = _pair("timestep_smse", predicted, true, reduce, STEP_REDUCTIONS)
-    if not is_integer(steps) or steps < 1 or any(n % steps for _, n in predicted.signature):
+    steps = integer(steps, "timestep_smse", "steps", 1)
+    if any(n % steps for _, n in predicted.signature):
         raise ValueError(
             "timestep_smse: steps: expected a divisor of the channels of "
-            f"{predicted.signature!r}, got {steps!r}"
+            f"{predicted.signature!r}, got {steps}"
         )
     means, total = _pixel_means(a, b, predicted.D), jnp.zeros((), a.dtype)
     for (flags, _), place in predicted.signature.slices(predicted.D).items():
@@ -102,6 +103,7 @@ def nrmse(
         ValueError: If the images do not fit together, or ``reduce`` is unknown.
     """
     a, b = _pair("nrmse", predicted, true, reduce, REDUCTIONS)
+    eps, percent = number(eps, "nrmse", "eps", 0), flag(percent, "nrmse", "percent")
     ratios = []
     for difference, target in _fields(predicted, a - b, b):
         error, size = (norm_over(v, (-2, -1)) for v in (difference, target))
@@ -133,7 +135,9 @@ def nrmse_per_pixel(
     Raises:
         ValueError: If the images do not fit together, or ``reduce`` is unknown.
     """
-    a, b = _pair("nrmse_per_pixel", predicted, true, reduce, REDUCTIONS)
+    name = "nrmse_per_pixel"
+    a, b = _pair(name, predicted, true, reduce, REDUCTIONS)
+    eps, percent = number(eps, name, "eps", 0), flag(percent, name, "percent")
     ratios = []
     for difference, target in _fields(predicted, a - b, b):
         error, size = (norm_over(v, (-2,)) for v in (difference, target))
@@ -164,6 +168,7 @@ def normalized_smse(
         ValueError: If the images do not fit together, or ``reduce`` is unknown.
     """
     a, b = _pair("normalized_smse", predicted, true, reduce, REDUCTIONS)
+    eps = number(eps, "normalized_smse", "eps", 0)
     total = jnp.zeros((), a.dtype)
     for difference, target in _fields(predicted, a - b, b):
         error, size = (jnp.sum(v**2, axis=-2) for v in (difference, target))
@@ -182,10 +187,13 @@ def _pair(
 
     Raises:
         ValueError: If grids, types, batch shapes or the reduction do not fit.
+        TypeError: If something is no image.
     """
-    if reduce not in takes:
+    predicted = type_of(predicted, caller, "predicted", MultiImage)
+    true = type_of(true, caller, "true", MultiImage)
+    if not (reduce is None or isinstance(reduce, str)) or reduce not in takes:
         raise ValueError(
-            f"{caller}: reduce: expected one of {', '.join(map(repr, takes))}, got {reduce!r}"
+            f"{caller}: reduce: expected one of {', '.join(map(repr, takes))}, got {shown(reduce)}"
         )
     if predicted.batch != true.batch:
         raise ValueError(

@@ -11,7 +11,7 @@ from jaxtyping import Array
 
 from ..hom import is_concrete
 from . import _tensors as tensors
-from ._arguments import TensorType
+from ._arguments import TensorType, as_real
 from ._dense_channels import to_block, to_dense
 from ._geometric_image import GeometricImage
 from ._signature import Signature
@@ -31,7 +31,7 @@ def as_metric(metric: object, array: Array, D: int) -> Array | None:
         metric = metric.data
     if metric is None:
         return None
-    found = jnp.asarray(metric)
+    found = as_real(metric, "MultiImage", "metric")
     batch, inner = array.shape[: array.ndim - D - 1], (*array.shape[array.ndim - D :], D, D)
     if found.shape not in (inner, (*batch, *inner)):
         raise ValueError(

@@ -12,13 +12,13 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array
 
-from .._windows import is_integer
+from .._arguments import arrays, is_integer, refuse, type_of
 from ..fields import FieldType
 from . import _reshaping as reshaping
 from . import _tensors as tensors
 from ._agreement import matched
 from ._arguments import as_dimension, as_flags
-from ._batch_axes import as_batch_index, as_factor, same_channels, scalars
+from ._batch_axes import as_batch_factor, as_batch_index, same_channels, scalars
 from ._dense_channels import channel_action, joined, reordered, to_block
 from ._geometric_image import GeometricImage, as_shift
 from ._metric import as_metric, change_flags, is_per_example, turn_metric, uniform
@@ -95,7 +95,8 @@ class MultiImage(eqx.Module):
         """
         D, signature = as_dimension(D, "MultiImage"), Signature(signature)
         if not isinstance(array, (jax.Array, np.ndarray)):
-            raise TypeError(f"MultiImage: array: expected an array, got {type(array).__name__}")
+            refuse(TypeError, "MultiImage", "array", "an array", array)
+        array = arrays.array(array, "MultiImage", "array")
         size = signature.size(D)
         if array.ndim < D + 1 or array.shape[-1 - D] != size:
             expected = ", ".join(["...", str(size), *["_"] * D])
@@ -103,7 +104,7 @@ class MultiImage(eqx.Module):
                 f"MultiImage: array: expected ({expected}) for {signature!r}, got {array.shape}"
             )
         self = object.__new__(cls)
-        self._fill(jnp.asarray(array), signature, D, is_torus, metric)
+        self._fill(array, signature, D, is_torus, metric)
         return self
 
     def _fill(
@@ -119,7 +120,7 @@ class MultiImage(eqx.Module):
 
     def astype(self, dtype: DTypeLike) -> MultiImage:
         """The same image with numbers of another type; the metric stays as it is."""
-        return self.with_array(self.array.astype(dtype))
+        return self.with_array(self.array.astype(arrays.dtype(dtype, "astype")))
 
     def with_array(
         self,
@@ -233,7 +234,7 @@ class MultiImage(eqx.Module):
 
     def _term(self, other: object, sign: str) -> Any:
         image = isinstance(other, MultiImage)
-        return matched(self, other, f"x {sign} y") if image else as_factor(self, other)
+        return matched(self, other, f"x {sign} y") if image else as_batch_factor(self, other)
 
     def __add__(self, other: object) -> MultiImage:
         """Sum with an image of the same types, or with numbers."""
@@ -250,13 +251,13 @@ class MultiImage(eqx.Module):
 
     def __mul__(self, factor: object) -> MultiImage:
         """Product with a number, or an array that broadcasts against the batch axes."""
-        return self.with_array(self.array * as_factor(self, factor))
+        return self.with_array(self.array * as_batch_factor(self, factor))
 
     __rmul__ = __mul__
 
     def __truediv__(self, factor: object) -> MultiImage:
         """Quotient by a number, or by an array that broadcasts against the batch axes."""
-        return self.with_array(self.array / as_factor(self, factor))
+        return self.with_array(self.array / as_batch_factor(self, factor))
 
     # ---- norms -------------------------------------------------------------------------------
 
@@ -285,7 +286,7 @@ class MultiImage(eqx.Module):
         Raises:
             ValueError: If the images do not fit together.
         """
-        return reshaping.concat(self, other, axis)
+        return reshaping.concat(self, type_of(other, "concat", "other", MultiImage), axis)
 
     def split(self, signature: object) -> tuple[MultiImage, MultiImage]:
         """Takes the last channels of each type away: the inverse of `concat`.
@@ -305,7 +306,7 @@ class MultiImage(eqx.Module):
         Raises:
             ValueError: If there is none, or they do not fit together.
         """
-        return reshaping.stack(images, axis)
+        return reshaping.stack(reshaping.listed(images, "stack", MultiImage), axis)
 
     def expand(self, axis: int, size: int) -> MultiImage:
         """Splits a batch axis of length n into two, ``(size, n / size)``.
@@ -336,7 +337,8 @@ class MultiImage(eqx.Module):
         Raises:
             ValueError: If the length differs.
         """
-        return reshaping.from_vector(jnp.asarray(vector), like)
+        like = type_of(like, "from_vector", "like", MultiImage)
+        return reshaping.from_vector(arrays.array(vector, "from_vector", "vector"), like)
 
     def to_scalar(self) -> MultiImage:
         """The dense channels labelled as scalars, which only translations respect."""
@@ -421,7 +423,7 @@ class MultiImage(eqx.Module):
         Raises:
             ValueError: If an axis that is not periodic would move.
         """
-        steps, grid = as_shift(shift, self.is_torus, "translate"), range(-self.D, 0)
+        steps, grid = as_shift(shift, self.is_torus, "translate", "shift"), range(-self.D, 0)
         metric = self.metric
         if metric is not None:
             metric = jnp.roll(metric, steps, axis=tuple(a - 2 for a in grid))

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, SupportsIndex
+from typing import TYPE_CHECKING, TypeVar
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from .._windows import is_integer
+from .._arguments import integer, integers, is_several, refuse, several, shown, type_of
 from ._agreement import check_one_grid, matched
 from ._arguments import TensorType, type_name
 from ._batch_axes import as_split, scalars
@@ -23,11 +22,13 @@ from ._signature import Signature
 if TYPE_CHECKING:
     from ._multi_image import MultiImage
 
+T = TypeVar("T")
+
 
 def concat(image: MultiImage, other: MultiImage, axis: int | None) -> MultiImage:
     """Appends channels, or examples along a batch axis."""
     if axis is not None:
-        axis = _batch_axis(image, axis)
+        axis = _batch_axis(image, axis, "concat")
         pair = [image.array, matched(image, other, "concat")]
         metrics = [m for m in (image.metric, other.metric) if is_per_example(m, image.D)]
         metric = jnp.concatenate(metrics, axis=axis) if metrics else None
@@ -60,11 +61,11 @@ def split(image: MultiImage, signature: Signature) -> tuple[MultiImage, MultiIma
     )
 
 
-def _batch_axis(image: MultiImage, axis: SupportsIndex) -> int:
-    count = len(image.batch)
-    if not is_integer(axis) or not -count <= axis < count:
-        raise ValueError(f"axis: expected one of {count} batch axes, got {axis!r}")
-    return operator.index(axis) % count
+def _batch_axis(image: MultiImage, axis: object, caller: str) -> int:
+    count, found = len(image.batch), integer(axis, caller, "axis")
+    if not -count <= found < count:
+        refuse(ValueError, caller, "axis", f"one of {count} batch axes", axis)
+    return found % count
 
 
 def _reshaped(image: MultiImage, batch: tuple[int, ...]) -> MultiImage:
@@ -77,17 +78,18 @@ def _reshaped(image: MultiImage, batch: tuple[int, ...]) -> MultiImage:
 
 def expand(image: MultiImage, axis: int, size: int) -> MultiImage:
     """One batch axis into two."""
-    axis, batch = _batch_axis(image, axis), image.batch
-    if not is_integer(size) or size < 1 or batch[axis] % size:
-        raise ValueError(f"expand: size: expected a divisor of {batch[axis]}, got {size!r}")
+    axis, batch = _batch_axis(image, axis, "expand"), image.batch
+    size = integer(size, "expand", "size", 1)
+    if batch[axis] % size:
+        refuse(ValueError, "expand", "size", f"a divisor of {batch[axis]}", size)
     return _reshaped(image, (*batch[:axis], size, batch[axis] // size, *batch[axis + 1 :]))
 
 
 def merge(image: MultiImage, axes: Sequence[int]) -> MultiImage:
     """Neighbouring batch axes into one."""
-    places = [_batch_axis(image, axis) for axis in axes]
-    if not places or places != list(range(places[0], places[0] + len(places))):
-        raise ValueError(f"merge: axes: expected neighbouring batch axes, got {axes!r}")
+    places = [_batch_axis(image, axis, "merge") for axis in integers(axes, "merge", "axes")]
+    if places != list(range(places[0], places[0] + len(places))):
+        refuse(ValueError, "merge", "axes", "neighbouring batch axes", axes)
     first, last, batch = places[0], places[-1] + 1, image.batch
     return _reshaped(image, (*batch[:first], math.prod(batch[first:last]), *batch[last:]))
 
@@ -95,17 +97,26 @@ def merge(image: MultiImage, axes: Sequence[int]) -> MultiImage:
 # ---- lists and vectors ---------------------------------------------------------------------------
 
 
+def listed(images: object, caller: str, wanted: type[T]) -> list[T]:
+    """Several images of a kind, at least one.
+
+    Raises:
+        TypeError: If it is no list of such.
+        ValueError: If it is empty.
+    """
+    found = several(images, caller, "images", f"a list of at least one {wanted.__name__}")
+    return [type_of(image, caller, "images", wanted) for image in found]
+
+
 def stack(images: Sequence[MultiImage], axis: int) -> MultiImage:
     """Images of one signature along a new batch axis."""
-    if not images:
-        raise ValueError("stack: images: expected at least one, got none")
     first = images[0]
     arrays = [first.array, *(matched(first, image, "stack") for image in images[1:])]
     if any(a.shape != arrays[0].shape for a in arrays):
         raise ValueError(f"stack: images: expected equal shapes, got {[a.shape for a in arrays]}")
-    count = len(first.batch) + 1
-    if not is_integer(axis) or not -count <= axis < count:
-        raise ValueError(f"stack: axis: expected a place among {first.batch}, got {axis!r}")
+    count, axis = len(first.batch) + 1, integer(axis, "stack", "axis")
+    if not -count <= axis < count:
+        refuse(ValueError, "stack", "axis", f"a place among {first.batch}", axis)
     metrics = [image.metric for image in images if is_per_example(image.metric, first.D)]
     metric = jnp.stack(metrics, axis=axis % count) if metrics else None
     return first.with_array(jnp.stack(arrays, axis=axis % count), metric=metric)
@@ -135,15 +146,15 @@ def to_images(image: MultiImage) -> list[GeometricImage]:
 
 
 def blocks_of_images(
-    images: Sequence[GeometricImage], batch: int | Sequence[int]
+    images: object, batch: object
 ) -> tuple[dict[TensorType, Array], GeometricImage]:
     """Stacks images by type."""
-    if not images:
-        raise ValueError("from_images: images: expected at least one, got none")
-    listed = batch if isinstance(batch, (tuple, list)) else (batch,) if batch else ()
-    lead = tuple(n for n in listed if is_integer(n) and n > 0)
-    if len(lead) < len(listed):
-        raise ValueError(f"from_images: batch: expected a number of examples, got {batch!r}")
+    images = listed(images, "from_images", GeometricImage)
+    if is_several(batch):
+        lead = integers(batch, "from_images", "batch", 1) if len(batch) else ()
+    else:
+        count = integer(batch, "from_images", "batch", 0)
+        lead = (count,) if count else ()
     first, groups = images[0], {}
     for image in images:
         if (image.D, image.is_torus, image.spatial) != (first.D, first.is_torus, first.spatial):
@@ -155,7 +166,7 @@ def blocks_of_images(
         if rest:
             raise ValueError(
                 f"from_images: batch: expected a divisor of the {len(rows)} images of type "
-                f"{type_name(type_)}, got {batch}"
+                f"{type_name(type_)}, got {shown(batch)}"
             )
         blocks[type_] = jnp.stack(rows).reshape(*lead, channels, *rows[0].shape)
     return blocks, first
@@ -182,7 +193,8 @@ def fold_time(image: MultiImage) -> MultiImage:
 
 def unfold_time(image: MultiImage, steps: int) -> MultiImage:
     """``(..., c T)`` to ``(..., T, c)`` for every type."""
-    signature, axis, parts = _per_step(image, steps, "unfold_time"), len(image.batch), []
+    steps, signature = _per_step(image, steps, "unfold_time")
+    axis, parts = len(image.batch), []
     if is_per_example(image.metric, image.D):
         raise ValueError("unfold_time: metric: expected one for all examples, got one for each")
     for (type_, channels), block in zip(signature, image.blocks().values(), strict=True):
@@ -191,20 +203,21 @@ def unfold_time(image: MultiImage, steps: int) -> MultiImage:
     return image.with_array(jnp.concatenate(parts, axis=axis + 1), signature)
 
 
-def _per_step(image: MultiImage, steps: SupportsIndex, caller: str) -> Signature:
-    if not is_integer(steps) or steps < 1 or any(n % steps for _, n in image.signature):
-        raise ValueError(
-            f"{caller}: steps: expected a divisor of the channels of {image.signature!r}, got "
-            f"{steps!r}"
-        )
-    return Signature(tuple((type_, n // steps) for type_, n in image.signature))
+def _per_step(image: MultiImage, steps: object, caller: str) -> tuple[int, Signature]:
+    """The number of steps, and what the channels of one are."""
+    count = integer(steps, caller, "steps", 1)
+    if any(n % count for _, n in image.signature):
+        takes = f"a divisor of the channels of {image.signature!r}"
+        refuse(ValueError, caller, "steps", takes, steps)
+    return count, Signature(tuple((type_, n // count) for type_, n in image.signature))
 
 
 def component(image: MultiImage, i: int, steps: int) -> MultiImage:
     """One component of one field at all time steps."""
-    total = _per_step(image, steps, "component").size(image.D)
-    if not is_integer(i) or not 0 <= i < total:
-        raise IndexError(f"component: i: expected one of {total} components, got {i!r}")
+    steps, signature = _per_step(image, steps, "component")
+    i, total = integer(i, "component", "i"), signature.size(image.D)
+    if not 0 <= i < total:
+        refuse(IndexError, "component", "i", f"one of {total} components", i)
     start = 0
     for (flags, _), place in image.signature.slices(image.D).items():
         size = image.D ** len(flags)

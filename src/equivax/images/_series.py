@@ -9,10 +9,12 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Int
 
-from .._windows import is_integer
-from ._arguments import type_name
+from .._arguments import integer, refuse, type_of
+from ._arguments import MOST_CELLS, type_name
 from ._multi_image import MultiImage
 from ._signature import Signature
+
+MOST_HALVINGS = 30
 
 
 def window_indices(
@@ -32,15 +34,18 @@ def window_indices(
     Raises:
         ValueError: If a number is not positive, or the series is too short for one window.
     """
-    for name, value in dict(length=length, past=past, future=future, step=step).items():
-        if not is_integer(value) or value < 1:
-            raise ValueError(f"window_indices: {name}: expected a positive integer, got {value!r}")
+    given = dict(length=length, past=past, future=future, step=step)
+    length, past, future, step = (
+        integer(value, "window_indices", name, 1) for name, value in given.items()
+    )
     count = length - (past - 1 + future) * step
     if count < 1:
         raise ValueError(
             f"window_indices: length: expected at least {length - count + 1} steps for {past} past "
             f"and {future} future ones at a distance of {step}, got {length}"
         )
+    if count * (past + future) > MOST_CELLS:
+        refuse(ValueError, "window_indices", "length", f"at most {MOST_CELLS} indices", length)
     starts = np.arange(count)[:, None]
     return starts + step * np.arange(past), starts + step * (past + np.arange(future))
 
@@ -77,6 +82,11 @@ def window_series(
     Raises:
         ValueError: If no window fits, T does not divide the channels, or sides are not even.
     """
+    name = "window_series"
+    dynamic = type_of(dynamic, name, "dynamic", MultiImage)
+    constant = None if constant is None else type_of(constant, name, "constant", MultiImage)
+    steps, skip = integer(steps, name, "steps", 1), integer(skip, name, "skip", 0)
+    downsample = integer(downsample, name, "downsample", 0, MOST_HALVINGS)
     if len(dynamic.batch) != 1:
         raise ValueError(
             f"window_series: dynamic: expected one batch axis of trajectories, got {dynamic!r}"
@@ -86,10 +96,6 @@ def window_series(
             f"window_series: constant: expected one image for each of the {dynamic.batch[0]} "
             f"trajectories, got {constant!r}"
         )
-    if not is_integer(skip) or skip < 0:
-        raise ValueError(f"window_series: skip: expected an integer >= 0, got {skip!r}")
-    if not is_integer(downsample) or downsample < 0:
-        raise ValueError(f"window_series: downsample: expected an integer >= 0, got {downsample!r}")
     series = _halved(dynamic, downsample).unfold_time(steps)
     inputs, outputs = window_indices(steps - skip, past, future, step=step)
     x, y = (
@@ -137,6 +143,8 @@ def autoregressive_step(
     Raises:
         ValueError: If the channels do not fit together.
     """
+    x = type_of(x, "autoregressive_step", "x", MultiImage)
+    prediction = type_of(prediction, "autoregressive_step", "prediction", MultiImage)
     past = past_steps(x.signature, prediction.signature, constants, future)
     kept = Signature(constants) if constants is not None and len(Signature(constants)) else None
     moving, fixed = x.split(kept) if kept is not None else (x, None)
@@ -153,11 +161,12 @@ def past_steps(given: Signature, predicted: Signature, constants: object, future
         ValueError: If there is no such number, the same for all types.
     """
     fixed = Signature(constants) if constants is not None else Signature(())
+    future = integer(future, "autoregressive_step", "future", 1)
     for type_, channels in predicted:
-        if not is_integer(future) or future < 1 or channels % future:
+        if channels % future:
             raise ValueError(
                 f"autoregressive_step: future: expected a divisor of the {channels} predicted "
-                f"channels of {type_name(type_)}, got {future!r}"
+                f"channels of {type_name(type_)}, got {future}"
             )
     for type_ in (*given.types, *fixed.types):
         have = given.channels(type_) if type_ in given else 0

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import jax
 import numpy as np
 
+from .._arguments import flag, integer, refuse
 from .._values import AbstractValue
-from .._windows import is_integer
 from ..fields import FieldType
 from ..representations import Representation, trivial
 from ..spaces import GSpace, axis_matrices
@@ -47,28 +47,20 @@ class Signature(AbstractValue):
         if isinstance(entries, Mapping):
             entries = tuple(entries.items())
         if isinstance(entries, (str, bytes)) or not isinstance(entries, Sequence):
-            raise TypeError(
-                f"Signature: entries: expected pairs (type, channels), got {type(entries).__name__}"
-            )
+            refuse(TypeError, "Signature", "entries", "pairs (type, channels)", entries)
         found: dict[TensorType, int] = {}
         for entry in entries:
             if not isinstance(entry, (tuple, list)) or len(entry) != 2:
-                raise ValueError(
-                    "Signature: entries: expected pairs such as ((1, 0), 8): order 1, parity 0, 8 "
-                    f"channels; got {entry!r}"
-                )
-            type_, channels = as_type(entry[0], "Signature"), entry[1]
-            if not is_integer(channels) or channels < 0:
-                raise ValueError(
-                    f"Signature: channels: expected an integer >= 0 for {type_name(type_)}, got "
-                    f"{channels!r}"
-                )
+                takes = "pairs such as ((1, 0), 8): order 1, parity 0, 8 channels"
+                refuse(ValueError, "Signature", "entries", takes, entry)
+            type_ = as_type(entry[0], "Signature")
+            channels = integer(entry[1], "Signature", "channels", 0)
             if type_ in found:
                 raise ValueError(
                     f"Signature: entries: {type_name(type_)} occurs twice; give all its channels "
                     "at once"
                 )
-            found[type_] = int(channels)
+            found[type_] = channels
         self._fill(_entries=tuple(found.items()))
 
     def __repr__(self) -> str:
@@ -120,11 +112,12 @@ class Signature(AbstractValue):
 
     def size(self, D: int) -> int:
         """Dense channels, ``sum c D^k``."""
+        D = as_dimension(D, "size")
         return sum(channels * D ** len(flags) for (flags, _), channels in self._entries)
 
     def slices(self, D: int) -> dict[TensorType, slice]:
         """Where the dense channels of each type stand."""
-        found, start = {}, 0
+        D, found, start = as_dimension(D, "slices"), {}, 0
         for type_, channels in self._entries:
             stop = start + channels * D ** len(type_[0])
             found[type_] = slice(start, stop)
@@ -147,13 +140,13 @@ class Signature(AbstractValue):
 
     def union(self, other: object, channels: int) -> Signature:
         """All types of both in the order of first appearance, each with so many channels."""
+        channels = integer(channels, "union", "channels", 0)
         types = dict.fromkeys([*self.types, *Signature(other).types])
         return Signature(tuple((type_, channels) for type_ in types))
 
     def scale(self, n: int) -> Signature:
         """``n`` times as many channels of every type."""
-        if not is_integer(n) or n < 0:
-            raise ValueError(f"scale: n: expected an integer >= 0, got {n!r}")
+        n = integer(n, "scale", "n", 0)
         return Signature(tuple((type_, n * channels) for type_, channels in self._entries))
 
     def field_type(self, D: int, group: object = None, split: bool = False) -> FieldType:
@@ -172,8 +165,8 @@ class Signature(AbstractValue):
         Raises:
             ValueError: If there is no channel, or the group does not fit.
         """
-        D = as_dimension(D, "field_type")
-        return _field_type(self, axis_space(group, D, "field_type"), bool(split))
+        D, split = as_dimension(D, "field_type"), flag(split, "field_type", "split")
+        return _field_type(self, axis_space(group, D, "field_type"), split)
 
 
 jax.tree_util.register_static(Signature)

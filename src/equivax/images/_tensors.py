@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -15,7 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from .._windows import is_integer
+from .._arguments import integer, integers, is_several, refuse, several
+from ._arguments import MOST_ORDER, as_real
+
+MOST_DIMENSIONS = 10_000, 8
+"""Of the delta and of the epsilon: more entries than 10^8 else."""
+
+MOST_CONTRACTIONS = 10**6
 
 
 def delta(D: int) -> Float[np.ndarray, "D D"]:
@@ -27,7 +33,7 @@ def delta(D: int) -> Float[np.ndarray, "D D"]:
     Raises:
         ValueError: If ``D`` is not a positive integer.
     """
-    return np.eye(_positive(D, "delta"))
+    return np.eye(integer(D, "delta", "D", 1, MOST_DIMENSIONS[0]))
 
 
 def levi_civita(D: int) -> Float[np.ndarray, "..."]:
@@ -42,18 +48,12 @@ def levi_civita(D: int) -> Float[np.ndarray, "..."]:
     Raises:
         ValueError: If ``D`` is not a positive integer.
     """
-    D = _positive(D, "levi_civita")
+    D = integer(D, "levi_civita", "D", 1, MOST_DIMENSIONS[1])
     found = np.zeros((D,) * D)
     for p in itertools.permutations(range(D)):
         inversions = sum(a > b for a, b in itertools.combinations(p, 2))
         found[p] = (-1) ** inversions
     return found
-
-
-def _positive(D: object, caller: str) -> int:
-    if not is_integer(D) or int(D) < 1:
-        raise ValueError(f"{caller}: D: expected a positive integer, got {D!r}")
-    return int(D)
 
 
 def contractions(k_from: int, k_to: int) -> list[tuple[tuple[int, int], ...]]:
@@ -70,20 +70,28 @@ def contractions(k_from: int, k_to: int) -> list[tuple[tuple[int, int], ...]]:
     Raises:
         ValueError: If the difference is negative or odd.
     """
-    if not (is_integer(k_from) and is_integer(k_to)) or k_to < 0:
-        raise ValueError(f"contractions: expected orders >= 0, got {k_from!r} and {k_to!r}")
+    k_from = integer(k_from, "contractions", "k_from", 0, MOST_ORDER)
+    k_to = integer(k_to, "contractions", "k_to", 0)
     count, rest = divmod(k_from - k_to, 2)
     if count < 0 or rest:
         raise ValueError(
             f"contractions: k_to: expected {k_from} less an even number, got {k_to}; each pair "
             "takes two axes away"
         )
-    pairs = list(itertools.combinations(range(k_from), 2))
-    return [
-        chosen
-        for chosen in itertools.combinations(pairs, count)
-        if len({axis for pair in chosen for axis in pair}) == 2 * count
-    ]
+    ways = math.comb(k_from, 2 * count) * math.prod(range(1, 2 * count, 2))
+    if ways > MOST_CONTRACTIONS:
+        refuse(ValueError, "contractions", "k_from", f"at most {MOST_CONTRACTIONS} sets", k_from)
+    return list(_disjoint_pairs(tuple(range(k_from)), count))
+
+
+def _disjoint_pairs(axes: tuple[int, ...], count: int) -> Iterator[tuple[tuple[int, int], ...]]:
+    if not count:
+        yield ()
+    for n, i in enumerate(axes if count else ()):
+        for j in axes[n + 1 :]:
+            left = tuple(axis for axis in axes[n + 1 :] if axis != j)
+            for others in _disjoint_pairs(left, count - 1):
+                yield (i, j), *others
 
 
 def as_axes(axes: Any, k: int, caller: str, argument: str) -> tuple[int, ...]:
@@ -92,13 +100,12 @@ def as_axes(axes: Any, k: int, caller: str, argument: str) -> tuple[int, ...]:
     Raises:
         ValueError: If one is repeated or out of range.
     """
-    listed = tuple(axes) if isinstance(axes, (tuple, list)) else (axes,)
-    if not all(is_integer(a) and 0 <= a < k for a in listed) or len(set(listed)) != len(listed):
-        raise ValueError(
-            f"{caller}: {argument}: expected different tensor axes within 0 to {k - 1} of an image "
-            f"of order {k}, got {axes!r}"
-        )
-    return tuple(int(a) for a in listed)
+    none = is_several(axes) and not len(axes)
+    listed = () if none else integers(axes, caller, argument)
+    if not all(0 <= a < k for a in listed) or len(set(listed)) != len(listed):
+        takes = f"different tensor axes within 0 to {k - 1} of an image of order {k}"
+        refuse(ValueError, caller, argument, takes, axes)
+    return listed
 
 
 def as_pairs(pairs: object, k: int, caller: str) -> tuple[tuple[int, int], ...]:
@@ -107,12 +114,11 @@ def as_pairs(pairs: object, k: int, caller: str) -> tuple[tuple[int, int], ...]:
     Raises:
         ValueError: If something is no pair, repeated or out of range.
     """
-    if not isinstance(pairs, (tuple, list)) or not all(
-        isinstance(p, (tuple, list)) and len(p) == 2 for p in pairs
-    ):
-        raise ValueError(f"{caller}: pairs: expected pairs of tensor axes, got {pairs!r}")
-    as_axes([axis for pair in pairs for axis in pair], k, caller, "pairs")
-    return tuple((int(a), int(b)) for a, b in pairs)
+    listed = several(pairs, caller, "pairs", "pairs of tensor axes", 0)
+    if not all(is_several(pair) and len(pair) == 2 for pair in listed):
+        refuse(ValueError, caller, "pairs", "pairs of tensor axes", pairs)
+    axes = as_axes([axis for pair in listed for axis in pair], k, caller, "pairs")
+    return tuple(zip(axes[::2], axes[1::2], strict=True))
 
 
 def contract(x: Array, pairs: Sequence[tuple[int, int]], k: int) -> Array:
@@ -177,8 +183,18 @@ def norm_over(x: Array, axes: tuple[int, ...]) -> Array:
 
 
 def inverse_metric(metric: Float[Array, "*lead D D"]) -> Float[Array, "*lead D D"]:
-    """The inverse of symmetric matrices, in closed form: cofactors over the determinant."""
-    D = metric.shape[-1]
+    """The inverse of symmetric matrices, in closed form: cofactors over the determinant.
+
+    Args:
+        metric: ``(..., D, D)``, D = 1, 2 or 3.
+
+    Raises:
+        ValueError: If it has another shape.
+    """
+    metric = as_real(metric, "inverse_metric", "metric")
+    D = metric.shape[-1] if metric.ndim else 0
+    if metric.shape[-2:] != (D, D) or D not in (1, 2, 3) or metric.dtype == bool:
+        refuse(ValueError, "inverse_metric", "metric", "(..., D, D) with D = 1, 2 or 3", metric)
     if D == 1:
         return 1 / metric
     if D == 2:

@@ -6,11 +6,13 @@ import jax
 import numpy as np
 
 from cases import Call
-from equivax import FieldType, GeometricTensor, groups, spaces, tensor_directsum
+from equivax import FieldType, GeometricTensor, IrrepTensor, groups, spaces, tensor_directsum
 from kinds import (
     EITHER,
+    any_representation,
     anything,
     array,
+    coefficients,
     dtype,
     element,
     field_type,
@@ -30,6 +32,7 @@ T = FieldType(ROT, [ROT.regular, ROT.irrep(1)])
 X = np.random.default_rng(0).normal(size=(2, 6, 5, 5)).astype(np.float32)
 TENSOR = T(X)
 G = C4.elements[1]
+VECTORS = IrrepTensor.of(R4, X[:, 0, 0, :4])
 SCALED = "a number scales"
 AMPLITUDES = "complex amplitudes turn as real ones do"
 
@@ -77,9 +80,18 @@ CALLS = [
     Call(TENSOR.__sub__, _0=anything(TENSOR)),
     Call(TENSOR.__mul__, _0=number(2.0)).but("_0", "nan; inf; -nan; tracer", EITHER, SCALED),
     Call(TENSOR.__truediv__, _0=number(2.0)).but("_0", "nan; inf; -nan; tracer", EITHER, SCALED),
+    Call(IrrepTensor, blocks=coefficients(VECTORS.blocks), type=any_representation(R4)),
+    Call(IrrepTensor.of, type=any_representation(R4), array=array(X[:, 0, 0, :4], lists=False)),
+    Call(VECTORS.astype, dtype=dtype()),
+    Call(VECTORS.map, function=function(lambda block: 2 * block)),
+    Call(VECTORS.__add__, _0=anything(VECTORS)),
+    Call(VECTORS.__sub__, _0=anything(VECTORS)),
+    Call(VECTORS.__mul__, _0=number(2.0)).but("_0", "nan; inf; -nan; tracer", EITHER, SCALED),
+    Call(VECTORS.__truediv__, _0=number(2.0)).but("_0", "nan; inf; -nan; tracer", EITHER, SCALED),
     Call(tensor_directsum, tensors=several([TENSOR, TENSOR])),
 ]
 
 LEFT_OUT = {
     r"fields\.(move_points|turn_fibers)": "for other rooms, which check",
+    r"fields\.IrrepTensor\.__getitem__": "refuses always",
 }

@@ -38,10 +38,12 @@ METRIC = np.broadcast_to(np.eye(2, dtype=np.float32), (4, 4, 2, 2))
 X = MultiImage({(0, 0): normal(2, 4, 4), (1, 0): normal(1, 4, 4, 2)}, 2)
 M = MultiImage({(0, 0): normal(2, 4, 4), (1, 0): normal(1, 4, 4, 2)}, 2, metric=METRIC)
 BATCH = MultiImage({(0, 0): normal(3, 2, 4, 4), (1, 0): normal(3, 1, 4, 4, 2)}, 2)
-SERIES = MultiImage({(0, 0): normal(8, 1, 4, 4)}, 2)
+TWO = MultiImage({(0, 0): normal(3, 2, 1, 4, 4)}, 2)
+SERIES = MultiImage({(0, 0): normal(2, 8, 4, 4)}, 2)
 TRUE = MultiImage({(0, 0): normal(2, 4, 4), (1, 0): normal(1, 4, 4, 2)}, 2)
 FILTER = GeometricImage(np.ones((3, 3), np.float32), 0, 2)
 SCALED = "a number scales"
+AMPLITUDES = "complex amplitudes turn as real ones do"
 
 
 def group(good: object = B2):
@@ -54,14 +56,15 @@ LOSS = {"predicted": image(X), "true": image(TRUE)}
 CALLS = [
     Call(
         GeometricImage,
-        data=array(normal(4, 4, 2)),
+        data=array(normal(4, 4, 2), lists=False),
         parity=integer(1),
         D=integer(2),
         is_torus=flag(True),
         covariant_axes=flag(True),
     )
     .but("is_torus", "[True]; flags", EITHER, "one for each axis")
-    .but("covariant_axes", "[True]; []; flags", EITHER, "one for each index"),
+    .but("covariant_axes", "[True]; []; flags", EITHER, "one for each index")
+    .but("data", "complex", EITHER, AMPLITUDES),
     Call(
         GeometricImage.fill,
         spatial=integers((4, 4)),
@@ -110,7 +113,7 @@ CALLS = [
     Call(VECTOR.__add__, _0=anything(VECTOR)),
     Call(VECTOR.__sub__, _0=anything(VECTOR)),
     Call(VECTOR.__mul__, _0=anything(2.0)),
-    Call(VECTOR.__truediv__, _0=number(2.0)).but("_0", "nan; inf; -nan", EITHER, SCALED),
+    Call(VECTOR.__truediv__, _0=number(2.0)).but("_0", "nan; inf; -nan; tracer", EITHER, SCALED),
     Call(
         MultiImage,
         blocks=anything({(0, 0): normal(2, 4, 4)}),
@@ -124,18 +127,23 @@ CALLS = [
     Call(X.dense, type_=tensor_type((1, 0))),
     Call(BATCH.expand, axis=integer(0), size=integer(3)),
     Call(X.field_type, group=group()),
+    Call(X.astype, dtype=dtype()),
     Call(
         MultiImage.from_array,
-        array=array(normal(4, 4, 4)),
+        array=array(normal(4, 4, 4), lists=False),
         signature=signature(S),
         D=integer(2),
         is_torus=flag(True),
         metric=array(METRIC),
-    ).but("is_torus", "[True]; flags", EITHER, "one for each axis"),
+    )
+    .but("is_torus", "[True]; flags", EITHER, "one for each axis")
+    .but("array", "complex", EITHER, AMPLITUDES),
     Call(MultiImage.from_images, images=several([VECTOR, VECTOR]), batch=integers(0)),
     Call(X.to_scalar().from_scalar, signature=signature(S)),
-    Call(MultiImage.from_vector, vector=array(np.asarray(X.to_vector())), like=image(X)),
-    Call(BATCH.merge, axes=integers((0, 1))),
+    Call(MultiImage.from_vector, vector=array(np.asarray(X.to_vector())), like=image(X)).but(
+        "vector", "complex", EITHER, AMPLITUDES
+    ),
+    Call(TWO.merge, axes=integers((0, 1))),
     Call(M.raise_lower, signature=signature({"k0p0": 2, "k1p0-l": 1})),
     Call(X.reorder, signature=signature([((1, 0), 1), ((0, 0), 2)])),
     Call(X.split, signature=signature(Signature({(1, 0): 1}))),
@@ -143,12 +151,14 @@ CALLS = [
     Call(X.transform, g=anything(np.eye(2))),
     Call(X.translate, shift=integers((1, 0))),
     Call(X.unfold_time, steps=integer(1)),
-    Call(X.with_array, array=array(normal(4, 4, 4)), signature=S),
+    Call(X.with_array, array=array(normal(4, 4, 4), lists=False), signature=S)
+    .but("array", "complex", EITHER, AMPLITUDES)
+    .but("array", "longer", EITHER, "another grid"),
     Call(X.__getitem__, _0=anything((1, 0))),
     Call(X.__add__, _0=anything(X)),
     Call(X.__sub__, _0=anything(X)),
-    Call(X.__mul__, _0=number(2.0)).but("_0", "nan; inf; -nan", EITHER, SCALED),
-    Call(X.__truediv__, _0=number(2.0)).but("_0", "nan; inf; -nan", EITHER, SCALED),
+    Call(X.__mul__, _0=number(2.0)).but("_0", "nan; inf; -nan; tracer", EITHER, SCALED),
+    Call(X.__truediv__, _0=number(2.0)).but("_0", "nan; inf; -nan; tracer", EITHER, SCALED),
     Call(Signature, entries=signature({(0, 0): 2, (1, 0): 1})),
     Call(S.channels, type_=tensor_type((1, 0))),
     Call(S.field_type, D=integer(2), group=group(), split=flag(True)),
@@ -196,7 +206,7 @@ CALLS = [
         rule=choice("min_norm"),
         order=integer(0),
         parity=integer(0),
-    ),
+    ).but("kernel", "complex", EITHER, AMPLITUDES),
     Call(
         images.window_indices,
         length=integer(8),
@@ -216,8 +226,4 @@ CALLS = [
     ),
 ]
 
-LEFT_OUT = {
-    r"images\.FilterBasis.*": "for `nn.ConvContract`, which checks",
-    r"images\.(as_dimension|as_flags|axis_space|type_name|flat_metric_axes|from_orbit|orbit"
-    r"|orbit_tables|past_steps)": "for other rooms, which check",
-}
+LEFT_OUT = {}

@@ -168,12 +168,10 @@ CALLS = [
 ]
 
 LEFT_OUT = {
-    r"spaces\.SignedPermutation.*": "what `GSpace.grid_action` finds",
-    r"spaces\.index_matrix": "for other rooms, which check",
     r"spaces\.GSpace\.matrices": "coordinates of elements, which rooms exchange",
     r"kernels\.(Part|Pair|Recipe|SteerableBasis|StencilSizes|Discretization)": "made by functions",
     r"kernels\.(Differential|Harmonic|Grid)?Recipe.*": "what options become",
     r"kernels\..*\.(recipe|from_recipe)": "for `nn`, which checks",
-    r"kernels\.(differential_options|differential_recipe)": "for `nn`, which checks",
+    r"kernels\.differential_recipe": "for `nn`, which checks",
     r"kernels\.\w+Options": "dictionaries of keywords",
 }

@@ -80,7 +80,4 @@ LEFT_OUT = {
     r"representations\.(Representation|Summand)(\.evaluate|\.characters|\.columns_of|\.renamed)?": (
         "made by the functions; parts that rooms exchange"
     ),
-    r"representations\.InducedStructure.*": "what `induced_structure` finds",
-    r"representations\.(as_representation|check_same_group|decompose|induced_structure"
-    r"|point_vectors|sampled_functions|symmetric_pairs)": "for other rooms, which check",
 }

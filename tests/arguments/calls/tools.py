@@ -130,9 +130,11 @@ CALLS = [
 ]
 
 LEFT_OUT = {
-    r"(FieldType|GeometricTensor|HomBasis|Representation)(\..*)?": "in the tables of their rooms",
+    r"(FieldType|GeometricTensor|HomBasis|IrrepTensor|Representation)(\..*)?": (
+        "in the tables of their rooms"
+    ),
     r"(direct_sum|hom_basis|induced|tensor_directsum|tensor_product)": "in those tables too",
     r"testing\.count_traces": "a context, which counts calls of whatever it is given",
-    r"testing\.(EquivarianceError|TraceCount)": "made by functions",
+    r"testing\.(EquivarianceErrors?|TraceCount)": "made by functions",
     r"tools\.(Description|StoredArray)": "made by `describe`",
 }

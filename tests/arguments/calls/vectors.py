@@ -114,9 +114,5 @@ CALLS = [
 
 LEFT_OUT = {
     r"hom\.(Block|HomBasis)(\..*)?": "made by `hom_basis`",
-    r"hom\.(at_least_float32|check_scheme|from_blocks|from_irreps|gather_copies|invariant_vector"
-    r"|irrep_names|is_concrete|scatter_copies|standard_normal|to_blocks|to_irreps|trivial_count)": (
-        "for other rooms, which check"
-    ),
-    r"stats\.moment_coefficients": "for `nn`, which checks",
+    r"hom\.(check_scheme|irrep_product|standard_normal|varying_alike)": "helpers within `hom`",
 }

@@ -20,8 +20,8 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..._arguments import choice, flag, is_number, shown
-from ..._windows import as_tuple, is_several
+from ..._arguments import choice, flag, is_number, is_several, shown
+from ..._windows import as_tuple
 from ...fields import FieldType, Type
 from ...images import MultiImage
 from .._core._grid_rule import as_grid_check, moved_axes, report
