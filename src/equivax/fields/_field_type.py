@@ -306,7 +306,8 @@ class FieldType(AbstractValue):
         Raises:
             ValueError: If their number is not that of the fields.
         """
-        labels = several(labels, "group_by_labels", "labels", "a list, one label per field", 0)
+        labels = tuple(labels) if isinstance(labels, str) else labels
+        labels = several(labels, "group_by_labels", "labels", "one label per field", 0)
         if len(labels) != len(self):
             raise ValueError(f"labels: expected {len(self)}, one per field, got {len(labels)}")
         found: dict[Hashable, list[int]] = {}
