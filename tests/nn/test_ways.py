@@ -177,10 +177,11 @@ def test_symmetry_is_as_good_as_the_rounding_of_the_output(name, carrier, key):
             return np.asarray(module(x), np.float64)
         return np.asarray(module(IrrepTensor.of(rep, x)).array, np.float64)
 
-    y, rounding = run(x), 2.0**-8
-    for g in D4.elements:
-        matrix = rep(g)
-        moved = jnp.asarray(np.asarray(x, np.float64) @ matrix.T, jnp.bfloat16)
-        error = np.abs(run(moved) - y @ matrix.T)
-        assert error.max() <= 2 * rounding * np.abs(y).max()
-        assert np.sqrt(np.mean(error**2)) <= rounding * np.sqrt(np.mean(y**2))
+    with hom.assume_platform("cpu" if carrier == "array" else "gpu"):
+        y, rounding = run(x), 2.0**-8
+        for g in D4.elements:
+            matrix = rep(g)
+            moved = jnp.asarray(np.asarray(x, np.float64) @ matrix.T, jnp.bfloat16)
+            error = np.abs(run(moved) - y @ matrix.T)
+            assert error.max() <= 2 * rounding * np.abs(y).max()
+            assert np.sqrt(np.mean(error**2)) <= rounding * np.sqrt(np.mean(y**2))
