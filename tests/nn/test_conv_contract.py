@@ -281,3 +281,17 @@ def test_a_finer_torus_has_as_many_pixels_as_its_period(key):
     strict = nn.ConvContract(S, S, lhs_dilation=2, key=key)
     with pytest.raises(ValueError, match="evenly"):  # its pixels sit half a cell off
         strict(image(4, 4))
+
+
+def test_accelerators_sum_filters_in_fusible_form(monkeypatch):
+    """Off CPU the kernel is made without a product, by sums that compilers fuse into one kernel."""
+    signature = (((0, 0), 2), ((1, 0), 3), ((2, 0), 2))
+    conv = nn.ConvContract(signature, signature, 3, key=jax.random.key(0))
+    expected = conv.kernel
+    jax.clear_caches()
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    made = jax.jit(conv.basis.expand).lower(conv.weights)
+    np.testing.assert_allclose(made.compile()(conv.weights), expected, atol=1e-6)
+    assert "dot_general" not in made.as_text()
+    monkeypatch.undo()
+    jax.clear_caches()

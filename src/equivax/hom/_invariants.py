@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from ..representations import Representation, trivial
+from ._basis import hom_basis
 from ._synthesis import HIGHEST
 
 
@@ -27,13 +30,23 @@ def invariant_vector(
         ``(..., n)``.
     """
     coeffs = jnp.asarray(coeffs)
-    identity = trivial(rep.group).irreps[0]
-    pieces, start = [], 0
-    for summand, count in rep.data:
-        columns = summand.change_of_basis[:, summand.columns_of(identity).reshape(-1)]
-        stop = start + count * columns.shape[1]
-        part = coeffs[..., start:stop].reshape(*coeffs.shape[:-1], count, columns.shape[1])
-        fields = jnp.matmul(part, columns.T.astype(coeffs.dtype), precision=HIGHEST)
-        pieces.append(fields.reshape(*coeffs.shape[:-1], count * summand.size))
-        start = stop
-    return pieces[0] if len(pieces) == 1 else jnp.concatenate(pieces, axis=-1)
+    side, leading = hom_basis(trivial(rep.group), rep).layout.out_side, coeffs.shape[:-1]
+    if trivial_count(rep) == 0:
+        return jnp.zeros((*leading, rep.size), coeffs.dtype)
+    if side.copy_orders[0] is not None:
+        coeffs = _taken(coeffs, side.copy_orders[0])
+    counts = [run.count * run.basis.shape[1] for run in side.runs]
+    parts = jax.lax.split(coeffs, counts, axis=len(leading)) if len(counts) > 1 else [coeffs]
+    pieces = []
+    for run, part in zip(side.runs, parts, strict=True):
+        if not run.is_identity:
+            part = part.reshape(*leading, run.count, run.basis.shape[1])
+            part = jnp.matmul(part, run.basis.T.astype(coeffs.dtype), precision=HIGHEST)
+            part = part.reshape(*leading, run.count * run.size)
+        pieces.append(part)
+    y = pieces[0] if len(pieces) == 1 else jnp.concatenate(pieces, axis=-1)
+    return y if side.scatter is None else _taken(y, side.scatter)
+
+
+def _taken(x: Array, order: np.ndarray) -> Array:
+    return jnp.take(x, order, axis=-1, mode="clip", unique_indices=True)

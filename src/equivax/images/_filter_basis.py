@@ -198,8 +198,7 @@ def _expand(basis: FilterBasis, coeffs: dict[str, Array]) -> Array:
         table = jax.lax.optimization_barrier(_constant(basis, number, wide, False))
         o, i, n = pair.shape
         a, b = D ** len(pair.source[0]), D ** len(pair.target[0])
-        flat = jnp.matmul(coeffs[pair.key].astype(wide).reshape(o * i, n), table, precision=HIGHEST)
-        block = flat.reshape(o, i, b, a, -1).transpose(0, 2, 1, 3, 4)
+        block = _sum_of_filters(coeffs[pair.key].astype(wide), table.reshape(n, b, a, -1))
         blocks[pair.source, pair.target] = block.reshape(o * b, i * a, -1)
     rows = []
     for target, out_c in outs:
@@ -212,6 +211,22 @@ def _expand(basis: FilterBasis, coeffs: dict[str, Array]) -> Array:
         rows.append(jnp.concatenate(row, axis=1))
     kernel = jnp.concatenate(rows, axis=0)
     return kernel.reshape(*kernel.shape[:2], *basis.kernel).astype(dtype)
+
+
+def _sum_of_filters(
+    coeffs: Float[Array, "out in n"], filters: Float[Array, "n b a taps"]
+) -> Float[Array, "out b in a taps"]:
+    """``sum_n coeffs[n] filters[n]``.
+
+    As a product on CPU. On accelerators as a sum, which the compiler makes in one kernel with the
+    sums of all other pairs: a kernel of a few numbers costs its launch, whatever it computes.
+    """
+    if jax.default_backend() == "cpu":
+        (o, i, n), (_, b, a, taps) = coeffs.shape, filters.shape
+        flat = jnp.matmul(coeffs.reshape(o * i, n), filters.reshape(n, -1), precision=HIGHEST)
+        return flat.reshape(o, i, b, a, taps).transpose(0, 2, 1, 3, 4)
+    last = filters.transpose(1, 2, 3, 0)[:, None]
+    return jnp.sum(coeffs[:, None, :, None, None] * last, axis=-1)
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -27,14 +27,11 @@ MOST_SLICES = 16
 Runs: TypeAlias = tuple[tuple[int, ...], ...]
 """Blocks of channels in order: ``(size, count)``, or ``(subfields, size, count)`` for fields."""
 
+Repeated: TypeAlias = tuple[tuple[int, int, int, np.ndarray | Array], ...]
+"""Whole numbers in runs ``(start, step, count, row)``: a row, again and again, by a step larger."""
+
 
 # ---- fields of a type ----------------------------------------------------------------------------
-
-
-@functools.lru_cache(maxsize=1024)
-def field_index(rep: Representation) -> np.ndarray:
-    """For every channel, the number of its field (summand)."""
-    return block_index(whole_fields(rep))
 
 
 def field_sizes(rep: Representation) -> list[int]:
@@ -181,13 +178,39 @@ def safe_norms(squares: Float[Array, "..."], threshold: float = 0.0) -> Float[Ar
 # ---- and back ------------------------------------------------------------------------------------
 
 
+def repeated(rows: Iterable[tuple[np.ndarray, int, int]]) -> Repeated:
+    """Whole numbers ``(row, step, count)``; a run starts where the steps of the one before end."""
+    found, start = [], 0
+    for row, step, count in rows:
+        found.append((start, step, count, row.astype(np.int32)))
+        start += step * count
+    if len(found) <= MOST_SLICES:
+        return tuple(found)
+    listed = [
+        (first + step * np.arange(count)[:, None] + row).reshape(-1)
+        for first, step, count, row in found
+    ]
+    return ((0, 0, 1, np.concatenate(listed).astype(np.int32)),)
+
+
+def counted(table: Repeated) -> Array:
+    """The numbers of a table, made in the program: it holds a row of each run, not a list."""
+    pieces = []
+    for start, step, count, row in table:
+        first = start + step * jnp.arange(count, dtype=jnp.int32)
+        pieces.append((first[:, None] + jnp.asarray(row)).reshape(-1))
+    return pieces[0] if len(pieces) == 1 else jnp.concatenate(pieces)
+
+
+def take_counted(x: Array, table: Repeated, axis: int = -1) -> Array:
+    """Channels chosen by a table, which may choose some again, see `take_channels`."""
+    return jnp.take(x, counted(table), axis=axis, mode="clip")
+
+
 @functools.lru_cache(maxsize=1024)
-def block_index(runs: Runs) -> np.ndarray:
+def _blocks(runs: Runs) -> Repeated:
     """For every channel, the number of its block."""
-    sizes = [math.prod(run[:-1]) for run in runs for _ in range(run[-1])]
-    index = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
-    index.setflags(write=False)
-    return index
+    return repeated((np.zeros(math.prod(run[:-1]), np.int32), 1, run[-1]) for run in runs)
 
 
 def scale_blocks(
@@ -212,7 +235,7 @@ def spread_blocks(runs: Runs, values: Float[Array, "..."], axis: int = -1) -> Fl
         return values
     if axis == -1 or len(runs) > MOST_SLICES:
         # One gather that fuses with a product; broadcasting over a short last axis is slower.
-        return take_channels(values, block_index(runs), axis)
+        return take_counted(values, _blocks(runs), axis)
     # In front of spatial axes broadcasting is fast, and its gradient a sum, not a scatter.
     pieces, start = [], 0
     for size, count in runs:
@@ -230,4 +253,4 @@ def spread_blocks(runs: Runs, values: Float[Array, "..."], axis: int = -1) -> Fl
 
 def spread(rep: Representation, values: Float[Array, "..."], axis: int = -1) -> Float[Array, "..."]:
     """The value of each field at each of its channels."""
-    return take_channels(values, field_index(rep), axis)
+    return take_counted(values, _blocks(whole_fields(rep)), axis)

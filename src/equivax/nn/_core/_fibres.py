@@ -47,6 +47,14 @@ class Fibre:
         """Whether the group leaves the fields alone, one channel each."""
         return self.summand.size == 1 and len(self.trivial) == 1
 
+    def per_field(self, values: Float[Array, " all"]) -> Float[Array, " fields"]:
+        """The numbers of these fields among one per field."""
+        return take_channels(values, self.fields)
+
+    def per_channel(self, values: Float[Array, " all"]) -> Float[Array, "fields size"]:
+        """The numbers of their channels among one per channel."""
+        return take_channels(values, self.channels.reshape(-1)).reshape(self.channels.shape)
+
     @property
     def stop(self) -> int:
         """One past the last channel after the gather."""

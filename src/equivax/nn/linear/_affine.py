@@ -17,6 +17,7 @@ from ...fields import IrrepTensor, Type
 from ...hom import (
     Machine,
     conversion_cost,
+    hom_basis,
     invariant_vector,
     irrep_names,
     split_copies,
@@ -25,8 +26,8 @@ from ...hom import (
 )
 from ...representations import Representation, trivial
 from .._core._admission import parameter_dtype
-from .._core._channels import on_last_axis, take_channels
-from .._core._fibres import KindPlan, Kinds, by_kind, coordinates_plan, turned
+from .._core._channels import Repeated, on_last_axis, repeated, take_counted
+from .._core._fibres import KindPlan, by_kind, coordinates_plan, turned
 from .._core._irrep_wise import Parts, kind_by_kind, of_fields, times_fields
 from .._core._module import AbstractModule, channel_axis, representation_of
 from .._core._plain import plain_function, plain_linear, plain_on_channels
@@ -177,17 +178,12 @@ class Affine(AbstractModule):
 
     def _constants(
         self,
-    ) -> tuple[tuple[KindPlan, KindPlan] | None, np.ndarray, Kinds, float]:
+    ) -> tuple[tuple[KindPlan, KindPlan] | None, Repeated, KindPlan, float]:
         rep = self._rep
         turns = None
         if self.per != "field":
             turns = coordinates_plan(rep), coordinates_plan(rep, inverse=True)
-        identity = trivial(rep.group).irreps[0]
-        invariant = []
-        for summand, count in rep.data:
-            columns = summand.change_of_basis[:, summand.columns_of(identity).reshape(-1)]
-            invariant.append((count, columns.shape[1], columns))
-        return turns, _channel_scales(rep, self.per), invariant, float(self.residual)
+        return turns, _channel_scales(rep, self.per), _invariant(rep), float(self.residual)
 
     def _shape_options(self) -> dict[str, Any]:
         return {} if self.learnable else {"scale": jnp.ones((self.num_scale,))}
@@ -224,8 +220,8 @@ def _times_copies(parts: Parts, factors: Parts) -> Parts:
 
 def modulated(
     turns: tuple[KindPlan, KindPlan] | None,
-    scale_of: np.ndarray | Array,
-    invariant: Kinds,
+    scale_of: Repeated,
+    invariant: KindPlan,
     residual: float,
     x: Float[Array, "*batch n"],
     scale: Float[Array, "*scales count"],
@@ -237,14 +233,14 @@ def modulated(
         turns: Plans of ``Q^T`` and of ``Q``, see `coordinates_plan`; None if ``D`` is constant on
             whole fields.
         scale_of: Which scale belongs to each channel or coordinate.
-        invariant: Invariant columns of the fields, as kinds of `by_kind`.
+        invariant: The plan of ``Q[:, triv]``.
         residual: Added to the scales.
         x: ``(..., n)``.
         scale: ``(..., scales)``.
         bias: ``(..., biases)``, or None.
     """
     dtype = jnp.result_type(x.dtype, scale.dtype)
-    factor = take_channels((residual + scale).astype(dtype), scale_of)
+    factor = take_counted((residual + scale).astype(dtype), scale_of)
     y = x.astype(dtype)
     if turns is None:
         y = y * factor
@@ -253,16 +249,27 @@ def modulated(
         y = by_kind(*back, -1, by_kind(*to, -1, y) * factor)
     if bias is None:
         return y
-    return y + by_kind(turned, invariant, None, None, -1, bias).astype(dtype)
+    return y + by_kind(*invariant, -1, bias).astype(dtype)
 
 
-def _channel_scales(rep: Representation, per: str) -> np.ndarray:
+def _invariant(rep: Representation) -> KindPlan:
+    """``beta -> Q[:, triv] beta``, by kinds of fields."""
+    side, kinds = hom_basis(trivial(rep.group), rep).layout.out_side, []
+    for run in side.runs:
+        kinds.append((run.count, run.basis.shape[1], run.basis))
+    order = side.copy_orders[0] if side.copy_orders else None
+    return turned, kinds, order, side.scatter
+
+
+def _channel_scales(rep: Representation, per: str) -> Repeated:
     """Which scale belongs to each channel (``"field"``) or spectral coordinate."""
-    if per == "field":
-        sizes = [summand.size for summand, count in rep.data for _ in range(count)]
-        return np.repeat(np.arange(len(sizes)), sizes)
-    sizes = [rep.group.irrep_data(i).size for i in rep.irreps]
-    if per == "irrep":
-        return np.repeat(np.arange(len(sizes)), sizes)
-    kinds = list(rep.multiplicities)
-    return np.repeat([kinds.index(i) for i in rep.irreps], sizes)
+    kinds, rows = list(rep.multiplicities), []
+    for summand, count in rep.data:
+        sizes = [rep.group.irrep_data(i).size for i in summand.irreps]
+        if per == "field":
+            rows.append((np.zeros(summand.size), 1, count))
+        elif per == "irrep":
+            rows.append((np.repeat(np.arange(len(sizes)), sizes), len(sizes), count))
+        else:
+            rows.append((np.repeat([kinds.index(i) for i in summand.irreps], sizes), 0, count))
+    return repeated(rows)

@@ -148,8 +148,8 @@ def field_kinds(
     shift, kinds = None if bias is None else invariant_vector(rep, bias), []
     for fibre in plan.fibres:
         columns = fibre.summand.change_of_basis[:, fibre.trivial]
-        own = None if weight is None else weight[fibre.fields]
-        shifts = None if shift is None or not len(fibre.trivial) else shift[fibre.channels]
+        own = None if weight is None else fibre.per_field(weight)
+        shifts = None if shift is None or not len(fibre.trivial) else fibre.per_channel(shift)
         kinds.append((len(fibre.fields), fibre.summand.size, columns, own, shifts))
     return kinds
 

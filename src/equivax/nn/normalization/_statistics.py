@@ -19,7 +19,7 @@ from scipy.sparse.csgraph import connected_components
 
 from ...hom import invariant_vector, shape_like, trivial_count
 from ...representations import Representation, Summand
-from .._core._channels import along
+from .._core._channels import Repeated, along, counted, repeated, take_counted
 from .._core._fibres import fibre_plan, turned
 
 
@@ -28,32 +28,30 @@ class Pools:
     """Which channels share a number.
 
     Attributes:
+        count: How many there are.
         index: For each channel, the number of its pool.
-        sizes: Number of channels of each pool.
+        sizes: Number of channels of each pool of a field, and how many such fields, in runs.
         width: The size of all pools, if they are equal and contiguous.
     """
 
-    index: np.ndarray
-    sizes: np.ndarray
+    count: int
+    index: Repeated
+    sizes: tuple[tuple[np.ndarray, int], ...]
     width: int | None
-
-    @property
-    def count(self) -> int:
-        """How many there are."""
-        return len(self.sizes)
 
     def mean(self, values: Float[Array, " n"]) -> Float[Array, " pools"]:
         """The average over each pool."""
         if self.width is not None:
             return values.reshape(-1, self.width).mean(axis=-1)
-        sums = jax.ops.segment_sum(values, self.index, self.count)
-        return sums / jnp.asarray(self.sizes, values.dtype)
+        sums = jax.ops.segment_sum(values, counted(self.index), self.count)
+        sizes = [jnp.tile(size.astype(values.dtype), count) for size, count in self.sizes]
+        return sums / jnp.concatenate(sizes)
 
     def spread(self, values: Float[Array, " pools"]) -> Float[Array, " n"]:
         """The value of each pool at its channels."""
         if self.width is not None:
-            return jnp.repeat(values, self.width, total_repeat_length=len(self.index))
-        return values[self.index]
+            return jnp.repeat(values, self.width, total_repeat_length=self.count * self.width)
+        return take_counted(values, self.index)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +88,8 @@ class Statistics:
         rep: Its type.
         means: What is subtracted, and learned as a bias; None for nothing.
         variances: Which coordinates share a variance.
-        vectors: How many vectors of one point of one example each variance is the average of.
+        vectors: How many vectors of one point of one example each variance is the average of;
+            one number if they are all alike.
         about_channel_means: Whether variances are those about the mean of every channel, and not
             about the means that are subtracted.
         in_irreps: Whether coordinates are those of the irreps of a field, not its channels.
@@ -184,7 +183,7 @@ class Statistics:
         """Per kind of field ``(fields, size, size)``, or ``(fields, size)`` if diagonal."""
         scale, matrices = self.variances.spread(factors), []
         for fibre in fibre_plan(self.rep).fibres:
-            diagonal = scale[fibre.channels]
+            diagonal = fibre.per_channel(scale)
             if fibre.basis is not None:
                 basis = jnp.asarray(fibre.basis, scale.dtype)
                 diagonal = jnp.matmul(basis * diagonal[:, None], basis.T, precision="highest")
@@ -215,7 +214,7 @@ def statistics_of_fields(
         rep=rep,
         means=Invariants(rep) if means else None,
         variances=pools,
-        vectors=np.ones(pools.count) if vectors is None else np.asarray(vectors),
+        vectors=np.ones(1) if vectors is None else np.asarray(vectors),
         about_channel_means=about_channel_means,
     )
 
@@ -223,14 +222,16 @@ def statistics_of_fields(
 def statistics_of_permuted_fields(rep: Representation, per_orbit: bool) -> Statistics:
     """One mean and one variance of the channels of a field, or of each orbit of channels."""
     pools = channel_pools(rep, _orbits if per_orbit else _one)
-    return Statistics(rep=rep, means=pools, variances=pools, vectors=pools.sizes)
+    channels = np.concatenate([np.tile(sizes, count) for sizes, count in pools.sizes])
+    return Statistics(
+        rep=rep, means=pools, variances=pools, vectors=channels[:1] if pools.width else channels
+    )
 
 
 def statistics_of_irreps(rep: Representation, per: str) -> Statistics:
     """One mean per trivial irrep, one variance per ``"copy"`` or ``"type"`` of irrep of a field."""
     pools = channel_pools(rep, _copies if per == "copy" else _kinds)
-    ones = np.ones(pools.count)
-    return Statistics(rep, Invariants(rep), pools, ones, in_irreps=True)
+    return Statistics(rep, Invariants(rep), pools, np.ones(1), in_irreps=True)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -241,19 +242,15 @@ def channel_pools(rep: Representation, labels: Callable[[Summand], np.ndarray]) 
         rep: The type.
         labels: The number of the pool of each coordinate of a field, from 0 on.
     """
-    pieces, start = [], 0
+    rows, sizes = [], []
     for summand, count in rep.data:
         local = labels(summand)
-        number = int(local.max()) + 1
-        copies = start + number * np.arange(count)
-        pieces.append((copies[:, None] + local).reshape(-1))
-        start += number * count
-    index = np.concatenate(pieces).astype(np.int32)
-    sizes = np.bincount(index)
-    equal = (sizes == sizes[0]).all() and (np.diff(index) >= 0).all()
-    for array in (index, sizes):
-        array.setflags(write=False)
-    return Pools(index, sizes, int(sizes[0]) if equal else None)
+        sizes.append((np.bincount(local), count))
+        rows.append((local, len(sizes[-1][0]), count))
+    widths = {int(size) for some, _ in sizes for size in some}
+    equal = len(widths) == 1 and all((np.diff(row) >= 0).all() for row, _, _ in rows)
+    total = sum(len(some) * count for some, count in sizes)
+    return Pools(total, repeated(rows), tuple(sizes), widths.pop() if equal else None)
 
 
 def _one(summand: Summand) -> np.ndarray:

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ..._arguments import flag, number
 from ...fields import IrrepTensor, Type
 from .._core._admission import check_fields
-from .._core._channels import field_index, field_sizes
+from .._core._channels import field_sizes, spread
 from .._core._irrep_wise import Parts, kind_by_kind, of_fields
 from .._core._module import AbstractModule, channel_axis, representation_of
 
@@ -76,7 +76,7 @@ class FieldDropout(AbstractModule):
             spatial = (1,) * len(spatial)
         shape = (*x.shape[:axis], len(field_sizes(rep)), *spatial)
         keep = jax.random.bernoulli(key, _keep_rate(self.p), shape)
-        mask = jnp.take(keep, field_index(rep), axis=axis, mode="clip")
+        mask = spread(rep, keep, channel_axis(self.in_type))
         return jnp.where(mask, x / (1 - self.p), jnp.zeros_like(x))
 
     def _forward_irreps(self, x: IrrepTensor, key: PRNGKeyArray | None = None) -> IrrepTensor:
