@@ -7,7 +7,9 @@ import argparse
 import json
 import os
 import resource
+import shutil
 import sys
+import tempfile
 import time
 from collections import Counter
 
@@ -36,6 +38,10 @@ def main() -> None:
     # Where time is over within a callback of another library, Python reports it and goes on.
     sys.unraisablehook = lambda _: None
 
+    # Words that are paths are written to.
+    sys.path[0] = os.path.abspath(sys.path[0])
+    os.chdir(scratch := tempfile.mkdtemp())
+
     answer = {}
     for name in options.tables or cases.TABLES:
         start = time.perf_counter()
@@ -50,6 +56,7 @@ def main() -> None:
             print("    ", dict(Counter(f.kind for f in report.failures)), report.cases)
     if options.json:
         json.dump(answer, sys.stdout)
+    shutil.rmtree(scratch)
 
 
 if __name__ == "__main__":

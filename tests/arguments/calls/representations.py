@@ -77,6 +77,9 @@ CALLS = [
 ]
 
 LEFT_OUT = {
+    r"representations\.(decompose|point_vectors|sampled_functions|symmetric_pairs)": (
+        "for authors of layers, which check"
+    ),
     r"representations\.(Representation|Summand)(\.evaluate|\.characters|\.columns_of|\.renamed)?": (
         "made by the functions; parts that rooms exchange"
     ),
