@@ -206,7 +206,7 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
     ),
     "nn/init": (
         "equivax.nn.init",
-        {"Schemes": "generalized_he delta_orthonormal zeros resolve"},
+        {"Schemes": "generalized_he delta_orthonormal zeros SCHEMES Scheme Coefficients"},
     ),
     "nn/interfaces": (
         "equivax.nn",

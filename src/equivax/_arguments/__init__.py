@@ -7,22 +7,25 @@ number. Arguments of JAX (keys, types, arrays) are in `arrays`, which rooms on t
 import.
 """
 
-from ._functions import function, type_of
-from ._matrices import generator_matrix, real_array
-from ._numbers import (
+from ._checks import (
+    choice,
     flag,
+    function,
     integer,
     integers,
     is_flag,
     is_integer,
     is_number,
     is_several,
+    is_traced,
     number,
     refuse,
     several,
+    shown,
+    text,
+    type_of,
 )
-from ._shown import is_traced, shown
-from ._words import choice, text
+from ._matrices import generator_matrix, real_array
 
 __all__ = [
     "choice",

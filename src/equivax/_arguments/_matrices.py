@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ._numbers import is_several, refuse
-from ._shown import is_traced
+from ._checks import is_several, is_traced, refuse
 
 _KINDS = "biuf"
 """Kinds of real numbers, as NumPy abbreviates them."""

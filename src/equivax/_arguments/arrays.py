@@ -9,8 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
-from ._numbers import refuse
-from ._shown import is_traced
+from ._checks import is_traced, refuse
 
 #: Sizes of keys of the old kind, by their generators.
 _OLD_KEYS = ((2,), (4,))

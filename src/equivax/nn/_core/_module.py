@@ -39,7 +39,7 @@ from ._ways import Ways
 
 Self = TypeVar("Self", bound="AbstractLayer")
 
-_WHOLE_IMAGE = "x.with_array(x.array.astype(float))"
+_WHOLE_IMAGE = "x.astype(float)"
 
 observer: ContextVar[Callable[[AbstractLayer, object], None] | None] = ContextVar(
     "observer", default=None

@@ -1,16 +1,17 @@
-"""Integers, numbers and flags."""
+"""One check for each kind of argument: numbers, flags, words, functions, objects of one type."""
 
 from __future__ import annotations
 
 import math
 import numbers
 import operator
-from collections.abc import Sequence
-from typing import Any, NoReturn, TypeGuard
+import reprlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NoReturn, TypeGuard, TypeVar
 
 import numpy as np
 
-from ._shown import is_traced, shown
+# ---- numbers, flags and sequences ----------------------------------------------------------------
 
 
 def is_flag(value: object) -> TypeGuard[bool]:
@@ -183,3 +184,111 @@ def _interval(
     if low is not None:
         return f" {'>=' if above is None else 'above'} {low:g}"
     return "" if high is None else f" {'<=' if below is None else 'below'} {high:g}"
+
+
+# ---- words ---------------------------------------------------------------------------------------
+
+
+def choice(value: object, caller: str, argument: str, options: Iterable[str]) -> str:
+    """One of a few words.
+
+    Raises:
+        TypeError: If it is no text.
+        ValueError: If it is another word.
+    """
+    words = list(options)
+    takes = " or ".join(filter(None, [", ".join(map(repr, words[:-1])), repr(words[-1])]))
+    if not isinstance(value, str):
+        refuse(TypeError, caller, argument, takes, value)
+    if value not in words:
+        refuse(ValueError, caller, argument, takes, value)
+    return value
+
+
+def text(value: object, caller: str, argument: str) -> str:
+    """A text that is not empty.
+
+    Raises:
+        TypeError: If it is no text.
+        ValueError: If it is empty.
+    """
+    if not isinstance(value, str):
+        refuse(TypeError, caller, argument, "a string", value)
+    if not value:
+        refuse(ValueError, caller, argument, "a string that is not empty", value)
+    return value
+
+
+# ---- functions and objects -----------------------------------------------------------------------
+
+T = TypeVar("T")
+
+
+def function(
+    value: object, caller: str, argument: str, example: str = "jax.nn.relu"
+) -> Callable[..., Any]:
+    """Something that can be called; a class is refused, since calling it makes an object.
+
+    Raises:
+        TypeError: If it is no function.
+    """
+    if not callable(value) or isinstance(value, type):
+        refuse(TypeError, caller, argument, f"a callable such as {example}", value)
+    return value
+
+
+def type_of(value: object, caller: str, argument: str, wanted: type[T], takes: str = "") -> T:
+    """An object of one type, and not that type itself.
+
+    Args:
+        value: What the user gave.
+        caller: The function or layer, for messages.
+        argument: Its argument, for messages.
+        wanted: The type.
+        takes: How the message calls it, with its article; by default by its name.
+
+    Raises:
+        TypeError: If it is something else.
+    """
+    if not isinstance(value, wanted):
+        name = wanted.__name__.removeprefix("Abstract")
+        article = "an" if name[0] in "AEIOU" else "a"
+        refuse(TypeError, caller, argument, takes or f"{article} {name}", value)
+    return value
+
+
+# ---- how a message shows what it got -------------------------------------------------------------
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
+_SHORT.maxlevel = 3
+#: Arrays of more entries are shown by shape and type.
+_ENTRIES = 9
+
+
+def shown(value: object) -> str:
+    """A value in a message: at most a line, and never the entries of a large array."""
+    if is_traced(value):
+        return f"a traced value of {_shape_and_type(value)}"
+    if hasattr(value, "shape") and hasattr(value, "dtype") and not isinstance(value, np.generic):
+        if _entries(value) > _ENTRIES:
+            return f"an array of {_shape_and_type(value)}"
+        return " ".join(repr(value).split())
+    try:
+        return " ".join(_SHORT.repr(value).split())
+    except Exception:  # a repr that fails is the user's, and the message is ours
+        return f"an object of type {type(value).__name__}"
+
+
+def is_traced(value: object) -> bool:
+    """Whether JAX is tracing a value, which therefore has no number yet."""
+    return any(base.__name__ == "Tracer" for base in type(value).__mro__)
+
+
+def _entries(value: object) -> int:
+    shape = getattr(value, "shape", ())
+    return int(np.prod(shape)) if isinstance(shape, tuple) else _ENTRIES + 1
+
+
+def _shape_and_type(value: object) -> str:
+    return f"shape {getattr(value, 'shape', ())} and type {getattr(value, 'dtype', None)}"
