@@ -218,13 +218,16 @@ def principal_axes(S, sweeps):
     S = jax.lax.stop_gradient(S)
     n = S.shape[-1]
     size = n + n % 2
-    S = jnp.pad(S, [(0, 0)] * (S.ndim - 2) + [(0, size - n)] * 2)
+    if size > n:
+        S = jnp.pad(S, [(0, 0)] * (S.ndim - 2) + [(0, size - n)] * 2)
     # Zeros like S are spread over devices as S is, which a loop asks of what it carries.
     axes = jnp.zeros_like(S) + jnp.broadcast_to(jnp.eye(size, dtype=S.dtype), S.shape)
-    if size == 4 and fuses(n):
+    if n == 2:
+        S, axes = meeting(S, axes)  # one round is all, and a loop is slow to compile
+    elif size == 4 and fuses(n):
         S, axes = jax.lax.fori_loop(0, sweeps, lambda _, pair: sweep_of_four(*pair), (S, axes))
     else:
-        rounds = 1 if n == 2 else sweeps * (size - 1)
+        rounds = sweeps * (size - 1)
         S, axes = jax.lax.fori_loop(0, rounds, lambda _, pair: meeting(*pair), (S, axes))
     return jnp.diagonal(S, axis1=-2, axis2=-1)[..., :n], axes[..., :n, :n]
 
