@@ -217,19 +217,34 @@ def principal_axes(S, sweeps):
     """
     S = jax.lax.stop_gradient(S)
     n = S.shape[-1]
+    if n == 2:
+        return axes_of_two(S)
     size = n + n % 2
     if size > n:
         S = jnp.pad(S, [(0, 0)] * (S.ndim - 2) + [(0, size - n)] * 2)
     # Zeros like S are spread over devices as S is, which a loop asks of what it carries.
     axes = jnp.zeros_like(S) + jnp.broadcast_to(jnp.eye(size, dtype=S.dtype), S.shape)
-    if n == 2:
-        S, axes = meeting(S, axes)  # one round is all, and a loop is slow to compile
-    elif size == 4 and fuses(n):
+    if size == 4 and fuses(n):
         S, axes = jax.lax.fori_loop(0, sweeps, lambda _, pair: sweep_of_four(*pair), (S, axes))
     else:
         rounds = sweeps * (size - 1)
         S, axes = jax.lax.fori_loop(0, rounds, lambda _, pair: meeting(*pair), (S, axes))
     return jnp.diagonal(S, axis1=-2, axis2=-1)[..., :n], axes[..., :n, :n]
+
+
+def axes_of_two(S):
+    """`principal_axes` of ``(..., 2, 2)``, by the one rotation that there is."""
+    a, b, d = S[..., 0, 0], S[..., 0, 1], S[..., 1, 1]
+    t, c = angle(0.5 * (d - a), b)
+    s = t * c
+    axes = jnp.stack([c, s, -s, c], axis=-1).reshape(S.shape)
+    return jnp.stack([a - t * b, d + t * b], axis=-1), axes
+
+
+def angle(gap, b):
+    """Tangent and cosine of the turn that takes b to zero; gap is half of what it lies between."""
+    t = b / jnp.where(b == 0, 1.0, gap + jnp.where(gap < 0, -1.0, 1.0) * jnp.hypot(gap, b))
+    return t, 1.0 / jnp.sqrt(1.0 + t * t)
 
 
 def meeting(S, axes):
@@ -238,8 +253,7 @@ def meeting(S, axes):
     diagonal = jnp.diagonal(S, axis1=-2, axis2=-1)
     gap = 0.5 * (diagonal[..., half:] - diagonal[..., :half])
     b = jnp.diagonal(S[..., :half, half:], axis1=-2, axis2=-1)
-    t = b / jnp.where(b == 0, 1.0, gap + jnp.where(gap < 0, -1.0, 1.0) * jnp.hypot(gap, b))
-    c = 1.0 / jnp.sqrt(1.0 + t * t)
+    t, c = angle(gap, b)
     c, s = c[..., None, :], (t * c)[..., None, :]
     S = turned_apart(jnp.swapaxes(turned_apart(S, c, s), -1, -2), c, s)
     return S, turned_apart(axes, c, s)
@@ -251,8 +265,6 @@ def turned_apart(A, c, s):
     half = size // 2
     left, right = A[..., :half], A[..., half:]
     A = jnp.concatenate([c * left - s * right, s * left + c * right], axis=-1)
-    if size == 2:
-        return A
     seats = [0, half, *range(1, half - 1), *range(half + 1, size), half - 1]
     return jnp.stack([A[..., i] for i in seats], axis=-1)
 
@@ -272,8 +284,7 @@ def meeting_of_four(flips, S, axes):
     # The same numbers for both of a pair, to the last digit: else they are not turned, but bent.
     b = 0.5 * (b + flipped(b, flips))
     gap = 0.5 * side * (flipped(diagonal, flips) - diagonal)
-    t = b / jnp.where(b == 0, 1.0, gap + jnp.where(gap < 0, -1.0, 1.0) * jnp.hypot(gap, b))
-    c = 1.0 / jnp.sqrt(1.0 + t * t)
+    t, c = angle(gap, b)
     s = side * t * c
     S = moved_apart(jnp.swapaxes(moved_apart(S, c, s, flips), -1, -2), c, s, flips)
     return S, moved_apart(axes, c, s, flips)
