@@ -186,7 +186,9 @@ def between_irreps(basis: Expandable) -> list[Float[np.ndarray, "outs ins rows n
             for a, o in enumerate(outs.types):
                 for b, i in enumerate(ins.types):
                     values = basis.solved.kernels.get((i, o))
-                    for row, part in enumerate([] if values is None else values.part):
+                    if values is None:
+                        continue
+                    for row, part in enumerate(values.part):
                         ring = layout.ring[part]
                         size = layout.widths[ring]
                         table[a, b, row, :, :, starts[ring] : starts[ring] + size] = values.angular[
