@@ -158,8 +158,8 @@ def along_direction(
     matrix = jnp.broadcast_to(weight.astype(z.dtype), (batch, rows, rows))
     mixed = z.reshape(batch, rows, fields * n * points // rows)
     q = jnp.matmul(matrix, mixed, precision="highest").reshape(z.shape)
-    # One number per field, so that no array of the size of z but q is kept for derivatives.
-    length = safe_norms(jnp.sum(q * q, axis=2, keepdims=True)) + eps
-    s = jnp.sum(z * q, axis=2, keepdims=True) / length
-    wanted = activation(s) if convention == "signed" else activation(s) * s / (jnp.abs(s) + eps)
-    return z + (wanted - s) / length * q
+    u = q / (safe_norms(jnp.sum(q * q, axis=2, keepdims=True)) + eps)
+    s = jnp.sum(z * u, axis=2, keepdims=True)
+    if convention == "signed":
+        return z + (activation(s) - s) * u
+    return z - s * u + activation(s) * s / (jnp.abs(s) + eps) * u
