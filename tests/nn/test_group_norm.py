@@ -17,6 +17,15 @@ from laws import UNOPTIMISED, applied, drawn, normal, relative
 NORMS = {case["name"]: case for case in gi.facts()["norm"]}
 
 
+@pytest.fixture(params=["cpu", "gpu"])
+def platform(request, monkeypatch):
+    """Both ways to write small products and rotations, compiled for CPU."""
+    monkeypatch.setattr(jax, "default_backend", lambda: request.param)
+    jax.clear_caches()
+    yield request.param
+    jax.clear_caches()
+
+
 def golden(case, dtype=np.float64):
     """The layer, its input, the cotangent, and what both should give."""
     signature = Signature((((case["k"], case["p"]), case["channels"]),))
@@ -32,7 +41,7 @@ def golden(case, dtype=np.float64):
     return norm, images
 
 
-@pytest.mark.usefixtures("x64")
+@pytest.mark.usefixtures("x64", "platform")
 @pytest.mark.parametrize("name", NORMS)
 def test_golden_values_and_gradients(name):
     norm, images = golden(NORMS[name])
@@ -68,7 +77,7 @@ SPECTRA = {
 }
 
 
-@pytest.mark.usefixtures("x64")
+@pytest.mark.usefixtures("x64", "platform")
 @pytest.mark.parametrize("n", SPECTRA)
 def test_the_root_and_two_derivatives_against_differences(n):
     eps, h, identity = 1e-2, 5e-5, np.eye(n)
@@ -116,6 +125,7 @@ def kinds_of_data(size, points):
     return jnp.asarray(np.stack([zero, constant, axial, stretched, line, blank]), jnp.float32)
 
 
+@pytest.mark.usefixtures("platform")
 @pytest.mark.parametrize("D, k", [(1, 1), (2, 1), (3, 1), (2, 2)])
 def test_first_and_second_gradients_are_finite(D, k):
     size, sides = D**k, {1: (6,), 2: (2, 3), 3: (3, 1, 2)}[D]
@@ -140,7 +150,7 @@ def test_first_and_second_gradients_are_finite(D, k):
         assert np.isfinite(np.asarray(leaf)).all()
 
 
-@pytest.mark.usefixtures("x64")
+@pytest.mark.usefixtures("x64", "platform")
 @pytest.mark.parametrize(
     "D, k, whiten",
     [(2, 0, "full"), (2, 1, "full"), (3, 1, "full"), (2, 1, "isotypic"), (2, 1, "rms")],
@@ -244,6 +254,7 @@ SCALED = {
 }
 
 
+@pytest.mark.usefixtures("platform")
 def test_single_precision_keeps_the_formula():
     """Strong beside weak directions, large means, any size: as in float64 on the same input."""
     worst = {}
@@ -261,7 +272,7 @@ def test_single_precision_keeps_the_formula():
     assert not worst
 
 
-@pytest.mark.usefixtures("x64")
+@pytest.mark.usefixtures("x64", "platform")
 @pytest.mark.parametrize("n", [1, 2, 3, 4])
 def test_the_gradient_is_that_of_the_value(n):
     """Differences of the value in float64; the gradient in float32 agrees with them."""
@@ -342,3 +353,11 @@ def test_pseudoscalars_keep_their_sign_with_a_bias():
     np.testing.assert_allclose(norm(-x[..., ::-1]), -norm(x)[..., ::-1], atol=1e-6)
     assert not nn.GroupNorm(type_, bias="scalar").bias
     assert not nn.GroupNorm(type_, affine=False).scale
+
+
+def test_axes_are_found_once_per_covariance():
+    """A step turns rows in two loops: for the first covariance, and for the second."""
+    type_ = Signature((((2, 0), 4),)).field_type(2)
+    norm = nn.GroupNorm(type_)
+    step = jax.jit(jax.grad(lambda x: jnp.sum(norm(x) ** 4)))
+    assert step.lower(jnp.ones((2, 16, 5, 5))).as_text().count("stablehlo.while") == 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +11,7 @@ from jaxtyping import Array, Float
 
 from ..representations import Representation, trivial
 from ._basis import hom_basis
+from ._layout import Side
 from ._synthesis import HIGHEST
 
 
@@ -30,7 +33,7 @@ def invariant_vector(
         ``(..., n)``.
     """
     coeffs = jnp.asarray(coeffs)
-    side, leading = hom_basis(trivial(rep.group), rep).layout.out_side, coeffs.shape[:-1]
+    side, leading = _side(rep), coeffs.shape[:-1]
     if trivial_count(rep) == 0:
         return jnp.zeros((*leading, rep.size), coeffs.dtype)
     if side.copy_orders[0] is not None:
@@ -46,6 +49,12 @@ def invariant_vector(
         pieces.append(part)
     y = pieces[0] if len(pieces) == 1 else jnp.concatenate(pieces, axis=-1)
     return y if side.scatter is None else _taken(y, side.scatter)
+
+
+@functools.lru_cache(maxsize=1024)
+def _side(rep: Representation) -> Side:
+    """Where the trivial irreps of equal summands stand."""
+    return hom_basis(trivial(rep.group), rep).layout.out_side
 
 
 def _taken(x: Array, order: np.ndarray) -> Array:

@@ -251,6 +251,8 @@ def spread_blocks(runs: Runs, values: Float[Array, "..."], axis: int = -1) -> Fl
     return pieces[0] if len(pieces) == 1 else jnp.concatenate(pieces, axis=axis)
 
 
-def spread(rep: Representation, values: Float[Array, "..."], axis: int = -1) -> Float[Array, "..."]:
+def spread(
+    rep: Representation, values: Shaped[Array, "..."], axis: int = -1
+) -> Shaped[Array, "..."]:
     """The value of each field at each of its channels."""
     return take_counted(values, _blocks(whole_fields(rep)), axis)

@@ -82,11 +82,11 @@ class FibrePlan:
         place = x.ndim + axis
         batch, points = math.prod(x.shape[:place]), math.prod(x.shape[place + 1 :])
         flat = x.reshape(batch, x.shape[axis], points)
-        pieces = []
-        for fibre in self.fibres:
-            part = flat if len(self.fibres) == 1 else flat[:, fibre.start : fibre.stop]
-            pieces.append(part.reshape(batch, *fibre.channels.shape, points))
-        return pieces
+        parts = jax.lax.split(flat, [fibre.channels.size for fibre in self.fibres], axis=1)
+        return [
+            part.reshape(batch, *fibre.channels.shape, points)
+            for fibre, part in zip(self.fibres, parts, strict=True)
+        ]
 
     def join(self, pieces: Sequence[Array], like: Array, axis: int) -> Array:
         """The inverse of `split`."""
@@ -180,10 +180,9 @@ def by_kind(
     leading, spatial = wide.shape[:place], wide.shape[place + 1 :]
     batch, points = math.prod(leading), math.prod(spatial)
     flat = wide.reshape(batch, wide.shape[place], points)
-    pieces, start = [], 0
-    for fields, size, *arguments in kinds:
-        z = jax.lax.slice_in_dim(flat, start, start + fields * size, axis=1)
-        start += fields * size
+    # The transpose of a split is one concatenation, that of slices a sum of padded arrays.
+    parts, pieces = jax.lax.split(flat, [fields * size for fields, size, *_ in kinds], axis=1), []
+    for (fields, size, *arguments), z in zip(kinds, parts, strict=True):
         y = function(*arguments, z.reshape(batch, fields, size, points))
         pieces.append(y.reshape(batch, y.shape[1] * y.shape[2], points))
     y = pieces[0] if len(pieces) == 1 else jnp.concatenate(pieces, axis=1)

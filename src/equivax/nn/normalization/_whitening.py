@@ -20,8 +20,15 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ._rounding import above_rounding, denoised
+
+#: Size of fields up to which products with their matrices are sums, off CPU.
+LARGEST_FUSED = 4
+
+#: How the halves of four rows are turned over so that all pairs of rows meet once.
+FLIPS = ((-1,), (-2,), (-2, -1))
 
 
 def whitened(groups, eps, whiten, largest, basis, rows, scale, bias, added, z):
@@ -115,6 +122,8 @@ def without_rounding(largest, mean, y, moments):
 
 def second_moments(x):
     """``mean x x^T`` over fields and points: ``(batch, groups, n, n)``."""
+    if fuses(x.shape[3]):
+        return jnp.mean(x[:, :, :, :, None] * x[:, :, :, None], axis=(2, 5))
     lead = ((0, 1, 2), (0, 1, 2))
     # One small product per field, averaged afterwards: no activation is moved.
     gram = jax.lax.dot_general(x, x, (((4,), (4,)), lead), precision="highest")
@@ -123,9 +132,16 @@ def second_moments(x):
 
 def product(matrix, x):
     """A matrix ``(batch, groups, n, n)`` times all fields at all points."""
+    if fuses(x.shape[3]):
+        return jnp.sum(matrix[:, :, None, :, :, None] * x[:, :, :, None], axis=4)
     repeated = jnp.broadcast_to(matrix[:, :, None], (*x.shape[:4], x.shape[3]))
     lead = ((0, 1, 2), (0, 1, 2))
     return jax.lax.dot_general(repeated, x, (((4,), (3,)), lead), precision="highest")
+
+
+def fuses(n):
+    """Whether sums of n numbers are written out, which compilers for accelerators fuse."""
+    return n <= LARGEST_FUSED and jax.default_backend() != "cpu"
 
 
 def transposed(matrix):
@@ -157,9 +173,9 @@ def inverse_root(S, eps):
         rows = [[d + diagonal, -b], [-b, a + diagonal]]
         root = jnp.stack([jnp.stack(row, axis=-1) for row in rows], axis=-2)
         return root / (s * t * jnp.sqrt(size))[..., None, None]
-    root = jax.custom_jvp(lambda S: eigen(S, eps)[0])
-    root.defjvp(lambda primals, tangents: slope(root, eps, *primals, *tangents))
-    return root(S)
+    root = jax.custom_jvp(lambda S: eigen(S, eps))
+    root.defjvp(lambda primals, tangents: slope(root, *primals, *tangents))
+    return root(S)[0]
 
 
 def eigen(S, eps):
@@ -171,12 +187,11 @@ def eigen(S, eps):
     return root, values, vectors
 
 
-def slope(root, eps, S, E):
-    """The root at S and its derivative in the direction E."""
-    W = root(S)
-    # As constants: the solution depends on S through the equation.
-    _, d, vectors = eigen(jax.lax.stop_gradient(S), eps)
-    back = transposed(vectors)
+def slope(root, S, E):
+    """What `eigen` gives at S and its derivative in the direction E; eigenvectors as constants."""
+    W, d, vectors = root(S)
+    # The solution depends on S through the equation.
+    back, d = transposed(vectors), jax.lax.stop_gradient(d)
     sums = d[..., :, None] + d[..., None, :]
     with jax.default_matmul_precision("highest"):
         squared = W @ W
@@ -186,7 +201,7 @@ def slope(root, eps, S, E):
             lambda _, B: vectors @ ((back @ B @ vectors) / sums) @ back,
             symmetric=True,
         )
-    return W, tangent
+    return (W, d, vectors), (tangent, jnp.zeros_like(d), jnp.zeros_like(vectors))
 
 
 def principal_axes(S, sweeps):
@@ -202,13 +217,34 @@ def principal_axes(S, sweeps):
     """
     S = jax.lax.stop_gradient(S)
     n = S.shape[-1]
+    if n == 2:
+        return axes_of_two(S)
     size = n + n % 2
-    S = jnp.pad(S, [(0, 0)] * (S.ndim - 2) + [(0, size - n)] * 2)
+    if size > n:
+        S = jnp.pad(S, [(0, 0)] * (S.ndim - 2) + [(0, size - n)] * 2)
     # Zeros like S are spread over devices as S is, which a loop asks of what it carries.
     axes = jnp.zeros_like(S) + jnp.broadcast_to(jnp.eye(size, dtype=S.dtype), S.shape)
-    rounds = 1 if n == 2 else sweeps * (size - 1)
-    S, axes = jax.lax.fori_loop(0, rounds, lambda _, pair: meeting(*pair), (S, axes))
+    if size == 4 and fuses(n):
+        S, axes = jax.lax.fori_loop(0, sweeps, lambda _, pair: sweep_of_four(*pair), (S, axes))
+    else:
+        rounds = sweeps * (size - 1)
+        S, axes = jax.lax.fori_loop(0, rounds, lambda _, pair: meeting(*pair), (S, axes))
     return jnp.diagonal(S, axis1=-2, axis2=-1)[..., :n], axes[..., :n, :n]
+
+
+def axes_of_two(S):
+    """`principal_axes` of ``(..., 2, 2)``, by the one rotation that there is."""
+    a, b, d = S[..., 0, 0], S[..., 0, 1], S[..., 1, 1]
+    t, c = angle(0.5 * (d - a), b)
+    s = t * c
+    axes = jnp.stack([c, s, -s, c], axis=-1).reshape(S.shape)
+    return jnp.stack([a - t * b, d + t * b], axis=-1), axes
+
+
+def angle(gap, b):
+    """Tangent and cosine of the turn that takes b to zero; gap is half of what it lies between."""
+    t = b / jnp.where(b == 0, 1.0, gap + jnp.where(gap < 0, -1.0, 1.0) * jnp.hypot(gap, b))
+    return t, 1.0 / jnp.sqrt(1.0 + t * t)
 
 
 def meeting(S, axes):
@@ -217,8 +253,7 @@ def meeting(S, axes):
     diagonal = jnp.diagonal(S, axis1=-2, axis2=-1)
     gap = 0.5 * (diagonal[..., half:] - diagonal[..., :half])
     b = jnp.diagonal(S[..., :half, half:], axis1=-2, axis2=-1)
-    t = b / jnp.where(b == 0, 1.0, gap + jnp.where(gap < 0, -1.0, 1.0) * jnp.hypot(gap, b))
-    c = 1.0 / jnp.sqrt(1.0 + t * t)
+    t, c = angle(gap, b)
     c, s = c[..., None, :], (t * c)[..., None, :]
     S = turned_apart(jnp.swapaxes(turned_apart(S, c, s), -1, -2), c, s)
     return S, turned_apart(axes, c, s)
@@ -230,7 +265,36 @@ def turned_apart(A, c, s):
     half = size // 2
     left, right = A[..., :half], A[..., half:]
     A = jnp.concatenate([c * left - s * right, s * left + c * right], axis=-1)
-    if size == 2:
-        return A
     seats = [0, half, *range(1, half - 1), *range(half + 1, size), half - 1]
     return jnp.stack([A[..., i] for i in seats], axis=-1)
+
+
+def sweep_of_four(S, axes):
+    """The three rounds of four rows, each in a few kernels of an accelerator: nothing is cut up."""
+    for flips in FLIPS:
+        S, axes = meeting_of_four(flips, S, axes)
+    return S, axes
+
+
+def meeting_of_four(flips, S, axes):
+    """`meeting` of rows with those that stand where they come to by a flip."""
+    partner = np.flip(np.arange(4).reshape(2, 2), flips).reshape(-1)
+    eye, side = np.eye(4, dtype=S.dtype), np.sign(partner - np.arange(4)).astype(S.dtype)
+    diagonal, b = jnp.sum(S * eye, axis=-1), jnp.sum(S * eye[partner], axis=-1)
+    # The same numbers for both of a pair, to the last digit: else they are not turned, but bent.
+    b = 0.5 * (b + flipped(b, flips))
+    gap = 0.5 * side * (flipped(diagonal, flips) - diagonal)
+    t, c = angle(gap, b)
+    s = side * t * c
+    S = moved_apart(jnp.swapaxes(moved_apart(S, c, s, flips), -1, -2), c, s, flips)
+    return S, moved_apart(axes, c, s, flips)
+
+
+def moved_apart(A, c, s, flips):
+    """Columns turned with their partners."""
+    return c[..., None, :] * A - s[..., None, :] * flipped(A, flips)
+
+
+def flipped(A, flips):
+    """The last axis, of four, as two by two with some axes reversed."""
+    return jnp.flip(A.reshape(*A.shape[:-1], 2, 2), flips).reshape(A.shape)
