@@ -65,6 +65,16 @@ def test_a_layer_without_a_formula_goes_by_way_of_an_array(key):
     assert turns(inner, normal(3, 32)) == (1, 1)
 
 
+@pytest.mark.parametrize("pool", ["norm", "mean", "quadratic"])
+def test_invariants_are_taken_of_irreps(pool, key):
+    def made(mode):
+        return models.InvariantMLP(4 * R, 3, [8 * R, 4 * R], pool=pool, mode=mode, key=key)
+
+    x = normal(5, 32)
+    assert turns(made("irreps"), x) == (1, 1)
+    assert relative(made("irreps")(x), made("dense")(x)) <= 1e-5
+
+
 class Priced(nn.AbstractModule):
     """A layer with given costs."""
 

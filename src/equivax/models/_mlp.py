@@ -32,7 +32,14 @@ from ..nn import (
     QuadraticPool,
     Sequential,
 )
-from ..nn.authoring import Ways, check_elementwise, parameter_dtype, representation_of
+from ..nn.authoring import (
+    Ways,
+    carried,
+    check_elementwise,
+    parameter_dtype,
+    representation_of,
+    ways_through,
+)
 from ..representations import Representation, as_representation, regular, trivial
 
 Activation = Callable[[Array], Array] | Layer | type[Layer]
@@ -218,7 +225,10 @@ class InvariantMLP(AbstractModule):
     def _forward(
         self, x: Float[Array, "..."], key: PRNGKeyArray | None = None
     ) -> Float[Array, "..."]:
-        return self._head(self.pool(self.backbone(x, key=key)))
+        inside, pooled = ways_through((self.backbone, self.pool), x)
+        y = self.backbone(carried(self.in_type, x, inside), key=key)
+        features = self.pool(carried(self.pool.in_type, y, pooled))
+        return self._head(features.array if pooled else features)
 
     def _forward_irreps(self, x: IrrepTensor, key: PRNGKeyArray | None = None) -> Array:
         return self._head(self.pool(self.backbone(x, key=key)).array)

@@ -26,3 +26,5 @@ from ._core._stateful import is_stateful as is_stateful
 from ._core._stateful import split_keys as split_keys
 from ._core._stateful import step as step
 from ._core._ways import Ways as Ways
+from ._core._ways import carried as carried
+from ._core._ways import ways_through as ways_through

@@ -12,8 +12,10 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ...fields import Type
-from ...hom import Machine, conversion_cost
+from jaxtyping import Array
+
+from ...fields import FieldType, IrrepTensor, Type
+from ...hom import Machine, conversion_cost, machine, rows_of
 from ...representations import as_representation
 
 if TYPE_CHECKING:
@@ -26,6 +28,32 @@ class Ways:
 
     arrays: float = 0.0
     irreps: float = math.inf
+
+
+def ways_through(layers: Sequence[AbstractLayer], x: Array) -> tuple[bool, ...]:
+    """Which layers of a chain from array to array are best taken irrep by irrep."""
+    on_arrays, type_ = (False,) * len(layers), layers[0].in_type
+    if isinstance(type_, FieldType) and type_.space.dim > 0:
+        return on_arrays
+    prices = machine(x.dtype)
+    if not prices.irreps and not _ask_for_irreps(layers):
+        return on_arrays
+    return cheapest(layers, rows_of(x, x.dtype), prices, False, False)[1] or on_arrays
+
+
+def _ask_for_irreps(layers: Sequence[AbstractLayer]) -> bool:
+    """Whether a linear layer of a chain, or of a chain in it, has ``mode="irreps"``."""
+    return any(
+        getattr(layer, "mode", None) == "irreps" or _ask_for_irreps(getattr(layer, "layers", ()))
+        for layer in layers
+    )
+
+
+def carried(type_: Type, x: Array | IrrepTensor, irrep_wise: bool) -> Array | IrrepTensor:
+    """Vectors of a type as what is asked for."""
+    if irrep_wise:
+        return x if isinstance(x, IrrepTensor) else IrrepTensor.of(type_, x)
+    return x.array if isinstance(x, IrrepTensor) else x
 
 
 def cheapest(

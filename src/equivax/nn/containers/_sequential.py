@@ -9,12 +9,12 @@ import equinox as eqx
 from jaxtyping import Array, PRNGKeyArray
 
 from ...fields import IrrepTensor, Type
-from ...hom import Machine, machine, rows_of
+from ...hom import Machine
 from ...images import MultiImage
 from .._core._folding import exported_chain
 from .._core._module import AbstractContainer, Layer, channel_axis
 from .._core._stateful import is_stateful, position, split_keys, step
-from .._core._ways import Ways, cheapest
+from .._core._ways import Ways, carried, cheapest, ways_through
 from ._typed_function import as_layer
 
 
@@ -88,25 +88,14 @@ class Sequential(AbstractContainer):
         self, x: Array, state: eqx.nn.State | None, key: PRNGKeyArray | None
     ) -> tuple[Array, eqx.nn.State | None]:
         y: Any = x
-        ways = self._ways(x)
         keys = split_keys(key, len(self.layers))
-        for layer, own, irrep_wise in zip(self.layers, keys, ways, strict=True):
-            if irrep_wise and not isinstance(y, IrrepTensor):
-                y = IrrepTensor.of(layer.in_type, y)
-            if not irrep_wise and isinstance(y, IrrepTensor):
-                y = y.array
-            y, state = step(layer, (y,), state, own)
+        for layer, own, irrep_wise in zip(self.layers, keys, self._ways(x), strict=True):
+            y, state = step(layer, (carried(layer.in_type, y, irrep_wise),), state, own)
         return y.array if isinstance(y, IrrepTensor) else y, state
 
     def _ways(self, x: Array) -> tuple[bool, ...]:
         """Which layers take their input irrep by irrep, where that is expected to be faster."""
-        on_arrays = (False,) * len(self.layers)
-        if channel_axis(self.in_type) != -1:
-            return on_arrays
-        prices = machine(x.dtype)
-        if not prices.irreps and not asks_for_irreps(self.layers):
-            return on_arrays
-        return cheapest(self.layers, rows_of(x, x.dtype), prices, False, False)[1] or on_arrays
+        return ways_through(self.layers, x)
 
     def costs_of_ways(self, rows: int, prices: Machine) -> Ways:
         """See `AbstractLayer`: those of the cheapest ways through the layers."""
@@ -191,11 +180,3 @@ class Sequential(AbstractContainer):
                 channels at inference, as batch norms are, is folded into the layer before it.
         """
         return eqx.nn.Sequential(exported_chain(self.layers, state))
-
-
-def asks_for_irreps(layers: tuple[Layer, ...]) -> bool:
-    """Whether a linear layer of a chain, or of a chain in it, has ``mode="irreps"``."""
-    inner = [getattr(layer, "layers", ()) for layer in layers]
-    return any(getattr(layer, "mode", None) == "irreps" for layer in layers) or any(
-        asks_for_irreps(tuple(some)) for some in inner if some
-    )
