@@ -120,7 +120,8 @@ class MultiImage(eqx.Module):
 
     def astype(self, dtype: DTypeLike) -> MultiImage:
         """The same image with numbers of another type; the metric stays as it is."""
-        return self.with_array(self.array.astype(arrays.dtype(dtype, "astype")))
+        wanted = jax.dtypes.canonicalize_dtype(arrays.dtype(dtype, "astype"))
+        return self.with_array(self.array.astype(wanted))
 
     def with_array(
         self,
