@@ -21,6 +21,7 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
     "groups": (
         "equivax.groups",
         {
+            "Shared between rooms": "told_apart",
             "The plane": "cyclic dihedral klein so2 o2",
             "Space": "so3 o3 tetrahedral octahedral icosahedral full_tetrahedral full_octahedral"
             " full_icosahedral",
@@ -32,6 +33,7 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
     "representations": (
         "equivax.representations",
         {
+            "Shared between rooms": "irrep_id",
             "The representation": "Representation Summand",
             "Making one": "trivial irrep regular quotient induced defining standard band_limited",
             "Sums and products": "direct_sum tensor_product symmetric_square symmetric_pairs",
@@ -42,6 +44,7 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
     "hom": (
         "equivax.hom",
         {
+            "Shared between rooms": "rows_of Machine assume_platform conversion_cost dense_cost irrep_wise_cost machine spectral_cost shape_like varying_alike varying_axes widened Kind from_irrep_wise irrep_plan irrep_product irrep_wise_map join_copies join_kinds ordered_back reordered split_copies split_fields split_kinds to_irrep_wise trivial_name with_invariant",
             "Linear maps that commute": "hom_basis HomBasis UnusedIrrepsWarning",
             "Initialisation": "Scheme SCHEMES check_scheme standard_normal",
             "Coordinates of irreps": "Block to_irreps from_irreps to_blocks from_blocks"
@@ -64,6 +67,7 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
     "fields": (
         "equivax.fields",
         {
+            "Shared between rooms": "IrrepTensor",
             "Types and tensors": "FieldType GeometricTensor tensor_directsum Type",
             "The action in two steps": "move_points turn_fibers",
         },
@@ -118,6 +122,7 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
     "testing": (
         "equivax.testing",
         {
+            "Shared between rooms": "EquivarianceErrors",
             "Equivariance": "assert_equivariant equivariance_error EquivarianceError"
             " randomize_parameters assert_homomorphism",
             "Leaves, gradients, compilation": "assert_only_parameters assert_finite_gradients"
@@ -218,6 +223,7 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
     "nn/authoring": (
         "equivax.nn.authoring",
         {
+            "Shared between rooms": "checked_signature parameter_dtype as_grid_check check_elementwise Ways carried ways_through",
             "Types and channels": "representation_of channel_axis type_like whole_fields"
             " take_channels",
             "One number per block": "block_sums spread_blocks scale_blocks",

@@ -23,7 +23,9 @@ from ...kernels import TypeBasis
 from ...spaces import GSpace
 
 Coefficients = dict[str, Float[Array, "out in dim"]]
+"""Coefficients: pair of kinds to an array."""
 Scheme = Callable[[TypeBasis, PRNGKeyArray], Coefficients]
+"""Draws coefficients: ``(basis, key)`` to `Coefficients`."""
 
 _CENTER = 1e-9
 """Radius in taps below which an element sits on the centre tap."""
@@ -172,6 +174,7 @@ SCHEMES: dict[str, Scheme] = {
     "delta_orthonormal": delta_orthonormal,
     "zeros": zeros,
 }
+"""The schemes by name."""
 
 
 def resolve(
