@@ -44,7 +44,12 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
     "hom": (
         "equivax.hom",
         {
-            "Shared between rooms": "rows_of Machine assume_platform conversion_cost dense_cost irrep_wise_cost machine spectral_cost shape_like varying_alike varying_axes widened Kind from_irrep_wise irrep_plan irrep_product irrep_wise_map join_copies join_kinds ordered_back reordered split_copies split_fields split_kinds to_irrep_wise trivial_name with_invariant",
+            "Shared between rooms": "rows_of Machine assume_platform conversion_cost dense_cost"
+            " irrep_wise_cost machine spectral_cost shape_like varying_alike"
+            " varying_axes widened Kind from_irrep_wise irrep_plan irrep_product"
+            " irrep_wise_map join_copies join_kinds ordered_back reordered"
+            " split_copies split_fields split_kinds to_irrep_wise trivial_name"
+            " with_invariant",
             "Linear maps that commute": "hom_basis HomBasis UnusedIrrepsWarning",
             "Initialisation": "Scheme SCHEMES check_scheme standard_normal",
             "Coordinates of irreps": "Block to_irreps from_irreps to_blocks from_blocks"
@@ -223,7 +228,8 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
     "nn/authoring": (
         "equivax.nn.authoring",
         {
-            "Shared between rooms": "checked_signature parameter_dtype as_grid_check check_elementwise Ways carried ways_through",
+            "Shared between rooms": "checked_signature parameter_dtype as_grid_check check_elementwise Ways"
+            " carried ways_through",
             "Types and channels": "representation_of channel_axis type_like whole_fields"
             " take_channels",
             "One number per block": "block_sums spread_blocks scale_blocks",
