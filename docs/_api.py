@@ -228,8 +228,8 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
     "nn/authoring": (
         "equivax.nn.authoring",
         {
-            "Shared between rooms": "checked_signature parameter_dtype as_grid_check check_elementwise Ways"
-            " carried ways_through",
+            "Shared between rooms": "checked_signature parameter_dtype as_grid_check"
+            " check_elementwise Ways carried ways_through",
             "Types and channels": "representation_of channel_axis type_like whole_fields"
             " take_channels",
             "One number per block": "block_sums spread_blocks scale_blocks",
