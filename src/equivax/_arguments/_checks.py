@@ -7,7 +7,7 @@ import numbers
 import operator
 import reprlib
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NoReturn, TypeGuard, TypeVar
+from typing import Any, NoReturn, TypeGuard, TypeVar, cast
 
 import numpy as np
 
@@ -24,10 +24,10 @@ def is_integer(value: object) -> TypeGuard[int]:
     if is_flag(value) or is_traced(value) or not hasattr(value, "__index__"):
         return False
     try:
-        operator.index(value)  # type: ignore[arg-type] # arrays have __index__ whatever they hold
+        operator.index(cast(Any, value))  # arrays have __index__ whatever they hold
     except TypeError:
         return False
-    return np.ndim(value) == 0  # type: ignore[arg-type] # as above
+    return np.ndim(cast(Any, value)) == 0
 
 
 def is_number(value: object) -> TypeGuard[float]:

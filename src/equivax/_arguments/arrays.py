@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -35,7 +35,7 @@ def key(value: object, caller: str, argument: str = "key") -> PRNGKeyArray:
             refuse(ValueError, caller, argument, f"one key, not {value.size}; use jax.vmap", value)
     elif value.dtype != np.uint32 or value.shape not in _OLD_KEYS:
         refuse(TypeError, caller, argument, takes, value)
-    return value  # type: ignore[return-value] # jaxtyping's alias is jax.Array
+    return cast(PRNGKeyArray, value)
 
 
 def dtype(value: object, caller: str, argument: str = "dtype") -> np.dtype:
@@ -49,7 +49,7 @@ def dtype(value: object, caller: str, argument: str = "dtype") -> np.dtype:
     if value is None or isinstance(value, (bool, int, float)) or is_traced(value):
         refuse(TypeError, caller, argument, takes, value)
     try:
-        found = jnp.dtype(value)  # type: ignore[arg-type] # what is no type raises
+        found = jnp.dtype(cast(Any, value))  # what is no type raises
     except (TypeError, ValueError):
         refuse(TypeError, caller, argument, takes, value)
     if not jnp.issubdtype(found, jnp.floating):
@@ -75,7 +75,7 @@ def array(value: object, caller: str, argument: str) -> Array:
         refuse(ValueError, caller, argument, f"{takes}, of one length along each axis", value)
     except Exception:  # lists of traced values, which NumPy cannot hold
         try:
-            return jnp.asarray(value)  # type: ignore[arg-type] # as above
+            return jnp.asarray(cast(Any, value))
         except TypeError:
             refuse(TypeError, caller, argument, takes, value)
     if found.dtype.kind not in "biufcV" or found.dtype.names is not None:
@@ -92,9 +92,10 @@ def precision(value: object, caller: str, argument: str = "precision") -> jax.la
     """
     takes = "None, 'highest' or another precision of JAX, or two of them"
     if isinstance(value, (list, tuple)) and len(value) == 2:
-        return tuple(precision(part, caller, argument) for part in value)  # type: ignore[return-value]
+        first, second = (precision(part, caller, argument) for part in value)
+        return cast(jax.lax.PrecisionLike, (first, second))
     if value is None or isinstance(value, _PRECISIONS):
-        return value  # type: ignore[return-value] # as above
+        return cast(jax.lax.PrecisionLike, value)
     if not isinstance(value, str):
         refuse(TypeError, caller, argument, takes, value)
     try:

@@ -81,9 +81,8 @@ class AbstractLayer(eqx.Module):
             prices: Of the machine.
         """
         own = getattr(type(self), "_forward_irreps", None)
-        by_arrays = own in (
-            *(None, AbstractModule._forward_irreps, AbstractContainer._forward_irreps),
-        )
+        ways_of_arrays = (AbstractModule._forward_irreps, AbstractContainer._forward_irreps)
+        by_arrays = own is None or own in ways_of_arrays
         return Ways() if by_arrays else Ways(0.0, 0.0)
 
     # ---- a layer as a value --------------------------------------------------------------------
