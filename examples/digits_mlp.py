@@ -6,7 +6,7 @@ construction. Their rivals are plain networks of as many parameters: without and
 by the same group, four times as long, and as wide. All are tested on turned copies of new digits.
 (A turned 6 is nearly a 9; digits have no mirror symmetry, so that D4 asks more than C4.)
 
-    python examples/digits_mlp.py    # three seeds; two to three minutes on two cores
+    python examples/digits_mlp.py    # three seeds; one to three minutes on two cores
 """
 
 from __future__ import annotations
