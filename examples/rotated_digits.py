@@ -340,8 +340,8 @@ def main() -> None:
         options.epochs or (20 + 5 * options.long),
     )
     if options.smoke:
-        options.epochs, options.step, options.seeds = 1, 90, [0]
-        training, test = (Split(d.images[:100], d.labels[:100]) for d in (training, test))
+        options.epochs, options.step, options.seeds = 5, 90, [0]
+        training, test = (Split(d.images[:400], d.labels[:400]) for d in (training, test))
 
     angles, side = np.arange(0, 360, options.step), training.images.shape[-1]
     figure, axes = plt.subplots(figsize=(8, 4.2), layout="constrained")
