@@ -1,15 +1,20 @@
-"""Emulate a flow on a torus: an equivariant U-Net against a plain one of as many parameters.
+"""Emulate a flow on a torus: an equivariant U-Net against plain ones of as many parameters.
 
 Viscous Burgers flow, ``u_t + (u . grad) u = nu laplace u``, simulated by exponax on a periodic
-grid. Every training flow drifts down the rows of the array. The networks see four snapshots of the
-velocity, predict the fifth, and are then applied to their own output. The test is made twice: on
-new flows of the same kind, and on the same flows turned by 90 degrees, which drift to the side.
+grid. The flows drift in all directions, in training as in the test: none is preferred. The networks
+see four snapshots of the velocity, predict the fifth, and are then applied to their own output. The
+rivals are plain U-Nets, without and with augmentation by quarter turns and mirror images. The test
+is made twice: on new flows, and on the same flows turned by 90 degrees.
+
+    python examples/flow_emulator.py    # three seeds; about six minutes on two cores
 """
 
 from __future__ import annotations
 
 import argparse
+import tempfile
 import time
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -25,7 +30,10 @@ from equivax import images, models
 
 PAST, FUTURE = 4, 5
 VELOCITY = (1, 0)  # tensor order 1, parity 0
-TURN = np.array([[0, -1], [1, 0]])
+TURN, MIRROR = np.array([[0, -1], [1, 0]]), np.array([[1, 0], [0, -1]])
+MOVES = [
+    np.linalg.matrix_power(TURN, n) @ m for m in (np.eye(2, dtype=int), MIRROR) for n in range(4)
+]
 
 
 class Data(NamedTuple):
@@ -55,9 +63,11 @@ def simulate(trajectories: int, steps: int, size: int, key: jax.Array) -> images
     swirls = ex.ic.RandomTruncatedFourierSeries(2, cutoff=4, std_one=True)
 
     def start(key: jax.Array) -> jax.Array:
-        first, second, wind = jax.random.split(key, 3)
+        first, second, wind, way = jax.random.split(key, 4)
         u = 0.4 * jnp.concatenate([swirls(size, key=first), swirls(size, key=second)])
-        return u.at[0].add(jax.random.uniform(wind, minval=0.5, maxval=1.0))
+        speed = jax.random.uniform(wind, minval=0.5, maxval=1.0)
+        angle = jax.random.uniform(way, maxval=2 * jnp.pi)
+        return u + speed * jnp.stack([jnp.cos(angle), jnp.sin(angle)])[:, None, None]
 
     flows = jax.vmap(start)(jax.random.split(key, trajectories))
     series = jax.jit(jax.vmap(ex.rollout(stepper, steps - 1, include_init=True)))(flows)
@@ -66,6 +76,15 @@ def simulate(trajectories: int, steps: int, size: int, key: jax.Array) -> images
     # exponax: (trajectory, time, component, rows, columns); component 0 runs down the rows.
     blocks = {VELOCITY: jnp.moveaxis(series, 2, -1)[:, :, None]}
     return images.MultiImage(blocks, D=2, is_torus=True).fold_time()
+
+
+def augmented(data: Data) -> Data:
+    """All windows, turned and mirrored in all eight ways."""
+
+    def copies(x: images.MultiImage) -> images.MultiImage:
+        return jax.tree.map(lambda *blocks: jnp.concatenate(blocks), *map(x.transform, MOVES))
+
+    return Data(*map(copies, data))
 
 
 class Emulator(eqx.Module):
@@ -125,7 +144,7 @@ def train(
     start = time.perf_counter()
     jax.block_until_ready(step(model, state, data.x[:batch], data.y[:batch])[2])
     compiled = time.perf_counter()
-    with tqdm(total=steps, desc=name, leave=False) as bar:
+    with tqdm(total=steps, desc=name, leave=False, disable=None) as bar:
         for number in range(steps):
             chosen = rows.choice(data.x.batch[0], batch, replace=False)
             model, state, value = step(model, state, data.x[chosen], data.y[chosen])
@@ -142,41 +161,50 @@ def errors(model: Any, data: Data) -> np.ndarray:
     return np.sqrt(wrong / images.timestep_smse(0 * data.y, data.y, FUTURE))
 
 
-def draw(series: dict[str, images.MultiImage], output: str) -> None:
-    """The speed and the arrows of the last predicted step."""
-    figure, axes = plt.subplots(
-        1, len(series), figsize=(3.4 * len(series), 3.6), layout="constrained"
-    )
-    truth = next(iter(series.values()))[VELOCITY][FUTURE - 1]
-    largest = float(jnp.linalg.norm(truth, axis=-1).max())
-    for axis, (name, flow) in zip(axes, series.items(), strict=True):
+def draw(results: dict[str, list[Result]], series: dict[str, Any], output: str | Path) -> None:
+    """Errors by step with bands of one standard deviation; speed and arrows of the last step."""
+    panels = len(series) + 1
+    figure, axes = plt.subplots(1, panels, figsize=(3.4 * panels, 3.4), layout="constrained")
+    steps = np.arange(1, FUTURE + 1)
+    for name, runs in results.items():
+        table = np.array([run.upright for run in runs])
+        mean, std = table.mean(axis=0), table.std(axis=0)
+        axes[0].plot(steps, mean, marker=".", label=name)
+        axes[0].fill_between(steps, mean - std, mean + std, alpha=0.2)
+    axes[0].set(xlabel="step", ylabel="relative error", ylim=(0, None), xticks=steps)
+    axes[0].legend(fontsize=8, frameon=False)
+    largest = float(jnp.linalg.norm(series["truth"][VELOCITY][FUTURE - 1], axis=-1).max())
+    for axis, (name, flow) in zip(axes[1:], series.items(), strict=True):
         u = np.asarray(flow[VELOCITY][FUTURE - 1])
-        axis.imshow(np.linalg.norm(u, axis=-1), cmap="viridis", vmin=0, vmax=largest)
+        drawn = axis.imshow(np.linalg.norm(u, axis=-1), cmap="viridis", vmin=0, vmax=largest)
         every = max(1, len(u) // 16)
         rows, columns = np.mgrid[: len(u) : every, : len(u) : every]
         arrows = u[::every, ::every]
         # component 0 points down the rows, component 1 along the columns
         axis.quiver(columns, rows, arrows[..., 1], arrows[..., 0], color="w", angles="xy")
-        axis.set_title(name)
+        axis.set_title(f"{name}, step {FUTURE}")
         axis.set_axis_off()
-    figure.suptitle(f"flow turned by 90°, {FUTURE} steps ahead")
-    figure.savefig(output, dpi=120)
+    figure.colorbar(drawn, ax=axes[1:], label="speed", shrink=0.8)
+    figure.savefig(output, dpi=90)
 
 
 def main() -> None:
     """Trains both networks for every seed and prints a table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--size", type=int, default=32)
-    parser.add_argument("--trajectories", type=int, default=32)
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--size", type=int, default=16)
+    parser.add_argument("--trajectories", type=int, default=16)
+    parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--width", type=int, default=6)
     parser.add_argument("--levels", type=int, default=2)
-    parser.add_argument("--output", default="flow_emulator.png")
+    parser.add_argument("--output", help="default: flow_emulator.png; of --smoke a temporary file")
     parser.add_argument("--smoke", action="store_true", help="a short run that checks the code")
     arguments = parser.parse_args()
+    folder = tempfile.mkdtemp() if arguments.smoke else ""
+    output = arguments.output or Path(folder) / "flow_emulator.png"
     if arguments.smoke:
+        arguments.seeds = [0]
         arguments.size, arguments.trajectories, arguments.steps = 8, 3, 3
         arguments.width, arguments.levels, arguments.batch = 2, 1, 4
 
@@ -195,8 +223,13 @@ def main() -> None:
         channels = width_for(count(equivariant), arguments.levels)
         plain = emulator((((0, 0), channels),), arguments.levels, key, equivariant=False)
         pictures = {"truth": turned.y[0]}
-        for name, model in {"equivariant": equivariant, "plain": plain}.items():
-            model, *seconds = train(model, training, arguments.steps, arguments.batch, seed, name)
+        entries = {
+            "equivariant": (equivariant, training),
+            "plain": (plain, training),
+            "augmented": (plain, augmented(training)),
+        }
+        for name, (model, data) in entries.items():
+            model, *seconds = train(model, data, arguments.steps, arguments.batch, seed, name)
             scores = errors(model, upright), errors(model, turned)
             results.setdefault(name, []).append(Result(count(model), *seconds, *scores))
             pictures[name] = models.rollout(model, turned.x[0], FUTURE)
@@ -204,17 +237,21 @@ def main() -> None:
         scores = errors(last, upright), errors(last, turned)
         results.setdefault("last step", []).append(Result(0, 0.0, 0.0, *scores))
 
-    print(f"\nrelative error of steps 1 to {FUTURE}, mean over {len(arguments.seeds)} seeds")
+    print(
+        f"\nrelative error of steps 1 to {FUTURE}, mean and standard deviation over "
+        f"{len(arguments.seeds)} seeds"
+    )
     print(f"{'model':13}{'parameters':>11}{'compile':>9}{'train':>8}   test flows")
     for name, runs in results.items():
         times = f"{runs[-1].compile_seconds:8.1f}s{runs[-1].train_seconds:7.1f}s"
         for kind in ("upright", "turned"):
-            mean = np.mean([getattr(run, kind) for run in runs], axis=0)
-            scores = " ".join(f"{value:8.4f}" for value in mean)
+            table = np.array([getattr(run, kind) for run in runs])
+            pairs = zip(table.mean(axis=0), table.std(axis=0), strict=True)
+            scores = "".join(f" {mean:8.4f} ±{std:.4f}" for mean, std in pairs)
             lead = f"{name:13}{runs[0].parameters:11,}{times}" if kind == "upright" else " " * 41
             print(f"{lead}   {kind:8}{scores}")
-    draw(pictures, arguments.output)
-    print(f"figure: {arguments.output}")
+    draw(results, pictures, output)
+    print(f"figure: {output}")
 
 
 if __name__ == "__main__":

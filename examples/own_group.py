@@ -5,6 +5,8 @@ system with that symmetry; its dynamics, covariance and density are estimated wi
 """
 
 import argparse
+import tempfile
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -54,13 +56,17 @@ def compare(key: jax.Array, samples: int, test_samples: int = 2000) -> np.ndarra
 def main() -> None:
     """Prints a table and draws the errors."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--output", default="own_group.png")
+    parser.add_argument("--output", help="default: own_group.png; of --smoke a temporary file")
     parser.add_argument("--smoke", action="store_true", help="few sizes and one seed")
     arguments = parser.parse_args()
+    folder = tempfile.mkdtemp() if arguments.smoke else ""
+    output = arguments.output or Path(folder) / "own_group.png"
     sizes, seeds = ([32, 64], 1) if arguments.smoke else ([32, 48, 64, 128, 256, 512], 5)
     print(f"{G}: order {G.order}; state: {dict(state.multiplicities)}")
     keys = [jax.random.key(seed) for seed in range(seeds)]
-    errors = np.array([np.mean([compare(k, n) for k in keys], axis=0) for n in tqdm(sizes)])
+    errors = np.array(
+        [np.mean([compare(k, n) for k in keys], axis=0) for n in tqdm(sizes, disable=None)]
+    )
     names = ["dynamics, relative error", "covariance, relative error", "density, nats above truth"]
     figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
     for panel, (axis, name) in enumerate(zip(axes, names, strict=True)):
@@ -68,7 +74,7 @@ def main() -> None:
             axis.loglog(sizes, errors[:, panel, column], "o-", label=label, base=2)
         axis.set(xlabel="samples", title=name, xticks=sizes, xticklabels=sizes)
     axes[0].legend()
-    figure.savefig(arguments.output, dpi=120)
+    figure.savefig(output, dpi=120)
     for n, row in zip(sizes, errors, strict=True):
         cells = "  ".join(f"{a:9.3f} {b:9.3f}" for a, b in row)
         print(f"{n:4d} samples, plain and symmetric: {cells}")
