@@ -55,7 +55,7 @@ def test_ends_of_the_range(key):
     gradient = jax.grad(lambda v: nn.FieldDropout(REP, 1.0)(v, key=key).sum())(x)
     assert not np.asarray(gradient).any()
     for p in (-0.1, 1.1, float("nan")):
-        with pytest.raises(ValueError, match=r"probability in \[0, 1\]"):
+        with pytest.raises(ValueError, match=r"number in \[0, 1\]"):
             nn.FieldDropout(REP, p)
 
 

@@ -11,8 +11,11 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..._arguments import arrays, flag, number
-from ...fields import IrrepTensor, Type
+from ..._arguments import arrays
+from ..._arguments import flag
+from ..._arguments import number
+from ...fields import IrrepTensor
+from ...fields import Type
 from ...hom import widened
 from ...representations import Representation
 from .._core._admission import induced_or_refuse, numbered_runs, parameter_dtype
@@ -37,10 +40,7 @@ SMALLEST_NORM = 1e-10
 
 def squash(t: Float[Array, "..."]) -> Float[Array, "..."]:
     """``t / (1 + t)``, for norms: with it ``y = v / (1 + |v|)`` (Sabour et al. 2017)."""
-    given = arrays.array(t, "squash", "t")
-    if jnp.issubdtype(given.dtype, jnp.complexfloating):
-        raise TypeError(f"squash: t: expected real numbers, got dtype {given.dtype}")
-    return given / (1.0 + given)
+    return t / (1.0 + t)
 
 
 class NormNonlinearity(AbstractModule):
