@@ -157,5 +157,5 @@ def test_invariant_pool_is_the_mean_over_the_orbit():
 def test_unknown_options():
     with pytest.raises(ValueError, match="trivial: expected 'norm' or 'value'"):
         nn.IrrepNormPool(D4.regular, trivial="sign")
-    with pytest.raises(ValueError, match="eps: expected a number >= 0"):
+    with pytest.raises(ValueError, match="eps: expected a finite number >= 0"):
         nn.IrrepNormPool(D4.regular, eps=-1.0)

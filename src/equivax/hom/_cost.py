@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from .._arguments import choice
 from ..representations import Representation
 from ._layout import Layout, Side
 
@@ -93,8 +94,7 @@ MACHINES = {
 _assumed: ContextVar[str | None] = ContextVar("assumed", default=None)
 
 
-@contextlib.contextmanager
-def assume_platform(platform: str) -> Iterator[None]:
+def assume_platform(platform: str) -> contextlib.AbstractContextManager[None]:
     """Choices as on another platform than `jax.default_backend`, for programs compiled for it.
 
     Args:
@@ -102,12 +102,14 @@ def assume_platform(platform: str) -> Iterator[None]:
 
     Raises:
         ValueError: If the platform is unknown.
+        TypeError: If it is no text.
     """
     known = sorted({name for name, _ in MACHINES})
-    if platform not in known:
-        raise ValueError(
-            f"assume_platform: platform: expected one of {', '.join(known)}, got {platform!r}"
-        )
+    return _assuming(choice(platform, "assume_platform", "platform", known))
+
+
+@contextlib.contextmanager
+def _assuming(platform: str) -> Iterator[None]:
     token = _assumed.set(platform)
     try:
         yield

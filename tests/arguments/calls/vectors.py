@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from cases import Call
-from equivax import groups, hom_basis, linalg, stats
+from equivax import groups, hom, hom_basis, linalg, stats
 from kinds import (
     EITHER,
     Argument,
@@ -39,6 +39,7 @@ def rep() -> Argument:
 
 
 CALLS = [
+    Call(hom.assume_platform, platform=choice("cpu")),
     Call(hom_basis, in_rep=rep(), out_rep=rep()),
     Call(
         BASIS.apply,
@@ -114,5 +115,6 @@ CALLS = [
 
 LEFT_OUT = {
     r"hom\.(Block|HomBasis)(\..*)?": "made by `hom_basis`",
+    r"hom\.Machine": "a record of prices, of which the table has one for every machine",
     r"hom\.(check_scheme|irrep_product|standard_normal|varying_alike)": "helpers within `hom`",
 }

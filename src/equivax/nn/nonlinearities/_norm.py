@@ -11,11 +11,8 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..._arguments import arrays
-from ..._arguments import flag
-from ..._arguments import number
-from ...fields import IrrepTensor
-from ...fields import Type
+from ..._arguments import flag, number
+from ...fields import IrrepTensor, Type
 from ...hom import widened
 from ...representations import Representation
 from .._core._admission import induced_or_refuse, numbered_runs, parameter_dtype
