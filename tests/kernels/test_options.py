@@ -144,7 +144,8 @@ AT_ONCE = {
     "sigma": (lambda: Harmonic(sigma=0.0), "Harmonic: sigma: expected a positive width"),
     "sigma count": (
         lambda: Harmonic(rings=[0, 1], sigma=[0.5]),
-        "Harmonic: sigma: expected a positive width, or one for each of 2 rings, got [0.5]",
+        "Harmonic: sigma: expected a positive width, or one for each of 2 rings, of at most 1e+06 "
+        "taps, got [0.5]",
     ),
     "cutoff": (
         lambda: Harmonic(frequency_cutoff="wide"),

@@ -163,6 +163,10 @@ def _radii(caller: str, rings: Numbers, size: int | None = None) -> tuple[float,
     return found
 
 
+#: Taps beyond which a ring is flat on any kernel, and its square may have no number.
+MOST_WIDTH = 1e6
+
+
 def _widths(
     caller: str, sigma: float | int | Numbers, count: int | None
 ) -> float | tuple[float, ...]:
@@ -170,10 +174,11 @@ def _widths(
     one = not is_several(sigma)
     found = _numbers([sigma] if one else sigma)
     fits = found and (one or count is None or len(found) == count)
-    if not found or not fits or min(found) <= 0:
+    if not found or not fits or min(found) <= 0 or max(found) > MOST_WIDTH:
         each = "each ring" if count is None else f"each of {count} rings"
         raise ValueError(
-            f"{caller}: sigma: expected a positive width, or one for {each}, got "
+            f"{caller}: sigma: expected a positive width, or one for {each}, of at most "
+            f"{MOST_WIDTH:g} taps, got "
             f"{_as_given(sigma)!r}"
         )
     return found[0] if one else found
