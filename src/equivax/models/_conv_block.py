@@ -104,11 +104,9 @@ class ConvBlock(AbstractImageModel):
         source = self._inside(self.in_signature)
         target = self._inside(self.out_signature)
         kind = ConvContract if self.equivariant else _PlainConv
-        settings = (
-            {"D": self.space.dim, "group": self.space}
-            if self.equivariant
-            else {"D": self.space.dim}
-        )
+        settings: dict[str, Any] = {"D": self.space.dim}
+        if self.equivariant:
+            settings["group"] = self.space
         conv = kind(source, target, kernel_size, key=first, **settings, **options)
         type_ = (source if preactivation else target).field_type(self.space.dim, self.space)
         others: list[AbstractModule] = [] if norm is None else [LayerNorm(type_)]
