@@ -768,7 +768,7 @@ CALLS = [
             depth=integer(10),
             widen=integer(1),
             channels=integers((4, 4, 4)),
-            restrict=several((None, 2, None)),
+            restrict=several((2, None, None)),
             **ON_PLANE,
         )
     ),
