@@ -31,7 +31,7 @@ COPY = 8
 # ---- bounds ------------------------------------------------------------------------------------
 
 PRIVATE_FILES_IN_THE_ROOT_OF_NN = 0
-ANY_PER_THOUSAND_LINES = 4.6
+ANY_PER_THOUSAND_LINES = 3.1
 TYPES_OF_ANY_KIND = 0
 PRIVATE_NAMES_ACROSS_ROOMS = 9
 CLASSES_WITH_IDENTITY_BY_HAND = 4

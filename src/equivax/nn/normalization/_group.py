@@ -168,7 +168,7 @@ def _bias_mode(bias: object) -> str | None:
     return bias
 
 
-def _checked_groups(groups: Any, rep: Representation) -> int:
+def _checked_groups(groups: object, rep: Representation) -> int:
     groups = integer(groups, "GroupNorm", "groups", 1)
     for label, fibre in zip(kind_names(rep), fibre_plan(rep).fibres, strict=True):
         if len(fibre.fields) % groups:
