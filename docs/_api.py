@@ -145,6 +145,10 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
         "equivax.viz",
         {"Figures": "plot_kernels plot_fields plot_error_by_angle error_by_angle"},
     ),
+    "interop/mujoco": (
+        "equivax.interop.mujoco",
+        {"Symmetries of robots": "symmetry RobotSymmetry AsymmetryWarning"},
+    ),
     "nn/linear": (
         "equivax.nn",
         {
