@@ -21,7 +21,7 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
     "groups": (
         "equivax.groups",
         {
-            "Shared between rooms": "told_apart",
+            "Shared between rooms": "told_apart nearest",
             "The plane": "cyclic dihedral klein so2 o2",
             "Space": "so3 o3 tetrahedral octahedral icosahedral full_tetrahedral full_octahedral"
             " full_icosahedral",
@@ -144,6 +144,10 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
     "viz": (
         "equivax.viz",
         {"Figures": "plot_kernels plot_fields plot_error_by_angle error_by_angle"},
+    ),
+    "interop/mujoco": (
+        "equivax.interop.mujoco",
+        {"Symmetries of robots": "symmetry RobotSymmetry AsymmetryWarning"},
     ),
     "nn/linear": (
         "equivax.nn",
