@@ -63,8 +63,12 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
         "equivax.spaces",
         {
             "The plane": "rot_on_r2 flip_rot_on_r2 flip_on_r2 trivial_on_r2",
+            "Space": "on_r3 rot_on_r3 flip_rot_on_r3 octahedral_on_r3 full_octahedral_on_r3"
+            " icosahedral_on_r3 full_icosahedral_on_r3 tetrahedral_on_r3 cyclic_on_r3"
+            " dihedral_on_r3 trivial_on_r3",
             "Points and lines": "no_base_space on_r1 flip_on_r1",
-            "Grids of any dimension": "hyperoctahedral_on rotations_on signed_permutations_on"
+            "Grids of any dimension": "grid hyperoctahedral_on rotations_on"
+            " signed_permutations_on"
             " SignedPermutation signed_matrices axis_matrices",
             "Coordinates": "GSpace center grid_points index_matrix",
         },

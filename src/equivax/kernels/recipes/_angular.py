@@ -51,7 +51,7 @@ def harmonic_representation(space: GSpace, frequency: int) -> Representation:
         return group.trivial
     name = f"h{frequency}"
     if group.order is not None:
-        action = space.matrices(np.arange(group.order)[:, None])
+        action = space.element_matrices
         return Representation.from_matrices(group, _matrices(frequency, action), name)
 
     def matrix(g: GroupElement) -> np.ndarray:
