@@ -162,6 +162,13 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
             "Warnings": "UnusedIrrepsWarning",
         },
     ),
+    "nn/attention": (
+        "equivax.nn",
+        {
+            "Layers": "MultiheadAttention",
+            "Positions": "RotaryPositions AbsolutePositions RelativePositions AbstractPositions",
+        },
+    ),
     "nn/convolution": (
         "equivax.nn",
         {
