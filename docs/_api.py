@@ -215,6 +215,12 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
             "Points": "Mask Upsampling",
         },
     ),
+    "nn/relaxed": (
+        "equivax.nn",
+        {
+            "Symmetry that holds nearly": "Relaxed relax Rest symmetry_penalty",
+        },
+    ),
     "nn/probability": (
         "equivax.nn",
         {
