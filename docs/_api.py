@@ -154,6 +154,13 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
             "Warnings": "UnusedIrrepsWarning",
         },
     ),
+    "nn/attention": (
+        "equivax.nn",
+        {
+            "Layers": "MultiheadAttention",
+            "Positions": "RotaryPositions AbsolutePositions RelativePositions AbstractPositions",
+        },
+    ),
     "nn/convolution": (
         "equivax.nn",
         {

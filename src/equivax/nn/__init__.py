@@ -9,6 +9,11 @@ from ._core._module import AbstractLayer as AbstractLayer
 from ._core._module import AbstractModule as AbstractModule
 from ._core._module import AbstractStatefulModule as AbstractStatefulModule
 from ._core._module import Layer as Layer
+from .attention import AbsolutePositions as AbsolutePositions
+from .attention import AbstractPositions as AbstractPositions
+from .attention import MultiheadAttention as MultiheadAttention
+from .attention import RelativePositions as RelativePositions
+from .attention import RotaryPositions as RotaryPositions
 from .containers import ModuleList as ModuleList
 from .containers import Multiple as Multiple
 from .containers import PerType as PerType
