@@ -208,6 +208,12 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
             "To a fixed size": "PointwiseAdaptiveAvgPool PointwiseAdaptiveMaxPool",
         },
     ),
+    "nn/patches": (
+        "equivax.nn",
+        {
+            "Patches": "PatchEmbed PatchUnembed",
+        },
+    ),
     "nn/rearranging": (
         "equivax.nn",
         {

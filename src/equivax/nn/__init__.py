@@ -60,6 +60,8 @@ from .normalization import Moments as Moments
 from .normalization import NormBatchNorm as NormBatchNorm
 from .normalization import RMSNorm as RMSNorm
 from .normalization import RunningMoments as RunningMoments
+from .patches import PatchEmbed as PatchEmbed
+from .patches import PatchUnembed as PatchUnembed
 from .pooling import GroupPooling as GroupPooling
 from .pooling import InducedNormPool as InducedNormPool
 from .pooling import InvariantPool as InvariantPool

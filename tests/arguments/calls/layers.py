@@ -213,6 +213,16 @@ BASIC, BASIC_STATE = state_of(lambda: models.BasicBlock(T, T, key=KEY))
 RESIDUAL, RESIDUAL_STATE = state_of(lambda: models.ResidualBlock(T, T, key=KEY))
 TENSOR_UNET = models.TensorUNet(S, S, num_downsamples=1, width=2, num_conv=1, key=KEY)
 ON_GRID = normal(8, 8, 8)
+EMBED = nn.PatchEmbed(T, T, 2, key=KEY)
+UNEMBED = nn.PatchUnembed(R4, T, 2, key=KEY)
+PATCHES = {
+    "patch": integers(2),
+    "use_bias": flag(True),
+    "init": scheme("xavier_normal"),
+    "mode": choice("auto"),
+    "dtype": dtype(),
+    "key": key(),
+}
 WINDOW = {
     "kernel_size": integers(3),
     "stride": integers(1),
@@ -575,6 +585,12 @@ CALLS = [
         y=or_none(array(normal(3, 4))),
         key=call_key(),
     ).slow(20.0),
+    # Images as tokens.
+    Call(nn.PatchEmbed, in_type=field_type(T), out_type=type_(), **PATCHES),
+    Call(EMBED, _0=data(ON_GRID), key=call_key()),
+    Call(EMBED.with_kernel, kernel=array(normal(8, 8, 2, 2))),
+    Call(nn.PatchUnembed, in_type=type_(), out_type=field_type(T), **PATCHES),
+    Call(UNEMBED, _0=data(normal(3, 6, 4)), grid=integers((2, 3))),
     # Pools.
     Call(nn.GroupPooling, in_type=type_(), reduce=function(jnp.max)),
     Call(nn.SubgroupPooling, in_type=type_(), subgroup=subgroup(2), reduce=function(jnp.max)),
