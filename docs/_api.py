@@ -116,7 +116,11 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
     ),
     "stats": (
         "equivax.stats",
-        {"Moments": "mean var_mean cov spectral_var moment_coefficients"},
+        {
+            "Shared between rooms": "Averages averages_over chosen",
+            "Moments": "mean var_mean cov spectral_var moment_coefficients",
+            "Symmetries of data": "symmetry_report SymmetryReport SymmetryRow",
+        },
     ),
     "models": (
         "equivax.models",
@@ -135,9 +139,14 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
             "Shared between rooms": "EquivarianceErrors",
             "Equivariance": "assert_equivariant equivariance_error EquivarianceError"
             " randomize_parameters assert_homomorphism",
+            "Symmetries of weights": "symmetry_report",
             "Leaves, gradients, compilation": "assert_only_parameters assert_finite_gradients"
             " count_traces TraceCount",
         },
+    ),
+    "interop": (
+        "equivax.interop",
+        {"Plain Equinox": "impose Imposed"},
     ),
     "tools": (
         "equivax.tools",
@@ -148,7 +157,10 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
     ),
     "viz": (
         "equivax.viz",
-        {"Figures": "plot_kernels plot_fields plot_error_by_angle error_by_angle"},
+        {
+            "Figures": "plot_kernels plot_fields plot_error_by_angle error_by_angle"
+            " plot_symmetry_report"
+        },
     ),
     "interop/mujoco": (
         "equivax.interop.mujoco",
