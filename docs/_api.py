@@ -145,6 +145,10 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
         "equivax.viz",
         {"Figures": "plot_kernels plot_fields plot_error_by_angle error_by_angle"},
     ),
+    "interop/escnn": (
+        "equivax.interop.escnn",
+        {"Trained networks": "load load_arrays", "Types": "group representation space field_type"},
+    ),
     "interop/mujoco": (
         "equivax.interop.mujoco",
         {"Symmetries of robots": "symmetry RobotSymmetry AsymmetryWarning"},

@@ -1,3 +1,4 @@
 """From and to other libraries: symmetries of robots, layouts, weights. Nothing imports it."""
 
+from . import escnn as escnn
 from . import mujoco as mujoco
