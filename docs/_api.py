@@ -153,6 +153,10 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
         "equivax.interop.mujoco",
         {"Symmetries of robots": "symmetry RobotSymmetry AsymmetryWarning"},
     ),
+    "interop/symm_learning": (
+        "equivax.interop.symm_learning",
+        {"Trained networks": "load"},
+    ),
     "nn/linear": (
         "equivax.nn",
         {

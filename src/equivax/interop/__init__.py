@@ -2,3 +2,4 @@
 
 from . import escnn as escnn
 from . import mujoco as mujoco
+from . import symm_learning as symm_learning

@@ -127,20 +127,14 @@ def _whole_numbers(matrix: Foreign) -> bytes:
 
 def _candidates(group: Group, theirs: Foreign) -> list[Representation]:
     found = []
-    if len(theirs.irreps) == 1:
-        ids = {i: i for i in group.irrep_ids(_highest(theirs))}
+    if len(theirs.irreps) == 1 and all(np.ndim(n) == 0 for n in theirs.irreps[0]):
         own = tuple(int(n) for n in theirs.irreps[0])
-        found += [group.irrep(*ids[own])] if own in ids else []
-    if group.order == theirs.size:
-        found.append(group.regular)
+        found += [group.irrep(*own)] if own in group.irrep_ids(max(own)) else []
+    if group.order is not None and theirs.size % group.order == 0:
+        found.append(theirs.size // group.order * group.regular)
     if theirs.size == group.standard.size:
         found.append(group.standard)
     return found
-
-
-def _highest(theirs: Foreign) -> int:
-    """No irrep of theirs has a higher frequency."""
-    return max(int(n) for id in theirs.irreps for n in id)
 
 
 def _elements(group: Group) -> tuple[GroupElement, ...]:
