@@ -162,9 +162,17 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
             " plot_symmetry_report"
         },
     ),
+    "interop/escnn": (
+        "equivax.interop.escnn",
+        {"Trained networks": "load load_arrays", "Types": "group representation space field_type"},
+    ),
     "interop/mujoco": (
         "equivax.interop.mujoco",
         {"Symmetries of robots": "symmetry RobotSymmetry AsymmetryWarning"},
+    ),
+    "interop/symm_learning": (
+        "equivax.interop.symm_learning",
+        {"Trained networks": "load"},
     ),
     "nn/linear": (
         "equivax.nn",
