@@ -89,6 +89,7 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
             " DifferentialOptions differential_options CUTOFFS",
             "Recipes": "Recipe Part HarmonicRecipe GridRecipe DifferentialRecipe"
             " differential_recipe",
+            "Functions": "solid_harmonics",
             "Stencils": "StencilSizes stencil_sizes derivative_stencil finite_difference_weights",
         },
     ),

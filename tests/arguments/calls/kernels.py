@@ -143,6 +143,9 @@ CALLS = [
         phi=choice("gaussian"),
         shape=number(1.0),
     ),
+    Call(kernels.solid_harmonics, points=array(np.ones((4, 3))), degree=integer(2)).but(
+        "points", "lists; a number", "refused", "tells NumPy from JAX by its points"
+    ),
     Call(kernels.finite_difference_weights, size=integer(5), order=integer(2)),
     Call(kernels.stencil_sizes, kernel_size=integer(5), maximum_order=integer(2)),
     Call(kernels.stencil_sizes, accuracy=integer(2), maximum_order=integer(2)),
