@@ -21,7 +21,7 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
     "groups": (
         "equivax.groups",
         {
-            "Shared between rooms": "told_apart",
+            "Shared between rooms": "told_apart nearest",
             "The plane": "cyclic dihedral klein so2 o2",
             "Space": "so3 o3 tetrahedral octahedral icosahedral full_tetrahedral full_octahedral"
             " full_icosahedral",
@@ -116,7 +116,11 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
     ),
     "stats": (
         "equivax.stats",
-        {"Moments": "mean var_mean cov spectral_var moment_coefficients"},
+        {
+            "Shared between rooms": "Averages averages_over chosen",
+            "Moments": "mean var_mean cov spectral_var moment_coefficients",
+            "Symmetries of data": "symmetry_report SymmetryReport SymmetryRow",
+        },
     ),
     "models": (
         "equivax.models",
@@ -135,9 +139,14 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
             "Shared between rooms": "EquivarianceErrors",
             "Equivariance": "assert_equivariant equivariance_error EquivarianceError"
             " randomize_parameters assert_homomorphism",
+            "Symmetries of weights": "symmetry_report",
             "Leaves, gradients, compilation": "assert_only_parameters assert_finite_gradients"
             " count_traces TraceCount",
         },
+    ),
+    "interop": (
+        "equivax.interop",
+        {"Plain Equinox": "impose Imposed"},
     ),
     "tools": (
         "equivax.tools",
@@ -148,7 +157,22 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
     ),
     "viz": (
         "equivax.viz",
-        {"Figures": "plot_kernels plot_fields plot_error_by_angle error_by_angle"},
+        {
+            "Figures": "plot_kernels plot_fields plot_error_by_angle error_by_angle"
+            " plot_symmetry_report"
+        },
+    ),
+    "interop/escnn": (
+        "equivax.interop.escnn",
+        {"Trained networks": "load load_arrays", "Types": "group representation space field_type"},
+    ),
+    "interop/mujoco": (
+        "equivax.interop.mujoco",
+        {"Symmetries of robots": "symmetry RobotSymmetry AsymmetryWarning"},
+    ),
+    "interop/symm_learning": (
+        "equivax.interop.symm_learning",
+        {"Trained networks": "load"},
     ),
     "nn/linear": (
         "equivax.nn",
@@ -157,6 +181,13 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
             "Dense layers made to commute": "impose_equivariance CommutingConstraint"
             " InvariantConstraint",
             "Warnings": "UnusedIrrepsWarning",
+        },
+    ),
+    "nn/attention": (
+        "equivax.nn",
+        {
+            "Layers": "MultiheadAttention",
+            "Positions": "RotaryPositions AbsolutePositions RelativePositions AbstractPositions",
         },
     ),
     "nn/convolution": (
@@ -198,11 +229,23 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
             "To a fixed size": "PointwiseAdaptiveAvgPool PointwiseAdaptiveMaxPool",
         },
     ),
+    "nn/patches": (
+        "equivax.nn",
+        {
+            "Patches": "PatchEmbed PatchUnembed",
+        },
+    ),
     "nn/rearranging": (
         "equivax.nn",
         {
             "Types": "Restriction Disentangle Reshuffle Identity",
             "Points": "Mask Upsampling",
+        },
+    ),
+    "nn/relaxed": (
+        "equivax.nn",
+        {
+            "Symmetry that holds nearly": "Relaxed relax Rest symmetry_penalty",
         },
     ),
     "nn/probability": (

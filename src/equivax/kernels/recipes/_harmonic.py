@@ -147,7 +147,7 @@ class Harmonic:
         )
 
 
-def _numbers(values: Any) -> tuple[float, ...] | None:
+def _numbers(values: object) -> tuple[float, ...] | None:
     """Finite real numbers, or None."""
     if isinstance(values, str) or not hasattr(values, "__iter__"):
         return None

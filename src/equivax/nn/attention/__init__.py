@@ -1,0 +1,7 @@
+"""Attention between tokens, for vectors of any type, and where the tokens stand."""
+
+from ._multihead import MultiheadAttention as MultiheadAttention
+from ._positions import AbsolutePositions as AbsolutePositions
+from ._positions import AbstractPositions as AbstractPositions
+from ._positions import RelativePositions as RelativePositions
+from ._rotary import RotaryPositions as RotaryPositions
