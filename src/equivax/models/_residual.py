@@ -7,7 +7,7 @@ the type of the hidden fields, elsewhere it has a gate in front for every field.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import equinox as eqx
 import jax
@@ -342,7 +342,7 @@ class WideResNet(AbstractClassifier):
         return element
 
 
-def _parts(restrict: Any) -> list[Any]:
+def _parts(restrict: object) -> list[Any]:
     """One subgroup, or None, for each of the three stages."""
     if restrict is None:
         return 3 * [None]
@@ -370,8 +370,9 @@ def _restriction(
         text = str(error).removeprefix("Restriction: subgroup: ")
         raise type(error)(f"WideResNet: restrict: {text}") from None
     apart = Disentangle(fewer.out_type)
-    if activated("WideResNet", activation, apart.out_type).in_type == apart.out_type:
-        return [fewer, apart], apart.out_type
+    loose = cast(FieldType, apart.out_type)
+    if activated("WideResNet", activation, loose).in_type == loose:
+        return [fewer, apart], loose
     rest = fields.restrict(fewer.subgroup)  # with gates in front, which stay where they are
     if activated("WideResNet", activation, rest).in_type != fewer.out_type:
         refuse(
