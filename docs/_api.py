@@ -126,6 +126,8 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
         "equivax.models",
         {
             "Vectors": "MLP InvariantMLP",
+            "Tokens": "TransformerEncoder TransformerEncoderLayer TransformerDecoder"
+            " TransformerDecoderLayer",
             "Fields on the plane": "ResNet FieldResNet BasicBlock WideResNet ResidualBlock UNet"
             " FieldUNet",
             "Tensor images": "TensorResNet TensorUNet DilResNet Series ConvBlock transfer_weights"
@@ -277,7 +279,7 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
         "equivax.nn.authoring",
         {
             "Shared between rooms": "checked_signature parameter_dtype as_grid_check"
-            " check_elementwise Ways carried ways_through",
+            " check_elementwise Ways carried ways_through in_turn",
             "Types and channels": "representation_of channel_axis type_like whole_fields"
             " take_channels",
             "One number per block": "block_sums spread_blocks scale_blocks",
