@@ -140,6 +140,17 @@ VALUE_CLASSES: dict[type, tuple[type, str]] = {
         nn.MultiheadAttention,
         "nn/test_attention.py::test_relative_positions_are_numbers_of_clipped_offsets",
     ),
+    **{
+        positions: (
+            nn.MultiheadAttention,
+            "nn/test_grid_positions.py::test_attention_moves_with_its_tokens",
+        )
+        for positions in (
+            nn.AbsoluteGridPositions,
+            nn.RelativeGridPositions,
+            nn.RotaryGridPositions,
+        )
+    },
     nn.Moments: (
         nn.RunningMoments,
         "nn/test_statistics_layers.py::test_running_moments_weigh_samples_exactly",
