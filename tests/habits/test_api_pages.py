@@ -17,7 +17,8 @@ ROOT = Path(__file__).parents[2]
 ROOMS = sorted(
     info.name for info in pkgutil.iter_modules(equivax.__path__) if not info.name.startswith("_")
 )
-MODULES = [*(f"equivax.{room}" for room in ROOMS), "equivax.nn.authoring", "equivax.nn.init"]
+PARTS = ("nn.authoring", "nn.init", "interop.mujoco")
+MODULES = [f"equivax.{room}" for room in (*ROOMS, *PARTS)]
 
 # What the reference shows of a module, with the extension that makes re-exports public.
 LISTED = """

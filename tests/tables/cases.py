@@ -151,6 +151,10 @@ VALUE_CLASSES: dict[type, tuple[type, str]] = {
             nn.RotaryGridPositions,
         )
     },
+    nn.Rest: (
+        nn.Relaxed,
+        "nn/test_relaxed.py::test_a_relaxed_layer_is_the_strict_one_at_first_and_the_split_is_unique",
+    ),
     nn.Moments: (
         nn.RunningMoments,
         "nn/test_statistics_layers.py::test_running_moments_weigh_samples_exactly",

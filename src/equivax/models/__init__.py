@@ -19,3 +19,6 @@ from ._tensor_resnet import TensorResNet as TensorResNet
 from ._tensor_unet import TensorUNet as TensorUNet
 from ._transfer import transfer_weights as transfer_weights
 from ._unet import FieldUNet as FieldUNet
+from ._vision import VisionTransformer as VisionTransformer
+from ._vision import vision_size as vision_size
+from ._vision_block import VisionBlock as VisionBlock

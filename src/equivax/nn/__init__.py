@@ -91,3 +91,7 @@ from .rearranging import Mask as Mask
 from .rearranging import Reshuffle as Reshuffle
 from .rearranging import Restriction as Restriction
 from .rearranging import Upsampling as Upsampling
+from .relaxed import Relaxed as Relaxed
+from .relaxed import Rest as Rest
+from .relaxed import relax as relax
+from .relaxed import symmetry_penalty as symmetry_penalty

@@ -20,6 +20,7 @@ from cases import Call
 from equivax import FieldType, groups, images, models, nn, spaces
 from kinds import (
     EITHER,
+    TAKEN,
     Argument,
     anything,
     array,
@@ -306,6 +307,8 @@ def field_network(call: Call) -> Call:
 def without(options: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name not in names}
 
+
+RELAXED_CONV = nn.Relaxed(nn.ConvContract(S, S, key=KEY))
 
 CALLS = [
     # Containers.
@@ -682,6 +685,30 @@ CALLS = [
         sigma=number(2.0),
         profile=choice("radial"),
     ),
+    Call(
+        nn.Relaxed,
+        layer=anything(nn.Linear(R4, R4, key=KEY)),
+        to=subgroup(2),
+        scale=number(0.5),
+        use_bias=flag(True),
+        key=key(),
+    ).but("to", "None", TAKEN, "nothing is kept"),
+    Call(RELAXED_CONV.export, is_torus=torus()).but("is_torus", "None", TAKEN, "that of the layer"),
+    Call(
+        nn.relax,
+        model=anything(nn.Linear(R4, R4, key=KEY)),
+        to=subgroup(2),
+        scale=number(0.5),
+        use_bias=flag(True),
+        key=key(),
+    ).but("to", "None", TAKEN, "nothing is kept"),
+    Call(
+        nn.symmetry_penalty,
+        _0=anything(eqx.nn.Linear(4, 4, key=KEY)),
+        _1=representation(R4),
+        _2=representation(R4),
+        weights=number(2.0),
+    ).but("weights", "0-d; [x]; tracer", EITHER, "one number per layer"),
     Call(nn.Reshuffle, in_type=type_(), permutation=several([1, 0])),
     Call(nn.Restriction, in_type=type_(), subgroup=subgroup(2)),
     Call(nn.Restriction(R4, 2).embedding, element=element(groups.cyclic(2).elements[1])).but(
@@ -831,5 +858,6 @@ LEFT_OUT: dict[str, str] = {
     r"nn\.squash": "a formula that exports take along, without checks",
     r".*\.Abstract.*": "interfaces are not made",
     r"nn\.(FourierGrid|Moments|MultivariateNormal)": "records that functions of the library make",
+    r"nn\.Rest": "made by `Relaxed`",
     r"nn\.RunningMoments\.(evaluate_output_shape|export)": "refuse always",
 }

@@ -30,10 +30,10 @@ from ...hom import (
 )
 from ...representations import as_representation, check_same_group, direct_sum
 from .._core._admission import checked_precision, checked_scheme, parameter_dtype
+from .._core._biases import bias_coefficients, initial_bias, invariant_bias, total
 from .._core._module import AbstractModule, channel_axis, check_no_leaf, representation_of
 from .._core._plain import plain_linear
 from .._core._ways import Ways
-from ._invariant_bias import bias_coefficients, initial_bias, invariant_bias
 
 
 class Linear(AbstractModule):
@@ -168,9 +168,22 @@ class Linear(AbstractModule):
         """See `AbstractLayer`: a mode that was asked for is free, and the others are out."""
         return costs_of_map(self.basis, self.mode, rows, prices)
 
+    def _applied(
+        self, weight: Float[Array, "out in"], x: Float[Array, "*batch in"]
+    ) -> Float[Array, "*batch out"]:
+        """The layer with another dense weight."""
+        dtype = jnp.result_type(x.dtype, weight.dtype)
+        y = jnp.matmul(x.astype(dtype), weight.astype(dtype).T, precision=self.precision)
+        bias = self.bias
+        return y if bias is None else y + bias.astype(y.dtype)
+
     def export(self) -> eqx.nn.Linear:
         """The same map as `equinox.nn.Linear` with a dense weight; it takes one example."""
-        return plain_linear(self.weight, self.bias)
+        return self._exported(self.weight, None)
+
+    def _exported(self, weight: Array, shift: Array | None) -> eqx.nn.Linear:
+        """The export with another dense weight, and something added to the bias."""
+        return plain_linear(weight, total(self.bias, shift))
 
 
 # ---- several maps of one input -------------------------------------------------------------------

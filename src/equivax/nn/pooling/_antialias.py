@@ -180,7 +180,7 @@ def blur_weights(sigma: float, reach: int) -> tuple[float, ...]:
     return tuple((weights / weights.sum()).tolist())
 
 
-def _as_sigma(sigma: Any, caller: str) -> float:
+def _as_sigma(sigma: object, caller: str) -> float:
     return number(sigma, caller, "sigma", maximum=MOST_SIGMA, above=0)
 
 

@@ -1,0 +1,3 @@
+"""From and to other libraries: symmetries of robots, layouts, weights. Nothing imports it."""
+
+from . import mujoco as mujoco
