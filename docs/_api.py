@@ -190,6 +190,7 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
         {
             "Layers": "MultiheadAttention",
             "Positions": "RotaryPositions AbsolutePositions RelativePositions AbstractPositions",
+            "On grids": "RotaryGridPositions AbsoluteGridPositions RelativeGridPositions",
         },
     ),
     "nn/convolution": (
