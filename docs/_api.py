@@ -145,6 +145,13 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
         "equivax.viz",
         {"Figures": "plot_kernels plot_fields plot_error_by_angle error_by_angle"},
     ),
+    "interop/e3nn": (
+        "equivax.interop.e3nn",
+        {
+            "Irreps": "read Term representation irreps",
+            "Arrays": "from_e3nn to_e3nn relayout change_of_basis LAYOUTS",
+        },
+    ),
     "interop/escnn": (
         "equivax.interop.escnn",
         {"Trained networks": "load load_arrays", "Types": "group representation space field_type"},
