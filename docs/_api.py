@@ -164,6 +164,13 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
             " plot_symmetry_report"
         },
     ),
+    "interop/e3nn": (
+        "equivax.interop.e3nn",
+        {
+            "Irreps": "read Term representation irreps",
+            "Arrays": "from_e3nn to_e3nn relayout change_of_basis LAYOUTS",
+        },
+    ),
     "interop/escnn": (
         "equivax.interop.escnn",
         {"Trained networks": "load load_arrays", "Types": "group representation space field_type"},
