@@ -126,6 +126,8 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
         "equivax.models",
         {
             "Vectors": "MLP InvariantMLP",
+            "Tokens": "TransformerEncoder TransformerEncoderLayer TransformerDecoder"
+            " TransformerDecoderLayer",
             "Fields on the plane": "ResNet FieldResNet BasicBlock WideResNet ResidualBlock UNet"
             " FieldUNet",
             "Tensor images": "TensorResNet TensorUNet DilResNet Series ConvBlock transfer_weights"
@@ -162,6 +164,13 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
             " plot_symmetry_report"
         },
     ),
+    "interop/e3nn": (
+        "equivax.interop.e3nn",
+        {
+            "Irreps": "read Term representation irreps",
+            "Arrays": "from_e3nn to_e3nn relayout change_of_basis LAYOUTS",
+        },
+    ),
     "interop/escnn": (
         "equivax.interop.escnn",
         {"Trained networks": "load load_arrays", "Types": "group representation space field_type"},
@@ -188,6 +197,7 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
         {
             "Layers": "MultiheadAttention",
             "Positions": "RotaryPositions AbsolutePositions RelativePositions AbstractPositions",
+            "On grids": "RotaryGridPositions AbsoluteGridPositions RelativeGridPositions",
         },
     ),
     "nn/convolution": (
@@ -277,7 +287,7 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
         "equivax.nn.authoring",
         {
             "Shared between rooms": "checked_signature parameter_dtype as_grid_check"
-            " check_elementwise Ways carried ways_through",
+            " check_elementwise Ways carried ways_through in_turn",
             "Types and channels": "representation_of channel_axis type_like whole_fields"
             " take_channels",
             "One number per block": "block_sums spread_blocks scale_blocks",

@@ -82,7 +82,9 @@ def test_no_private_file_stands_in_the_root_of_the_layers():
 
 
 def test_annotations_say_more_than_any():
-    lines = [line for file in code().values() for line in file]
+    # What comes from libraries that need not be installed has no type that could be named.
+    ours = [lines for path, lines in code().items() if "interop" not in path.parts]
+    lines = [line for file in ours for line in file]
     anything = sum(bool(re.search(r": Any\b", line)) for line in lines)
     assert 1000 * anything / len(lines) <= ANY_PER_THOUSAND_LINES
     assert occurrences(r"\bin_type: Any\b") <= TYPES_OF_ANY_KIND

@@ -1,5 +1,6 @@
 """From and to other libraries: symmetries of robots, layouts, weights. Nothing imports it."""
 
+from . import e3nn as e3nn
 from . import escnn as escnn
 from . import mujoco as mujoco
 from . import symm_learning as symm_learning

@@ -9,10 +9,13 @@ from ._core._module import AbstractLayer as AbstractLayer
 from ._core._module import AbstractModule as AbstractModule
 from ._core._module import AbstractStatefulModule as AbstractStatefulModule
 from ._core._module import Layer as Layer
+from .attention import AbsoluteGridPositions as AbsoluteGridPositions
 from .attention import AbsolutePositions as AbsolutePositions
 from .attention import AbstractPositions as AbstractPositions
 from .attention import MultiheadAttention as MultiheadAttention
+from .attention import RelativeGridPositions as RelativeGridPositions
 from .attention import RelativePositions as RelativePositions
+from .attention import RotaryGridPositions as RotaryGridPositions
 from .attention import RotaryPositions as RotaryPositions
 from .containers import ModuleList as ModuleList
 from .containers import Multiple as Multiple

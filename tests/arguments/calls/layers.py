@@ -215,6 +215,11 @@ TENSOR_UNET = models.TensorUNet(S, S, num_downsamples=1, width=2, num_conv=1, ke
 ON_GRID = normal(8, 8, 8)
 EMBED = nn.PatchEmbed(T, T, 2, key=KEY)
 UNEMBED = nn.PatchUnembed(R4, T, 2, key=KEY)
+ON_CELLS = {
+    "space": anything(ROT, "space"),
+    "grid": integers((3, 3)),
+    "extra": integer(1),
+}
 PATCHES = {
     "patch": integers(2),
     "use_bias": flag(True),
@@ -594,6 +599,14 @@ CALLS = [
         key=call_key(),
     ).slow(20.0),
     # Images as tokens.
+    Call(
+        nn.AbsoluteGridPositions, in_type=vectors(), dtype=or_none(dtype()), key=key(), **ON_CELLS
+    ).but("in_type", "field type", EITHER, POINT),
+    Call(nn.AbsoluteGridPositions(R4, ROT, 3, key=KEY), _0=array(normal(9, 4), lists=False)),
+    Call(nn.RelativeGridPositions, num_heads=integer(2), dtype=or_none(dtype()), **ON_CELLS),
+    Call(nn.RotaryGridPositions, head_type=vectors(2 * R4), base=number(10.0), **ON_CELLS).but(
+        "head_type", "field type", EITHER, POINT
+    ),
     Call(nn.PatchEmbed, in_type=field_type(T), out_type=type_(), **PATCHES),
     Call(EMBED, _0=data(ON_GRID), key=call_key()),
     Call(EMBED.with_kernel, kernel=array(normal(8, 8, 2, 2))),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import equinox as eqx
 import jax
@@ -234,14 +234,14 @@ def costs_of_map(basis: HomBasis, mode: str, rows: int, prices: Machine) -> Ways
 
 
 def _on_arrays(
-    basis: HomBasis, weights: dict[str, Array], bias: Array | None, layer: Linear, x: Array
+    basis: HomBasis, weights: Mapping[str, Array], bias: Array | None, layer: Linear, x: Array
 ) -> Array:
     y = basis.apply(weights, x, mode=layer.mode, precision=layer.precision)
     return y if bias is None else y + invariant_bias(basis.out_rep, bias).astype(y.dtype)
 
 
 def _on_blocks(
-    basis: HomBasis, weights: dict[str, Array], bias: Array | None, layer: Linear, x: IrrepTensor
+    basis: HomBasis, weights: Mapping[str, Array], bias: Array | None, layer: Linear, x: IrrepTensor
 ) -> dict[str, Array]:
     blocks = irrep_wise_map(basis.in_rep, basis.out_rep, weights, x.blocks, layer.precision)
     return with_invariant(basis.out_rep, bias, blocks)

@@ -16,10 +16,10 @@ from ..._windows import Integers
 from ...fields import FieldType, GeometricTensor, IrrepTensor, Type
 from ...hom import Scheme
 from ...representations import check_same_group
+from .._core._cells import CellFields, cell_fields, check_fields, check_sides, to_cells
 from .._core._module import AbstractModule, channel_axis, representation_of
 from .._core._plain import plain_conv, plain_function, plain_layer
 from ..linear import Linear
-from ._cells import CellFields, cell_fields, check_fields, check_sides, to_cells
 
 
 class PatchEmbed(AbstractModule):

@@ -19,8 +19,8 @@ from ..._arguments import integers, refuse
 from ...fields import FieldType
 from ...representations import Representation, direct_sum
 from ...spaces import GSpace, axis_matrices, center
-from .._core._channels import take_channels
-from .._core._grid_rule import moved_axes
+from ._channels import take_channels
+from ._grid_rule import moved_axes
 
 Runs = tuple[tuple[int, int, tuple[tuple[int, int], ...]], ...]
 """Per stabiliser: orbits, cells of one, and per run of equal fields their number and size."""
