@@ -370,6 +370,7 @@ def _restriction(
         text = str(error).removeprefix("Restriction: subgroup: ")
         raise type(error)(f"WideResNet: restrict: {text}") from None
     apart = Disentangle(fewer.out_type)
+    assert isinstance(apart.out_type, FieldType)
     if activated("WideResNet", activation, apart.out_type).in_type == apart.out_type:
         return [fewer, apart], apart.out_type
     rest = fields.restrict(fewer.subgroup)  # with gates in front, which stay where they are
