@@ -7,7 +7,7 @@ the type of the hidden fields, elsewhere it has a gate in front for every field.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any, cast
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -370,9 +370,9 @@ def _restriction(
         text = str(error).removeprefix("Restriction: subgroup: ")
         raise type(error)(f"WideResNet: restrict: {text}") from None
     apart = Disentangle(fewer.out_type)
-    loose = cast(FieldType, apart.out_type)
-    if activated("WideResNet", activation, loose).in_type == loose:
-        return [fewer, apart], loose
+    assert isinstance(apart.out_type, FieldType)
+    if activated("WideResNet", activation, apart.out_type).in_type == apart.out_type:
+        return [fewer, apart], apart.out_type
     rest = fields.restrict(fewer.subgroup)  # with gates in front, which stay where they are
     if activated("WideResNet", activation, rest).in_type != fewer.out_type:
         refuse(
