@@ -102,9 +102,9 @@ class MultiheadAttention(AbstractModule):
             init: Scheme of the weights, see `HomBasis.init`.
             output_init: Scheme of the map behind the heads; ``init`` if None.
             mode: Of the linear maps, see `Linear`; with ``"irreps"`` all stays irrep by irrep.
-            implementation: Of `jax.nn.dot_product_attention`, which is used where there is no
-                dropout and numbers have at most 32 bits: ``"xla"``, ``"cudnn"``, or None for what
-                JAX chooses.
+            implementation: ``"xla"`` or ``"cudnn"`` of `jax.nn.dot_product_attention`, where there
+                is no dropout and numbers have at most 32 bits; None for products and a softmax,
+                which XLA compiles as well or better.
             inference: Whether nothing is dropped; `equinox.nn.inference_mode` sets it.
             dtype: Of the parameters; JAX's default float if None.
             key: A JAX key.
@@ -281,7 +281,7 @@ class MultiheadAttention(AbstractModule):
             weights = jax.nn.softmax(logits_of(q, k, *shown), axis=-1)
             keep = jax.random.bernoulli(key, jnp.float32(1 - self.dropout), weights.shape)
             y = averaged(jnp.where(keep, weights / (1 - self.dropout), 0), v)
-        elif q.dtype.itemsize > 4:
+        elif self.implementation is None or q.dtype.itemsize > 4:
             y = attended(q, k, v, *shown)
         else:
             y = attended_by_jax(q, k, v, *shown, self.implementation)
