@@ -56,7 +56,7 @@ class PlainLayer(eqx.Module):
 
 def applied(layer: eqx.nn.Linear, x: Float[Array, "..."]) -> Float[Array, "..."]:
     """A linear layer on the last axis of a batch, as one product."""
-    return x @ layer.weight.T + layer.bias
+    return x @ layer.weight.T + (0.0 if layer.bias is None else layer.bias)
 
 
 class Stack(eqx.Module):
