@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from equivax import IrrepTensor, groups, nn
-from laws import drawn, normal, relative
+from laws import cast, drawn, normal, relative
 from vector_orbits import orbit
 
 C1, C2, D3, D4 = groups.cyclic(1), groups.cyclic(2), groups.dihedral(3), groups.dihedral(4)
@@ -306,10 +306,35 @@ def test_dropout_keeps_the_mean_and_wants_a_key(key):
     assert relative(layer(x, key=key), calm) > 0.1
 
 
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_the_implementation_of_jax_gives_the_same_numbers(dtype, key):
+    one, two = (attention(implementation=word, key=key) for word in (None, "xla"))
+    x, mask = normal(2, 3, 6, REP.size), jnp.asarray(np.random.default_rng(0).random((2, 6, 6)))
+    one, two, x = cast((one, two, x), dtype)
+
+    @eqx.filter_jit
+    def run(layer, x):
+        value = layer(x, mask=("causal", mask))
+        return value, eqx.filter_grad(lambda m: (m(x, mask="causal") ** 2).sum())(layer)
+
+    with jax.numpy_dtype_promotion("standard"):  # JAX's own derivative promotes
+        (y, slope), (z, other) = run(one, x), run(two, x)
+    assert y.dtype == z.dtype == dtype
+    allowed = 1e-5 if dtype == jnp.float32 else 0.05  # rounding of 24 and of 8 bits
+    assert relative(z, y) <= allowed
+    largest = max(float(jnp.abs(leaf).max()) for leaf in array_leaves(slope))
+    for a, b in zip(array_leaves(slope), array_leaves(other), strict=True):
+        assert float(jnp.abs(a - b).max()) <= allowed * largest
+
+
+def array_leaves(tree):
+    return jax.tree.leaves(eqx.filter(tree, eqx.is_inexact_array))
+
+
 def test_logits_of_sixteen_bits_are_summed_in_float32(key):
     layer = attention(key=key)
     x = normal(4, REP.size)
-    coarse = jax.tree.map(lambda a: a.astype(jnp.bfloat16) if eqx.is_inexact_array(a) else a, layer)
+    coarse = cast(layer, jnp.bfloat16)
     weights = coarse.weights(x.astype(jnp.bfloat16))
     assert weights.dtype == jnp.float32
     assert relative(weights.sum(-1), np.ones((2, 4))) <= 1e-6

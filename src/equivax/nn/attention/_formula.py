@@ -47,7 +47,7 @@ def attended_by_jax(
     v: Float[Array, "*batch S H n"],
     mask: Bool[Array, "..."] | None,
     bias: Float[Array, "..."] | None,
-    implementation: str | None,
+    implementation: str,
 ) -> Float[Array, "*batch T H n"]:
     """The same by `jax.nn.dot_product_attention`, which has kernels for some accelerators.
 
@@ -60,8 +60,8 @@ def attended_by_jax(
     mask, bias = (None if z is None else _on_one_batch_axis(z, batch) for z in (mask, bias))
     # For 16 bits JAX promotes types by itself.
     with jax.numpy_dtype_promotion("standard"):
-        options: Any = {"implementation": implementation}
-        y = jax.nn.dot_product_attention(q, k, v, bias, mask, **options)
+        own: Any = implementation
+        y = jax.nn.dot_product_attention(q, k, v, bias, mask, implementation=own)
     return y.reshape(*batch, *y.shape[1:])
 
 

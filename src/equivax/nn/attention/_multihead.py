@@ -102,9 +102,9 @@ class MultiheadAttention(AbstractModule):
             init: Scheme of the weights, see `HomBasis.init`.
             output_init: Scheme of the map behind the heads; ``init`` if None.
             mode: Of the linear maps, see `Linear`; with ``"irreps"`` all stays irrep by irrep.
-            implementation: Of `jax.nn.dot_product_attention`, which is used where there is no
-                dropout and numbers have at most 32 bits: ``"xla"``, ``"cudnn"``, or None for what
-                JAX chooses.
+            implementation: ``"xla"`` or ``"cudnn"`` of `jax.nn.dot_product_attention`, where there
+                is no dropout and numbers have at most 32 bits; None for products and a softmax,
+                which XLA compiles as well or better.
             inference: Whether nothing is dropped; `equinox.nn.inference_mode` sets it.
             dtype: Of the parameters; JAX's default float if None.
             key: A JAX key.
@@ -132,10 +132,8 @@ class MultiheadAttention(AbstractModule):
                 takes = "None or positions such as nn.RotaryPositions(head_type)"
                 refuse(TypeError, _NAME, "positions", takes, positions)
             positions.check_fits(_NAME, in_type, kv_type, head, heads)
-        if implementation is not None and implementation not in IMPLEMENTATIONS:
-            takes = "None, 'xla' or 'cudnn'"
-            error = ValueError if isinstance(implementation, str) else TypeError
-            refuse(error, _NAME, "implementation", takes, implementation)
+        if implementation is not None:
+            implementation = choice(implementation, _NAME, "implementation", IMPLEMENTATIONS)
         scheme = checked_scheme(init, _NAME)
         options = {
             "use_bias": flag(use_bias, _NAME, "use_bias"),
@@ -209,9 +207,9 @@ class MultiheadAttention(AbstractModule):
             positions: Likewise.
         """
         with self._scope():
-            heads, at = self._heads(self._tokens(q, k, None), positions)
-            shown = self._shown(heads[0], heads[1], mask, at)
-            return jax.nn.softmax(logits_of(heads[0], heads[1], *shown), axis=-1)
+            (queries, keys, _), at = self._heads(self._tokens(q, k, None), positions)
+            shown = self._shown(queries, keys, mask, at)
+            return jax.nn.softmax(logits_of(queries, keys, *shown), axis=-1)
 
     @on_any_mesh
     def _called(
@@ -244,7 +242,7 @@ class MultiheadAttention(AbstractModule):
         given = [(q, self.in_type, "q"), (k, self.kv_type, "k"), (v, self.kv_type, "v")]
         found: list[Tokens] = []
         for x, type_, name in given:
-            if x is None:
+            if x is None and found:
                 found.append(found[-1])
                 continue
             own = self._irreps(x, type_) if isinstance(x, IrrepTensor) else self._array(x, type_)
@@ -283,7 +281,7 @@ class MultiheadAttention(AbstractModule):
             weights = jax.nn.softmax(logits_of(q, k, *shown), axis=-1)
             keep = jax.random.bernoulli(key, jnp.float32(1 - self.dropout), weights.shape)
             y = averaged(jnp.where(keep, weights / (1 - self.dropout), 0), v)
-        elif q.dtype.itemsize > 4:
+        elif self.implementation is None or q.dtype.itemsize > 4:
             y = attended(q, k, v, *shown)
         else:
             y = attended_by_jax(q, k, v, *shown, self.implementation)
