@@ -157,7 +157,8 @@ def _of_sample(
         for subgroup, weights in zip(averages.subgroups, averages.weights, strict=True)
     ]
     best = chosen(averages.classes, p_values)
-    tables, inside, norms, bases = {}, 0.0, 0.0, 0.0
+    count = len(averages.subgroups)
+    tables, norms, inside, bases = {}, 0.0, np.zeros(count), np.zeros(count)
     for name, (array, products, traces, dim) in parts.items():
         if dim == 0:  # the variance of one number is isotropic
             continue

@@ -109,7 +109,7 @@ def _parts(model: PyTree, types: tuple[object, ...]) -> Iterator[_Part]:
         refuse(TypeError, CALLER, "model", "weights outside of jit", model)
     if isinstance(model, (np.ndarray, jax.Array, list)) and not _holds_layers(model):
         array = real_array(model, CALLER, "model").astype(np.float64)
-        listed = types[0] if len(types) == 1 and is_several(types[0]) else types
+        listed = list(types[0] if len(types) == 1 and is_several(types[0]) else types)
         if len(listed) not in (1, 2):
             refuse(ValueError, CALLER, "types", "in_type and out_type", types)
         yield _checked("weight", array, listed[0], listed[-1])
