@@ -21,7 +21,7 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
     "groups": (
         "equivax.groups",
         {
-            "Shared between rooms": "told_apart",
+            "Shared between rooms": "told_apart nearest",
             "The plane": "cyclic dihedral klein so2 o2",
             "Space": "so3 o3 tetrahedral octahedral icosahedral full_tetrahedral full_octahedral"
             " full_icosahedral",
@@ -63,8 +63,12 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
         "equivax.spaces",
         {
             "The plane": "rot_on_r2 flip_rot_on_r2 flip_on_r2 trivial_on_r2",
+            "Space": "on_r3 rot_on_r3 flip_rot_on_r3 octahedral_on_r3 full_octahedral_on_r3"
+            " icosahedral_on_r3 full_icosahedral_on_r3 tetrahedral_on_r3 cyclic_on_r3"
+            " dihedral_on_r3 trivial_on_r3",
             "Points and lines": "no_base_space on_r1 flip_on_r1",
-            "Grids of any dimension": "hyperoctahedral_on rotations_on signed_permutations_on"
+            "Grids of any dimension": "grid hyperoctahedral_on rotations_on"
+            " signed_permutations_on"
             " SignedPermutation signed_matrices axis_matrices",
             "Coordinates": "GSpace center grid_points index_matrix",
         },
@@ -85,6 +89,7 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
             " DifferentialOptions differential_options CUTOFFS",
             "Recipes": "Recipe Part HarmonicRecipe GridRecipe DifferentialRecipe"
             " differential_recipe",
+            "Functions": "solid_harmonics",
             "Stencils": "StencilSizes stencil_sizes derivative_stencil finite_difference_weights",
         },
     ),
@@ -121,6 +126,8 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
         "equivax.models",
         {
             "Vectors": "MLP InvariantMLP",
+            "Tokens": "TransformerEncoder TransformerEncoderLayer TransformerDecoder"
+            " TransformerDecoderLayer",
             "Fields on the plane": "ResNet FieldResNet BasicBlock WideResNet ResidualBlock UNet"
             " FieldUNet",
             "Tensor images": "TensorResNet TensorUNet DilResNet Series ConvBlock transfer_weights"
@@ -157,6 +164,25 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
             " plot_symmetry_report"
         },
     ),
+    "interop/e3nn": (
+        "equivax.interop.e3nn",
+        {
+            "Irreps": "read Term representation irreps",
+            "Arrays": "from_e3nn to_e3nn relayout change_of_basis LAYOUTS",
+        },
+    ),
+    "interop/escnn": (
+        "equivax.interop.escnn",
+        {"Trained networks": "load load_arrays", "Types": "group representation space field_type"},
+    ),
+    "interop/mujoco": (
+        "equivax.interop.mujoco",
+        {"Symmetries of robots": "symmetry RobotSymmetry AsymmetryWarning"},
+    ),
+    "interop/symm_learning": (
+        "equivax.interop.symm_learning",
+        {"Trained networks": "load"},
+    ),
     "nn/linear": (
         "equivax.nn",
         {
@@ -164,6 +190,14 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
             "Dense layers made to commute": "impose_equivariance CommutingConstraint"
             " InvariantConstraint",
             "Warnings": "UnusedIrrepsWarning",
+        },
+    ),
+    "nn/attention": (
+        "equivax.nn",
+        {
+            "Layers": "MultiheadAttention",
+            "Positions": "RotaryPositions AbsolutePositions RelativePositions AbstractPositions",
+            "On grids": "RotaryGridPositions AbsoluteGridPositions RelativeGridPositions",
         },
     ),
     "nn/convolution": (
@@ -203,6 +237,12 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
             "Over windows": "PointwiseMaxPool PointwiseAvgPool NormMaxPool"
             " PointwiseMaxPoolAntialiased PointwiseAvgPoolAntialiased",
             "To a fixed size": "PointwiseAdaptiveAvgPool PointwiseAdaptiveMaxPool",
+        },
+    ),
+    "nn/patches": (
+        "equivax.nn",
+        {
+            "Patches": "PatchEmbed PatchUnembed",
         },
     ),
     "nn/rearranging": (
@@ -247,7 +287,7 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
         "equivax.nn.authoring",
         {
             "Shared between rooms": "checked_signature parameter_dtype as_grid_check"
-            " check_elementwise Ways carried ways_through",
+            " check_elementwise Ways carried ways_through in_turn",
             "Types and channels": "representation_of channel_axis type_like whole_fields"
             " take_channels",
             "One number per block": "block_sums spread_blocks scale_blocks",

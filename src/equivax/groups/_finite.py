@@ -73,6 +73,7 @@ class FiniteGroup(Group):
         labels: Other names of irreps, such as {"T1": (1,)}.
         values: Natural values; without it the indices.
         given: The matrices a user gave, if they were not orthogonal.
+        removed_error: How far generators that were measured moved to become exact.
     """
 
     order: int
@@ -90,6 +91,7 @@ class FiniteGroup(Group):
         labels: Mapping[str, IrrepId] | None = None,
         values: Values | None = None,
         given: np.ndarray | None = None,
+        removed_error: float = 0.0,
     ) -> None:
         super().__init__(recipe)
         self.name = name
@@ -103,6 +105,7 @@ class FiniteGroup(Group):
         self._labels = dict(labels or {})
         self._values = values
         self.given_matrices = None if given is None else freeze(given)
+        self.removed_error = removed_error
 
     # Elements.
 

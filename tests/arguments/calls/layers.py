@@ -213,6 +213,21 @@ BASIC, BASIC_STATE = state_of(lambda: models.BasicBlock(T, T, key=KEY))
 RESIDUAL, RESIDUAL_STATE = state_of(lambda: models.ResidualBlock(T, T, key=KEY))
 TENSOR_UNET = models.TensorUNet(S, S, num_downsamples=1, width=2, num_conv=1, key=KEY)
 ON_GRID = normal(8, 8, 8)
+EMBED = nn.PatchEmbed(T, T, 2, key=KEY)
+UNEMBED = nn.PatchUnembed(R4, T, 2, key=KEY)
+ON_CELLS = {
+    "space": anything(ROT, "space"),
+    "grid": integers((3, 3)),
+    "extra": integer(1),
+}
+PATCHES = {
+    "patch": integers(2),
+    "use_bias": flag(True),
+    "init": scheme("xavier_normal"),
+    "mode": choice("auto"),
+    "dtype": dtype(),
+    "key": key(),
+}
 WINDOW = {
     "kernel_size": integers(3),
     "stride": integers(1),
@@ -280,6 +295,8 @@ MLP = {
 ON_PLANE = {
     "unit": representation(R4),
     "activation": function(models._residual.default_activation, classes=True),
+    "basis": choice("grid"),
+    "dropout": number(0.1),
     "grid_check": choice("off"),
     "key": key(),
 }
@@ -459,6 +476,12 @@ CALLS = [
     ),
     Call(nn.FourierGrid.uniform, group=group(SO2), points=integer(8)),
     Call(
+        nn.FourierGrid.near_uniform,
+        group=group(groups.so3()),
+        points=integer(24),
+        subgroup=subgroup("so2"),
+    ),
+    Call(
         nn.FourierNonlinearity,
         in_type=type_(),
         function=elementwise(jax.nn.elu),
@@ -575,6 +598,20 @@ CALLS = [
         y=or_none(array(normal(3, 4))),
         key=call_key(),
     ).slow(20.0),
+    # Images as tokens.
+    Call(
+        nn.AbsoluteGridPositions, in_type=vectors(), dtype=or_none(dtype()), key=key(), **ON_CELLS
+    ).but("in_type", "field type", EITHER, POINT),
+    Call(nn.AbsoluteGridPositions(R4, ROT, 3, key=KEY), _0=array(normal(9, 4), lists=False)),
+    Call(nn.RelativeGridPositions, num_heads=integer(2), dtype=or_none(dtype()), **ON_CELLS),
+    Call(nn.RotaryGridPositions, head_type=vectors(2 * R4), base=number(10.0), **ON_CELLS).but(
+        "head_type", "field type", EITHER, POINT
+    ),
+    Call(nn.PatchEmbed, in_type=field_type(T), out_type=type_(), **PATCHES),
+    Call(EMBED, _0=data(ON_GRID), key=call_key()),
+    Call(EMBED.with_kernel, kernel=array(normal(8, 8, 2, 2))),
+    Call(nn.PatchUnembed, in_type=type_(), out_type=field_type(T), **PATCHES),
+    Call(UNEMBED, _0=data(normal(3, 6, 4)), grid=integers((2, 3))),
     # Pools.
     Call(nn.GroupPooling, in_type=type_(), reduce=function(jnp.max)),
     Call(nn.SubgroupPooling, in_type=type_(), subgroup=subgroup(2), reduce=function(jnp.max)),
@@ -787,6 +824,7 @@ CALLS = [
             depth=integer(10),
             widen=integer(1),
             channels=integers((4, 4, 4)),
+            restrict=several((2, None, None)),
             **ON_PLANE,
         )
     ),

@@ -20,6 +20,7 @@ from ...images import (
     FilterBasis,
     MultiImage,
     Signature,
+    TensorType,
     as_flags,
     axis_space,
     flat_metric_axes,
@@ -339,7 +340,7 @@ def _bias_mode(use_bias: object) -> str | None:
 
 
 def _initial(
-    basis: FilterBasis, init: object, gain: Any, dtype: DTypeLike, key: PRNGKeyArray
+    basis: FilterBasis, init: object, gain: object, dtype: DTypeLike, key: PRNGKeyArray
 ) -> dict[str, Array]:
     init = choice(init, "ConvContract", "init", ("he", "ginjax"))
     return _drawn(basis, init, dtype, number(gain, "ConvContract", "gain", 0), key)
@@ -347,7 +348,7 @@ def _initial(
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def _drawn(
-    basis: FilterBasis, init: str, dtype: DTypeLike, gain: Any, key: PRNGKeyArray
+    basis: FilterBasis, init: str, dtype: DTypeLike, gain: float | Array, key: PRNGKeyArray
 ) -> dict[str, Array]:
     """All weights of a layer from one draw: programs of random numbers are slow to compile."""
     D, found, start = basis.space.dim, {}, 0
@@ -385,7 +386,7 @@ def _unreachable(basis: FilterBasis) -> str:
     return f"{text} (allow_unreachable=True makes it zero if other types are reached)"
 
 
-def _connects(basis: FilterBasis, target: Any, size: int) -> bool:
+def _connects(basis: FilterBasis, target: TensorType, size: int) -> bool:
     D, space = basis.space.dim, basis.space
     return any(
         len(invariant_filters(D, size, len(flags) + len(target[0]), p + target[1], space))
