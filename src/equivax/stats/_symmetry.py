@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import scipy.stats
@@ -310,7 +310,7 @@ def _errors(x: np.ndarray, y: np.ndarray, matrix: np.ndarray) -> Float[np.ndarra
     return ((y - x @ matrix.T) ** 2).sum(axis=1)
 
 
-def _raised(differences: Any) -> float:
+def _raised(differences: np.ndarray) -> float:
     """The p-value of the hypothesis that the mean is not above zero."""
     spread = float(differences.std(ddof=1))
     mean = float(differences.mean())
