@@ -90,7 +90,7 @@ def symmetry_report(model: PyTree, *types: object, subgroups: object = None) -> 
     found = {part.name: _shares(part, averages, elements) for part in parts}
     norms = np.array([float((part.arrays**2).sum()) for part in parts])
     weights = norms / norms.sum()
-    shares, baselines = (weights @ np.stack([found[p.name][i] for p in parts]) for i in (0, 1))
+    shares, baselines = np.tensordot(weights, [found[part.name] for part in parts], 1)
     best = chosen(averages.classes, [round(float(share), 9) for share in shares])
 
     def rows(shares: np.ndarray, baselines: np.ndarray) -> tuple[SymmetryRow, ...]:
