@@ -110,6 +110,21 @@ def check_flow(text: str, figure: Path) -> None:
     assert figure.stat().st_size > 1000
 
 
+def check_nearly_symmetric(text: str, figure: Path) -> None:
+    rows = re.findall(r"^(\w+) +([\d,]+) +([\d.]+) ±[\d.]+ +([\d.]+) ±", text, re.MULTILINE)
+    names = ["strict", "relaxed", "plain", "wide", "augmented", "found"]
+    assert [row[0] for row in rows] == names, text
+    sizes = {row[0]: int(row[1].replace(",", "")) for row in rows}
+    assert sizes["plain"] == pytest.approx(sizes["strict"], rel=0.2)
+    assert sizes["wide"] < sizes["relaxed"]
+    # The report finds the mirror along the wind.
+    assert re.findall(r"^ +(\d): (.*)$", text, re.MULTILINE) == [("0", "D4"), ("2", "D1 (1, 0)")]
+    errors = {row[0]: [float(cell) for cell in row[2:]] for row in rows}
+    assert errors["found"][0] == errors["strict"][0]
+    assert errors["relaxed"][1] < errors["strict"][1], text
+    assert figure.stat().st_size > 1000
+
+
 def test_every_example_is_in_the_gallery() -> None:
     """With a picture, its task, a table, the command and the time."""
     text = (ROOT / "docs" / "examples" / "index.md").read_text("utf-8")
@@ -127,6 +142,7 @@ def test_every_example_is_in_the_gallery() -> None:
 CHECKS = {
     "digits_mlp": check_digits,
     "flow_emulator": check_flow,
+    "nearly_symmetric": check_nearly_symmetric,
     "own_group": check_own_group,
     "rotated_digits": check_rotated,
     "tensor_images": check_tensor_images,

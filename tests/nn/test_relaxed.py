@@ -133,6 +133,23 @@ def test_networks_on_images_are_relaxed_as_a_whole(key):
     assert eqx.filter_eval_shape(lambda m, v: m(v).array, relaxed, x).shape == (3, 8, 8)
 
 
+def test_attention_is_relaxed_with_its_projections(key):
+    strict = nn.MultiheadAttention(2 * D4.regular, 2, key=key)
+    relaxed = nn.relax(strict)
+    x, image = normal(2, 3, 16), evx.IrrepTensor.of(2 * D4.regular, normal(3, 16))
+    moved = drawn(relaxed)
+
+    @eqx.filter_jit
+    def run(strict, relaxed, moved, x, image):
+        plain = jax.vmap(moved.export())(x, x, x)
+        return strict(x), relaxed(x), moved(x), plain, moved(image).array, moved(image.array)
+
+    first, alike, y, plain, irrep_wise, single = run(strict, relaxed, moved, x, image)
+    assert relative(first, alike) < 1e-6
+    assert relative(plain, y) < 1e-5
+    assert relative(irrep_wise, single) < 1e-5
+
+
 def test_the_penalty_is_what_lies_outside_of_the_symmetry(key):
     start = nn.relax(models.MLP(VECTORS, D4.irrep(1, 1), [16], key=key))
     model = drawn(start)

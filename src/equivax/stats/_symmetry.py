@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import scipy.stats
@@ -157,7 +157,8 @@ def _of_sample(
         for subgroup, weights in zip(averages.subgroups, averages.weights, strict=True)
     ]
     best = chosen(averages.classes, p_values)
-    tables, inside, norms, bases = {}, 0.0, 0.0, 0.0
+    count = len(averages.subgroups)
+    tables, norms, inside, bases = {}, 0.0, np.zeros(count), np.zeros(count)
     for name, (array, products, traces, dim) in parts.items():
         if dim == 0:  # the variance of one number is isotropic
             continue
@@ -312,7 +313,7 @@ def _errors(x: np.ndarray, y: np.ndarray, matrix: np.ndarray) -> Float[np.ndarra
     return ((y - x @ matrix.T) ** 2).sum(axis=1)
 
 
-def _raised(differences: Any) -> float:
+def _raised(differences: np.ndarray) -> float:
     """The p-value of the hypothesis that the mean is not above zero."""
     spread = float(differences.std(ddof=1))
     mean = float(differences.mean())

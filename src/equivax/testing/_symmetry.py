@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import jax
 import numpy as np
-from jaxtyping import PyTree
+from jaxtyping import Array, PyTree
 
 from .._arguments import is_several, is_traced, real_array, refuse
 from ..fields import FieldType, Type
@@ -21,7 +21,10 @@ from ..stats import Averages, SymmetryReport, SymmetryRow, averages_over, chosen
 from ._action import act
 
 CALLER = "symmetry_report"
-LAYERS = (Linear, Conv, ConvTranspose, Diffop, ConvContract, InvariantBias, Relaxed)
+DenseLayer: TypeAlias = (
+    Linear | Conv | ConvTranspose | Diffop | ConvContract | InvariantBias | Relaxed
+)
+"""Layers whose weights are looked at."""
 
 
 class _Part(NamedTuple):
@@ -90,7 +93,7 @@ def symmetry_report(model: PyTree, *types: object, subgroups: object = None) -> 
     shares, baselines = np.tensordot(weights, [found[part.name] for part in parts], 1)
     best = chosen(averages.classes, [round(float(share), 9) for share in shares])
 
-    def rows(shares: Any, baselines: Any) -> tuple[SymmetryRow, ...]:
+    def rows(shares: np.ndarray, baselines: np.ndarray) -> tuple[SymmetryRow, ...]:
         pairs = np.clip(shares, 0, 1), np.clip(baselines, 0, 1)
         return tuple(
             SymmetryRow(averages.subgroups[i], *(float(each[i]) for each in pairs)) for i in best
@@ -108,7 +111,7 @@ def _parts(model: PyTree, types: tuple[object, ...]) -> Iterator[_Part]:
         refuse(TypeError, CALLER, "model", "weights outside of jit", model)
     if isinstance(model, (np.ndarray, jax.Array, list)) and not _holds_layers(model):
         array = real_array(model, CALLER, "model").astype(np.float64)
-        listed = types[0] if len(types) == 1 and is_several(types[0]) else types
+        listed = list(types[0] if len(types) == 1 and is_several(types[0]) else types)
         if len(listed) not in (1, 2):
             refuse(ValueError, CALLER, "types", "in_type and out_type", types)
         yield _checked("weight", array, listed[0], listed[-1])
@@ -119,9 +122,9 @@ def _parts(model: PyTree, types: tuple[object, ...]) -> Iterator[_Part]:
                 weight, bias = layer.weight, layer.bias
                 yield from _layer(path, weight, bias, *pair, getattr(layer, "groups", 1))
         return
-    nodes = jax.tree_util.tree_leaves_with_path(model, is_leaf=lambda n: isinstance(n, LAYERS))
+    nodes = jax.tree_util.tree_leaves_with_path(model, is_leaf=lambda n: isinstance(n, DenseLayer))
     for path, node in nodes:
-        if isinstance(node, LAYERS):
+        if isinstance(node, DenseLayer):
             name = jax.tree_util.keystr(path).removeprefix(".")
             strict = node.strict if isinstance(node, Relaxed) else node
             groups = getattr(strict, "groups", 1)
@@ -134,7 +137,7 @@ def _holds_layers(model: object) -> bool:
     return isinstance(model, list) and not all(isinstance(row, (list, float, int)) for row in model)
 
 
-def _dense(layer: Any) -> Any:
+def _dense(layer: DenseLayer) -> Array | None:
     if isinstance(layer, Relaxed):
         return layer.dense
     if isinstance(layer, InvariantBias):
@@ -143,7 +146,12 @@ def _dense(layer: Any) -> Any:
 
 
 def _layer(
-    name: str, weight: Any, bias: Any, in_type: Type, out_type: Type, groups: int
+    name: str,
+    weight: Array | None,
+    bias: Array | None,
+    in_type: Type,
+    out_type: Type,
+    groups: int,
 ) -> Iterator[_Part]:
     if weight is not None:
         array = np.asarray(weight, np.float64)

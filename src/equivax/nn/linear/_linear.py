@@ -6,6 +6,7 @@ import functools
 import math
 import warnings
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -193,17 +194,23 @@ class Linear(AbstractModule):
 # ---- several maps of one input -------------------------------------------------------------------
 
 
-def side_by_side(layers: Sequence[Linear], x: Array | IrrepTensor) -> Array | IrrepTensor:
+def side_by_side(layers: Sequence[Any], x: Array | IrrepTensor) -> Array | IrrepTensor:
     """What several linear layers make of one input, next to each other, by one product.
 
     Args:
-        layers: With one ``in_type``, and biases where their types admit them, or none.
+        layers: With one ``in_type``, and biases where their types admit them, or none. Others than
+            `Linear`, such as relaxed ones, are called one by one.
         x: The checked input, of that type.
 
     Returns:
         Vectors of the sum of the types of all outputs.
     """
     first, basis = layers[0], basis_side_by_side(layers)
+    if not all(isinstance(layer, Linear) for layer in layers):
+        found = [layer(x) for layer in layers]
+        if isinstance(x, IrrepTensor):
+            return IrrepTensor.of(basis.out_rep, jnp.concatenate([y.array for y in found], axis=-1))
+        return jnp.concatenate(found, axis=-1)
     names = [block.name for block in basis.blocks]
     weights = {
         name: jnp.concatenate([layer.weights[name] for layer in layers if name in layer.weights])
@@ -216,7 +223,7 @@ def side_by_side(layers: Sequence[Linear], x: Array | IrrepTensor) -> Array | Ir
     return _on_arrays(basis, weights, bias, first, x)
 
 
-def basis_side_by_side(layers: Sequence[Linear]) -> HomBasis:
+def basis_side_by_side(layers: Sequence[Any]) -> HomBasis:
     """The Hom space of `side_by_side`."""
     return hom_basis(layers[0].in_type, direct_sum([layer.basis.out_rep for layer in layers]))
 

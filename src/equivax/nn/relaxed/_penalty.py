@@ -20,7 +20,7 @@ def symmetry_penalty(model: PyTree, *types: object, weights: object = 1.0) -> Fl
     distance from the nearest equivariant weight.
 
     Args:
-        model: Any pytree with relaxed layers in it, or with plain layers if types are given.
+        model: A pytree with relaxed layers in it, or with plain layers if types are given.
         *types: The types between the plain layers, one more than there are layers, in the order
             of the tree; or for each layer a pair ``(in_type, out_type)``, or None to leave it out.
             One list of these will do.

@@ -49,7 +49,7 @@ def typed_layers(caller: str, model: PyTree, types: tuple[object, ...]) -> list[
 
     Args:
         caller: Who asks, for messages.
-        model: Any pytree.
+        model: A pytree.
         types: The types between the layers, ``n + 1`` of them for a chain of n layers, or a pair
             per layer; also as one list.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
@@ -12,7 +13,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ..._arguments import arrays, flag, number, refuse
 from ...fields import Type
 from ...groups import Subgroup
-from ...hom import trivial_count
+from ...hom import HomBasis, trivial_count
 from ...images import MultiImage, Signature
 from ...representations import Representation
 from ...spaces import GSpace
@@ -21,6 +22,7 @@ from .._core._module import AbstractModule, channel_axis, representation_of
 from ..convolution import ConvContract
 from ..linear import InvariantBias, Linear
 from ._bases import (
+    Basis,
     DenseLayer,
     basis_under,
     coefficients,
@@ -97,16 +99,13 @@ class Relaxed(AbstractModule):
             raise TypeError(f"Relaxed: key: scale={scale:g} draws numbers, pass key=")
         out_rep = representation_of(layer.out_type, "Relaxed", "layer")
         subgroup = None if to is None else kept_subgroup("Relaxed", out_rep, to)
-        weights, bias = _parameters(layer, out_rep, subgroup, use_bias, scale, key)
+        inner = None if subgroup is None else out_rep.restrict(subgroup)
+        basis = None if subgroup is None else basis_under(layer, subgroup)
+        count = out_rep.size if inner is None else trivial_count(inner)
+        weights, bias = _parameters(layer, basis, count if use_bias else 0, scale, key)
         self.strict = layer
         self.rest = Rest(
-            weights,
-            bias,
-            basis_under(layer, None),
-            None if subgroup is None else basis_under(layer, subgroup),
-            parts_of(layer),
-            out_rep,
-            None if subgroup is None else out_rep.restrict(subgroup),
+            weights, bias, basis_under(layer, None), basis, parts_of(layer), out_rep, inner
         )
 
     @property
@@ -133,6 +132,11 @@ class Relaxed(AbstractModule):
     def space(self) -> GSpace:
         """The space of a `ConvContract`; others have it in their types."""
         return self.strict.space  # pyright: ignore[reportAttributeAccessIssue]
+
+    @property
+    def basis(self) -> Basis | None:
+        """What spans the dense arrays of the strict part."""
+        return self.rest.strict_basis
 
     @property
     def dense(self) -> Float[Array, "out in *kernel"] | None:
@@ -221,21 +225,16 @@ def kept_subgroup(caller: str, rep: Representation, to: object) -> Subgroup:
 
 def _parameters(
     layer: DenseLayer,
-    rep: Representation,
-    subgroup: Subgroup | None,
-    use_bias: bool,
+    basis: Basis | None,
+    count: int,
     scale: float,
     key: PRNGKeyArray | None,
-) -> tuple[Array | dict[str, Array] | None, Array | None]:
-    """The parameters of the rest at the start."""
+) -> tuple[Array | Mapping[str, Array] | None, Array | None]:
+    """The parameters of the rest at the start: of its dense array, and ``count`` of its bias."""
     leaves = [leaf for leaf in jax.tree.leaves(layer) if eqx.is_inexact_array(leaf)]
     dtype = leaves[0].dtype if leaves else jnp.result_type(float)
-    weights: Any = dense_shape(layer)
-    count = rep.size if subgroup is None else trivial_count(rep.restrict(subgroup))
-    if subgroup is not None and weights is not None:
-        weights = shapes(basis_under(layer, subgroup), parts_of(layer))  # pyright: ignore
-    wanted = (weights, (count,) if use_bias and count else None)
-    found, structure = jax.tree.flatten(wanted, is_leaf=lambda node: _is_shape(node))
+    weights = dense_shape(layer) if basis is None else shapes(basis, parts_of(layer))
+    found, structure = jax.tree.flatten((weights, (count,) if count else None), is_leaf=_is_shape)
     if key is None or not scale:
         drawn = [jnp.zeros(shape, dtype) for shape in found]
     else:
@@ -244,7 +243,8 @@ def _parameters(
             scale * jax.random.normal(one, shape, dtype)
             for one, shape in zip(keys, found, strict=False)
         ]
-    return jax.tree.unflatten(structure, drawn)
+    weights, bias = jax.tree.unflatten(structure, drawn)
+    return basis.stacked(weights) if isinstance(basis, HomBasis) else weights, bias
 
 
 def _is_shape(node: object) -> bool:

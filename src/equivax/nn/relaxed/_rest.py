@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import equinox as eqx
 from jaxtyping import Array, Float
 
@@ -20,12 +22,12 @@ class Rest(eqx.Module):
     group, so that moving along it changes nothing. Made by `Relaxed`.
 
     Attributes:
-        weights: The parameters of the dense array: an array, a dictionary of coefficients, or None
+        weights: The parameters of the dense array: an array, coefficients by name, or None
             where the layer is only a bias.
         bias_coeffs: The parameters of the bias, or None.
     """
 
-    weights: Array | dict[str, Array] | None
+    weights: Array | Mapping[str, Array] | None
     bias_coeffs: Array | None
     strict_basis: Basis | None = eqx.field(static=True)
     basis: Basis | None = eqx.field(static=True)
