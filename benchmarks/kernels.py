@@ -14,7 +14,7 @@ and of convolutions only the bytes. It tells which of two programs moves less, n
 takes; `accelerator.py` measures. Steps are the gradients of ``sum(sin(y))`` in parameters and
 input.
 
-    python benchmarks/kernels.py [--all] [--list]
+    python benchmarks/kernels.py [--all] [--only WORD ...] [--list]
 
 ``--all`` compiles every layer and network of the tables of tests and fails if one does not; with
 ``--list`` kernels are listed. It needs two wheels beside JAX, of its version, and no driver:
@@ -298,6 +298,7 @@ def every_layer() -> Iterator[tuple[str, Callable[[], tuple[Callable[..., Any], 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--all", action="store_true", help="every layer of the tables of tests")
+    parser.add_argument("--only", nargs="+", metavar="WORD", help="names with one of the words")
     parser.add_argument("--list", action="store_true", help="list the kernels")
     arguments = parser.parse_args()
     if importlib.util.find_spec("jax_plugins.xla_cuda12") is None:
@@ -307,7 +308,10 @@ def main() -> None:
     listed = [(name, lambda l=layer, x=x: step(l, x)) for name, layer, x in cases()]
     if arguments.all:
         listed = list(every_layer())
-    rows, failed = [], []
+    if arguments.only:
+        listed = [(n, make) for n, make in listed if any(word in n for word in arguments.only)]
+    print(table(("step", "kernels", "MB", "microseconds, at least"), []))
+    failed = []
     for name, make in listed:
         try:
             function, given = make()
@@ -315,11 +319,11 @@ def main() -> None:
         except Exception as error:
             failed.append(f"{name}: {type(error).__name__}: {str(error).splitlines()[0]}")
             continue
-        rows.append((name, *summary(found)))
+        count, megabytes, microseconds = summary(found)
+        print(f"| {name} | {count} | {megabytes:.2f} | {microseconds:.1f} |", flush=True)
         if arguments.list:
             for k in found:
                 print(f"{k.seconds * 1e6:9.1f} us {k.bytes / 1e6:9.2f} MB  {k.kind:12} {k.name}")
-    print(table(("step", "kernels", "MB", "microseconds, at least"), rows))
     if failed:
         raise SystemExit("These do not compile for a GPU:\n" + "\n".join(failed))
 
