@@ -99,10 +99,10 @@ def compiled_for_gpu(function: Callable[..., Any], *arguments: Any) -> str:
     with evx.hom.assume_platform("gpu"):
         lowered = jax.jit(function).lower(*jax.tree.map(described, arguments))
     try:
-        return lowered.compile().as_text()
+        return str(lowered.compile().as_text())
     except jax.errors.JaxRuntimeError:  # some tiny products have no tiles but those found by timing
-        options = {"xla_gpu_enable_triton_gemm": False}
-        return lowered.compile(compiler_options=options).as_text()
+        options: dict[str, str | bool] = {"xla_gpu_enable_triton_gemm": False}
+        return str(lowered.compile(compiler_options=options).as_text())
 
 
 def step(layer: Any, *inputs: Any) -> tuple[Callable[..., Any], Any]:
@@ -111,7 +111,8 @@ def step(layer: Any, *inputs: Any) -> tuple[Callable[..., Any], Any]:
 
     def loss(arrays: Any, *inputs: Any) -> jax.Array:
         y = eqx.combine(arrays, rest)(*inputs)
-        return sum(jnp.sum(jnp.sin(leaf.astype(jnp.float32))) for leaf in jax.tree.leaves(y))
+        sums = [jnp.sum(jnp.sin(leaf.astype(jnp.float32))) for leaf in jax.tree.leaves(y)]
+        return jnp.sum(jnp.stack(sums))
 
     return jax.grad(loss, argnums=tuple(range(1 + len(inputs)))), (arrays, *inputs)
 
@@ -296,7 +297,7 @@ def every_layer() -> Iterator[tuple[str, Callable[[], tuple[Callable[..., Any], 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description="What do layers become on a GPU?")
     parser.add_argument("--all", action="store_true", help="every layer of the tables of tests")
     parser.add_argument("--only", nargs="+", metavar="WORD", help="names with one of the words")
     parser.add_argument("--list", action="store_true", help="list the kernels")
