@@ -128,6 +128,17 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def kernels(session: nox.Session) -> None:
+    """What layers become on a GPU, by XLA's compiler for a described one; needs no GPU."""
+    session.install("-e", ".[dev]")
+    show = "import jax; print(jax.__version__)"
+    version = str(session.run("python", "-c", show, silent=True, env=CPU)).strip()
+    plugins = [f"{name}=={version}" for name in ("jax-cuda12-plugin", "jax-cuda12-pjrt")]
+    session.install("--no-deps", *plugins)  # without CUDA's libraries, which only run programs
+    session.run("python", "benchmarks/kernels.py", *(session.posargs or ("--all",)), env=CPU)
+
+
+@nox.session
 @nox.parametrize("peer", list(ORACLES), ids=list(ORACLES))
 def oracles(session: nox.Session, peer: str) -> None:
     """Comparison with another library that does the same job."""

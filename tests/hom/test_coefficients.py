@@ -62,7 +62,7 @@ def test_one_irrep_is_replaced(key):
     assert not new[name].any()
     assert all(np.array_equal(new[n], before[n]) for n in before if n != name)
     with pytest.raises(KeyError, match="no such"):
-        layer.weights | {"no such": before[name]}
+        _ = layer.weights | {"no such": before[name]}
     with pytest.raises(TypeError, match=r"layer.weights \| {'irrep\(1,1\)'"):
         eqx.tree_at(lambda tree: tree.weights[name], layer, before[name])
 

@@ -21,6 +21,7 @@ from ._cost import conversion_cost as conversion_cost
 from ._cost import dense_cost as dense_cost
 from ._cost import irrep_wise_cost as irrep_wise_cost
 from ._cost import machine as machine
+from ._cost import platform as platform
 from ._cost import spectral_cost as spectral_cost
 from ._devices import shape_like as shape_like
 from ._devices import varying_alike as varying_alike

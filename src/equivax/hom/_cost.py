@@ -117,11 +117,15 @@ def _assuming(platform: str) -> Iterator[None]:
         _assumed.reset(token)
 
 
+def platform() -> str:
+    """``"cpu"``, ``"gpu"`` or ``"tpu"``: what runs, or what is assumed to."""
+    found = _assumed.get() or jax.default_backend()
+    return found if found in ("cpu", "tpu") else "gpu"
+
+
 def machine(dtype: DTypeLike) -> Machine:
     """The prices of the platform that runs, for a width of numbers."""
-    platform = _assumed.get() or jax.default_backend()
-    platform = platform if platform in ("cpu", "tpu") else "gpu"
-    return MACHINES[platform, 2 if jnp.dtype(dtype).itemsize < 4 else 4]
+    return MACHINES[platform(), 2 if jnp.dtype(dtype).itemsize < 4 else 4]
 
 
 def cheapest_mode(

@@ -22,7 +22,7 @@ from jaxtyping import Array, Float
 from .._arguments import is_integer, real_array
 from .._numerics import freeze
 from .._values import AbstractValue
-from ..hom import HIGHEST, at_least_float32
+from ..hom import HIGHEST, at_least_float32, platform
 from ..spaces import GSpace, axis_matrices
 from ._arguments import MOST_ORDER, TensorType, as_parity, type_name
 from ._invariant_filters import check_sizes, filter_size, invariant_filters
@@ -221,7 +221,7 @@ def _sum_of_filters(
     As a product on CPU. On accelerators as a sum, which the compiler makes in one kernel with the
     sums of all other pairs: a kernel of a few numbers costs its launch, whatever it computes.
     """
-    if jax.default_backend() == "cpu":
+    if platform() == "cpu":
         (o, i, n), (_, b, a, taps) = coeffs.shape, filters.shape
         flat = jnp.matmul(coeffs.reshape(o * i, n), filters.reshape(n, -1), precision=HIGHEST)
         return flat.reshape(o, i, b, a, taps).transpose(0, 2, 1, 3, 4)
