@@ -135,6 +135,8 @@ def _by_size(layer: Any, arrays: Arrays, name: str, pattern: str) -> Any:
 
 def _gates(layer: Any, arrays: Arrays, name: str) -> Any:
     if isinstance(layer, nn.GatedNonlinearity):
+        if layer.bias is None:
+            return layer
         found = _like(layer.bias, _taken(arrays, "bias", name).reshape(-1))
         return eqx.tree_at(lambda l: l.bias, layer, found)
     if layer.log_bias is None:

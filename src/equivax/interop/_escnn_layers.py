@@ -18,7 +18,8 @@ import numpy as np
 from .. import nn
 from ..fields import FieldType
 from ._escnn_arrays import CARRIED, FILLED, Statistics, filled, in_our_order, lost
-from ._escnn_types import Foreign, Types
+from ._escnn_types import Types
+from ._needed import Foreign
 
 _POINTWISE = {
     "relu": jax.nn.relu,

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from types import ModuleType
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.spatial.transform import Rotation
+
+from ._needed import Foreign
 
 _FREE, _BALL, _SLIDE, _HINGE = range(4)
 """Types of joints, as MuJoCo numbers them."""
@@ -57,7 +60,9 @@ class Robot:
         tolerance: How far places may be from their images, and parameters, relatively.
     """
 
-    def __init__(self, mujoco: Any, model: Any, qpos: np.ndarray, tolerance: float) -> None:
+    def __init__(
+        self, mujoco: ModuleType, model: Foreign, qpos: np.ndarray, tolerance: float
+    ) -> None:
         data = mujoco.MjData(model)
         data.qpos[:] = qpos
         mujoco.mj_forward(model, data)
@@ -82,7 +87,7 @@ class Robot:
         """The axes of a body in the world, as columns."""
         return np.array(self.data.xmat[body]).reshape(3, 3)
 
-    def differ(self, one: Any, other: Any) -> bool:
+    def differ(self, one: ArrayLike, other: ArrayLike) -> bool:
         """Whether two parameters differ by more than the tolerance, relatively."""
         a, b = np.asarray(one, np.float64), np.asarray(other, np.float64)
         return bool(np.abs(a - b).max(initial=0.0) > self.tolerance * np.abs(b).max(initial=1e-9))
@@ -141,9 +146,12 @@ class Robot:
     ) -> None:
         model, data = self.model, self.data
 
-        def note(kind: str, i: int, k: int, what: str, one: Any, other: Any) -> None:
+        def note(kind: str, i: int, k: int, what: str, one: ArrayLike, other: ArrayLike) -> None:
             if self.differ(one, other):
-                values = [np.array2string(np.round(x, 6), separator=", ") for x in (one, other)]
+                values = [
+                    np.array2string(np.round(np.asarray(x), 6), separator=", ")
+                    for x in (one, other)
+                ]
                 found.differences.append(
                     f"{kind} {self.name(kind, i)} has {what} {values[0]}, but its image "
                     f"{self.name(kind, k)} {values[1]}"
@@ -431,7 +439,7 @@ class _Pairing:
         return found
 
 
-def _range(limits: np.ndarray, limited: Any) -> np.ndarray:
+def _range(limits: np.ndarray, limited: object) -> np.ndarray:
     """Where a coordinate may go, without limits as far as matters."""
     return np.array(limits) if limited else np.array([-1e9, 1e9])
 

@@ -135,7 +135,7 @@ def load_arrays(
     return found if state is None else (found, state)
 
 
-def _asked(theirs: Any, caller: str, attribute: str, takes: str) -> Any:
+def _asked(theirs: object, caller: str, attribute: str, takes: str) -> Any:
     if not hasattr(theirs, attribute):
         refuse(TypeError, f"interop.escnn.{caller}", "theirs", takes, theirs)
     return theirs
