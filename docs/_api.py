@@ -63,8 +63,12 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
         "equivax.spaces",
         {
             "The plane": "rot_on_r2 flip_rot_on_r2 flip_on_r2 trivial_on_r2",
+            "Space": "on_r3 rot_on_r3 flip_rot_on_r3 octahedral_on_r3 full_octahedral_on_r3"
+            " icosahedral_on_r3 full_icosahedral_on_r3 tetrahedral_on_r3 cyclic_on_r3"
+            " dihedral_on_r3 trivial_on_r3",
             "Points and lines": "no_base_space on_r1 flip_on_r1",
-            "Grids of any dimension": "hyperoctahedral_on rotations_on signed_permutations_on"
+            "Grids of any dimension": "grid hyperoctahedral_on rotations_on"
+            " signed_permutations_on"
             " SignedPermutation signed_matrices axis_matrices",
             "Coordinates": "GSpace center grid_points index_matrix",
         },
@@ -85,6 +89,7 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
             " DifferentialOptions differential_options CUTOFFS",
             "Recipes": "Recipe Part HarmonicRecipe GridRecipe DifferentialRecipe"
             " differential_recipe",
+            "Functions": "solid_harmonics",
             "Stencils": "StencilSizes stencil_sizes derivative_stencil finite_difference_weights",
         },
     ),
@@ -111,12 +116,18 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
     ),
     "stats": (
         "equivax.stats",
-        {"Moments": "mean var_mean cov spectral_var moment_coefficients"},
+        {
+            "Shared between rooms": "Averages averages_over chosen",
+            "Moments": "mean var_mean cov spectral_var moment_coefficients",
+            "Symmetries of data": "symmetry_report SymmetryReport SymmetryRow",
+        },
     ),
     "models": (
         "equivax.models",
         {
             "Vectors": "MLP InvariantMLP",
+            "Tokens": "TransformerEncoder TransformerEncoderLayer TransformerDecoder"
+            " TransformerDecoderLayer",
             "Fields on the plane": "ResNet FieldResNet BasicBlock WideResNet ResidualBlock UNet"
             " FieldUNet",
             "Tensor images": "TensorResNet TensorUNet DilResNet Series ConvBlock transfer_weights"
@@ -130,9 +141,14 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
             "Shared between rooms": "EquivarianceErrors",
             "Equivariance": "assert_equivariant equivariance_error EquivarianceError"
             " randomize_parameters assert_homomorphism",
+            "Symmetries of weights": "symmetry_report",
             "Leaves, gradients, compilation": "assert_only_parameters assert_finite_gradients"
             " count_traces TraceCount",
         },
+    ),
+    "interop": (
+        "equivax.interop",
+        {"Plain Equinox": "impose Imposed"},
     ),
     "tools": (
         "equivax.tools",
@@ -143,7 +159,10 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
     ),
     "viz": (
         "equivax.viz",
-        {"Figures": "plot_kernels plot_fields plot_error_by_angle error_by_angle"},
+        {
+            "Figures": "plot_kernels plot_fields plot_error_by_angle error_by_angle"
+            " plot_symmetry_report"
+        },
     ),
     "interop/e3nn": (
         "equivax.interop.e3nn",
@@ -175,6 +194,14 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
             "Dense layers made to commute": "impose_equivariance CommutingConstraint"
             " InvariantConstraint",
             "Warnings": "UnusedIrrepsWarning",
+        },
+    ),
+    "nn/attention": (
+        "equivax.nn",
+        {
+            "Layers": "MultiheadAttention",
+            "Positions": "RotaryPositions AbsolutePositions RelativePositions AbstractPositions",
+            "On grids": "RotaryGridPositions AbsoluteGridPositions RelativeGridPositions",
         },
     ),
     "nn/convolution": (
@@ -216,11 +243,23 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
             "To a fixed size": "PointwiseAdaptiveAvgPool PointwiseAdaptiveMaxPool",
         },
     ),
+    "nn/patches": (
+        "equivax.nn",
+        {
+            "Patches": "PatchEmbed PatchUnembed",
+        },
+    ),
     "nn/rearranging": (
         "equivax.nn",
         {
             "Types": "Restriction Disentangle Reshuffle Identity",
             "Points": "Mask Upsampling",
+        },
+    ),
+    "nn/relaxed": (
+        "equivax.nn",
+        {
+            "Symmetry that holds nearly": "Relaxed relax Rest symmetry_penalty",
         },
     ),
     "nn/probability": (
@@ -252,7 +291,7 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
         "equivax.nn.authoring",
         {
             "Shared between rooms": "checked_signature parameter_dtype as_grid_check"
-            " check_elementwise Ways carried ways_through",
+            " check_elementwise Ways carried ways_through in_turn",
             "Types and channels": "representation_of channel_axis type_like whole_fields"
             " take_channels",
             "One number per block": "block_sums spread_blocks scale_blocks",

@@ -114,6 +114,9 @@ CASES, FIELDS = cases_of(VECTOR_RECIPES), cases_of(FIELD_RECIPES)
 LAYERS = {n: c for n, c in CASES.items() if c.recipe.kind == "layer" and not c.recipe.stateful}
 STATEFUL = {name: case for name, case in CASES.items() if case.recipe.stateful}
 
+#: The cases that map tokens to tokens.
+SEQUENCES = {name: case for name, case in CASES.items() if case.recipe.kind == "sequence"}
+
 #: The cases that map parameters to distributions, and those that project parameters.
 DISTRIBUTIONS = {name: case for name, case in CASES.items() if case.recipe.kind == "distribution"}
 PROJECTIONS = {name: case for name, case in CASES.items() if case.recipe.kind == "projection"}
@@ -132,6 +135,25 @@ VALUE_CLASSES: dict[type, tuple[type, str]] = {
     nn.MultivariateNormal: (
         nn.EquivariantMultivariateNormal,
         "nn/test_statistics_layers.py::test_the_density_is_invariant_and_that_of_scipy",
+    ),
+    nn.RelativePositions: (
+        nn.MultiheadAttention,
+        "nn/test_attention.py::test_relative_positions_are_numbers_of_clipped_offsets",
+    ),
+    **{
+        positions: (
+            nn.MultiheadAttention,
+            "nn/test_grid_positions.py::test_attention_moves_with_its_tokens",
+        )
+        for positions in (
+            nn.AbsoluteGridPositions,
+            nn.RelativeGridPositions,
+            nn.RotaryGridPositions,
+        )
+    },
+    nn.Rest: (
+        nn.Relaxed,
+        "nn/test_relaxed.py::test_a_relaxed_layer_is_the_strict_one_at_first_and_the_split_is_unique",
     ),
     nn.Moments: (
         nn.RunningMoments,

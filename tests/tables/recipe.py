@@ -25,8 +25,9 @@ class Recipe:
             is the one that the quick tests run on: choose a type that can break the module.
         parameters: The number of parameters that the module should have.
         fits: Whether a type admits the module.
-        kind: ``"layer"``: from vectors or fields to the same; ``"projection"``: a projection of
-            parameters; ``"distribution"``: from parameters to a density.
+        kind: ``"layer"``: from vectors or fields to the same; ``"sequence"``: from tokens on the
+            last axis but one to tokens; ``"projection"``: a projection of parameters;
+            ``"distribution"``: from parameters to a density.
         sides: Spatial shape of the inputs, such that the grid rule holds; it must be square if
             the group swaps axes. Empty for vectors.
         moves_points: Whether the layer looks at neighbours: then it commutes with the elements
@@ -47,6 +48,8 @@ class Recipe:
         training_moves: What it commutes with in training, with a fixed key: ``"points"``
             (everything), ``"fibers"`` (random masks stay in place) or ``"nothing"`` (it commutes
             in distribution only). At inference it commutes with everything.
+        masked: The call of a layer of tokens takes ``mask=``.
+        permutes: A layer of tokens commutes with permutations of them.
         pairs: For a layer between two groups: the elements ``(g_in, g_out)`` it commutes with.
     """
 
@@ -69,6 +72,8 @@ class Recipe:
     depth: int = 1
     everywhere: bool = False
     training_moves: str = "points"
+    masked: bool = False
+    permutes: bool = False
     pairs: Callable[[Any], Iterable[tuple[GroupElement, GroupElement]]] | None = None
 
 

@@ -5,3 +5,5 @@ from . import escnn as escnn
 from . import ginjax as ginjax
 from . import mujoco as mujoco
 from . import symm_learning as symm_learning
+from ._impose import Imposed as Imposed
+from ._impose import impose as impose

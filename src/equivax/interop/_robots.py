@@ -87,7 +87,7 @@ class Robot:
         """The axes of a body in the world, as columns."""
         return np.array(self.data.xmat[body]).reshape(3, 3)
 
-    def differ(self, one: ArrayLike, other: ArrayLike) -> bool:
+    def differ(self, one: object, other: object) -> bool:
         """Whether two parameters differ by more than the tolerance, relatively."""
         a, b = np.asarray(one, np.float64), np.asarray(other, np.float64)
         return bool(np.abs(a - b).max(initial=0.0) > self.tolerance * np.abs(b).max(initial=1e-9))

@@ -115,9 +115,9 @@ def irreps(rep: Representation) -> str:
             raise ValueError(
                 f"interop.e3nn.irreps: rep: expected irreps in their own basis, got {summand.name}"
             )
-        (id,) = summand.irreps
-        *sign, degree = map(int, id)  # SO(3) has no inversion, hence no sign
-        terms.append(f"{count}x{degree}{'o' if any(sign) else 'e'}")
+        for id in summand.irreps:
+            *odd, degree = id  # SO(3) has no inversion, hence nothing odd
+            terms.append(f"{count}x{degree}{'o' if any(odd) else 'e'}")
     return " + ".join(terms)
 
 

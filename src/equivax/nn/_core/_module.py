@@ -155,6 +155,12 @@ class AbstractLayer(eqx.Module):
             )
         return x
 
+    def _tensor(self, x: object, in_type: Type) -> IrrepTensor:
+        """An input as a checked tensor of irreps."""
+        if isinstance(x, IrrepTensor):
+            return self._irreps(x, in_type)
+        return IrrepTensor.of(in_type, self._array(x, in_type))
+
     def _image_array(self, x: MultiImage) -> Array:
         """The dense array of an image whose type is ``in_type``."""
         space = self.in_type.space if isinstance(self.in_type, FieldType) else None
@@ -179,7 +185,7 @@ class AbstractLayer(eqx.Module):
 
     # ---- and back ------------------------------------------------------------------------------
 
-    def _value(self, y: Any, given: tuple[object, ...]) -> Any:
+    def _value(self, y: object, given: tuple[object, ...]) -> Any:
         """The output as what the inputs were: an array, a tensor with its type, or an image.
 
         Distributions and moments know their types and stay what they are, as do fields on a grid
@@ -233,7 +239,7 @@ class AbstractModule(AbstractLayer):
 
     @on_any_mesh
     def __call__(
-        self, x: Any, *others: Any, key: PRNGKeyArray | None = None, **options: Any
+        self, x: object, *others: object, key: PRNGKeyArray | None = None, **options: Any
     ) -> Any:
         """Applies the layer.
 
@@ -263,8 +269,9 @@ class AbstractModule(AbstractLayer):
             )
         key = self._checked_key(key)
         with self._scope():
-            if isinstance(x, IrrepTensor) and not several:
-                y = self._forward_irreps(self._irreps(x), key, **options)
+            if isinstance(x, IrrepTensor):
+                tensors = tuple(map(self._tensor, given, types))
+                y = self._forward_irreps(tensors if several else tensors[0], key, **options)
                 return self._value(y, given)
             if isinstance(x, MultiImage):
                 options = self._image_options(x) | options
@@ -280,13 +287,19 @@ class AbstractModule(AbstractLayer):
     def _forward(self, x: Any, key: PRNGKeyArray | None, **options: Any) -> Any:
         """The layer's formula on a checked array, or a tuple of them if ``in_type`` is one."""
 
-    def _forward_irreps(self, x: IrrepTensor, key: PRNGKeyArray | None, **options: Any) -> Any:
+    def _forward_irreps(self, x: Any, key: PRNGKeyArray | None, **options: Any) -> Any:
         """The formula on a checked tensor of irreps: by way of arrays, unless a layer has its own.
+
+        Args:
+            x: The tensor, or a tuple of them if ``in_type`` is one.
+            key: As in the call.
+            **options: Likewise.
 
         Returns:
             An `IrrepTensor` of ``out_type``, or the array, which is then turned into one.
         """
-        return self._forward(x.array, key, **options)
+        array = tuple(part.array for part in x) if isinstance(x, tuple) else x.array
+        return self._forward(array, key, **options)
 
     @abc.abstractmethod
     def export(self) -> Any:
@@ -321,7 +334,7 @@ class AbstractStatefulModule(AbstractLayer, eqx.nn.StatefulLayer):
 
     @on_any_mesh
     def __call__(
-        self, x: Any, state: eqx.nn.State, *, key: PRNGKeyArray | None = None, **options: Any
+        self, x: object, state: eqx.nn.State, *, key: PRNGKeyArray | None = None, **options: Any
     ) -> tuple[Any, eqx.nn.State]:
         """Applies the layer.
 
@@ -383,7 +396,7 @@ class AbstractContainer(AbstractLayer, eqx.nn.StatefulLayer):
 
     @on_any_mesh
     def __call__(
-        self, x: Any, state: eqx.nn.State | None = None, *, key: PRNGKeyArray | None = None
+        self, x: object, state: eqx.nn.State | None = None, *, key: PRNGKeyArray | None = None
     ) -> Any:
         """Applies the layers.
 

@@ -180,7 +180,7 @@ def _is_instance(node: object) -> bool:
 
 
 def plain_function(
-    function: Callable[..., Any], *constants: Any, **options: Any
+    function: Callable[..., Any], *constants: object, **options: Any
 ) -> jax.tree_util.Partial:
     """A detached function with its first arguments and some options bound, see `plain_value`."""
     return jax.tree_util.Partial(
@@ -188,17 +188,19 @@ def plain_function(
     )
 
 
-def plain_layer(function: Callable[..., Any], *constants: Any, **options: Any) -> eqx.nn.Lambda:
+def plain_layer(function: Callable[..., Any], *constants: object, **options: Any) -> eqx.nn.Lambda:
     """`plain_function` as an Equinox layer, callable as ``layer(x, key=None)``."""
     return eqx.nn.Lambda(plain_function(function, *constants, **options))
 
 
-def plain_layer_of_several(function: Callable[..., Any], *constants: Any) -> jax.tree_util.Partial:
+def plain_layer_of_several(
+    function: Callable[..., Any], *constants: object
+) -> jax.tree_util.Partial:
     """`plain_layer` of several arrays, callable as ``layer(x, y, key=None)``."""
     return plain_function(_without_key, plain_function(function, *constants))
 
 
-def plain_steps(function: Callable[..., Any], *constants: Any) -> jax.tree_util.Partial:
+def plain_steps(function: Callable[..., Any], *constants: object) -> jax.tree_util.Partial:
     """A formula ``(..., x, state, key) -> (y, state)`` without a state: ``layer(x, key=None)``.
 
     The layers among its constants are exported ones, which have none.

@@ -5,8 +5,11 @@ from __future__ import annotations
 import functools
 import math
 import warnings
+from collections.abc import Mapping, Sequence
 
 import equinox as eqx
+import jax
+import jax.numpy as jnp
 from jax.lax import PrecisionLike
 from jax.typing import DTypeLike
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
@@ -15,6 +18,7 @@ from ..._arguments import arrays, choice, flag
 from ...fields import IrrepTensor, Type
 from ...hom import (
     MODES,
+    Coefficients,
     HomBasis,
     Machine,
     Scheme,
@@ -26,19 +30,20 @@ from ...hom import (
     spectral_cost,
     with_invariant,
 )
-from ...representations import as_representation, check_same_group
+from ...representations import as_representation, check_same_group, direct_sum
 from .._core._admission import checked_precision, checked_scheme, parameter_dtype
+from .._core._biases import bias_coefficients, initial_bias, invariant_bias, total
 from .._core._module import AbstractModule, channel_axis, check_no_leaf, representation_of
 from .._core._plain import plain_linear
 from .._core._ways import Ways
-from ._invariant_bias import bias_coefficients, initial_bias, invariant_bias
 
 
 class Linear(AbstractModule):
     """``y = x W^T + b`` with ``W`` in ``Hom_G(in, out)`` and ``b`` invariant.
 
     Law: ``f(rho_in(g) x) = rho_out(g) f(x)``. Parameters are one array per irrep that both types
-    contain, ``(m_out, m_in, S)`` (Schur's lemma); ``W`` need never be formed.
+    contain, ``(m_out, m_in, S)`` (Schur's lemma), read as ``layer.weights[name]``; ``W`` need never
+    be formed. Their leaves are one array ``(irreps, m_out, m_in, S)`` for each shape.
 
     Shapes: ``(..., n_in) -> (..., n_out)``, in the promoted dtype of input and parameters.
 
@@ -50,7 +55,7 @@ class Linear(AbstractModule):
         ((12,), (12, 8))
     """
 
-    weights: dict[str, Float[Array, "m_out m_in s"]]
+    weights: Coefficients
     bias_coeffs: Float[Array, " m0"] | None
     in_type: Type = eqx.field(static=True)
     out_type: Type = eqx.field(static=True)
@@ -107,7 +112,7 @@ class Linear(AbstractModule):
         basis = checked_basis("Linear", in_rep, out_rep, warn_unused)
         self.mode = choice(mode, "Linear", "mode", MODES)
         dtype, key = parameter_dtype(dtype, "Linear"), arrays.key(key, "Linear")
-        self.weights = basis.init(key, checked_scheme(init, "Linear"), dtype=dtype)
+        self.weights = basis.initial(key, checked_scheme(init, "Linear"), dtype=dtype)
         bias = initial_bias("Linear", out_rep, bias_init, in_rep.size, dtype, key)
         self.bias_coeffs = bias if flag(use_bias, "Linear", "use_bias") else None
         self.in_type = in_type
@@ -135,8 +140,9 @@ class Linear(AbstractModule):
     def with_weight(self, matrix: Shaped[ArrayLike, "out in"]) -> Linear:
         """This layer with the orthogonal projection of a dense matrix as its weight."""
         found = self.basis.coefficients(arrays.array(matrix, "Linear", "matrix"))
-        new = {name: found[name].astype(old.dtype) for name, old in self.weights.items()}
-        return eqx.tree_at(lambda tree: tree.weights, self, new)
+        dtype = jnp.result_type(*jax.tree.leaves(self.weights))
+        new = {name: theta.astype(dtype) for name, theta in found.items()}
+        return eqx.tree_at(lambda tree: tree.weights, self, self.basis.stacked(new))
 
     def with_bias(self, vector: Shaped[ArrayLike, " out"]) -> Linear:
         """This layer with the projection of a dense vector on the invariants as its bias.
@@ -156,29 +162,89 @@ class Linear(AbstractModule):
     def _forward(
         self, x: Float[Array, "*batch in"], key: PRNGKeyArray | None = None
     ) -> Float[Array, "*batch out"]:
-        y = self.basis.apply(self.weights, x, mode=self.mode, precision=self.precision)
-        bias = self.bias
-        return y if bias is None else y + bias.astype(y.dtype)
+        return _on_arrays(self.basis, self.weights, self.bias_coeffs, self, x)
 
     def _forward_irreps(self, x: IrrepTensor, key: PRNGKeyArray | None = None) -> IrrepTensor:
-        in_rep, out_rep = self.basis.in_rep, self.basis.out_rep
-        blocks = irrep_wise_map(in_rep, out_rep, self.weights, x.blocks, self.precision)
-        return IrrepTensor(with_invariant(out_rep, self.bias_coeffs, blocks), self.out_type)
+        blocks = _on_blocks(self.basis, self.weights, self.bias_coeffs, self, x)
+        return IrrepTensor(blocks, self.out_type)
 
     def costs_of_ways(self, rows: int, prices: Machine) -> Ways:
         """See `AbstractLayer`: a mode that was asked for is free, and the others are out."""
-        if self.mode != "auto":
-            irreps = self.mode == "irreps"
-            return Ways(math.inf if irreps else 0.0, 0.0 if irreps else math.inf)
-        layout = self.basis.layout
-        arrays = dense_cost(layout, rows, prices)
-        if prices.spectral:
-            arrays = min(arrays, spectral_cost(layout, rows, prices))
-        return Ways(arrays, irrep_wise_cost(layout, rows, prices) if prices.irreps else math.inf)
+        return costs_of_map(self.basis, self.mode, rows, prices)
+
+    def _applied(
+        self, weight: Float[Array, "out in"], x: Float[Array, "*batch in"]
+    ) -> Float[Array, "*batch out"]:
+        """The layer with another dense weight."""
+        dtype = jnp.result_type(x.dtype, weight.dtype)
+        y = jnp.matmul(x.astype(dtype), weight.astype(dtype).T, precision=self.precision)
+        bias = self.bias
+        return y if bias is None else y + bias.astype(y.dtype)
 
     def export(self) -> eqx.nn.Linear:
         """The same map as `equinox.nn.Linear` with a dense weight; it takes one example."""
-        return plain_linear(self.weight, self.bias)
+        return self._exported(self.weight, None)
+
+    def _exported(self, weight: Array, shift: Array | None) -> eqx.nn.Linear:
+        """The export with another dense weight, and something added to the bias."""
+        return plain_linear(weight, total(self.bias, shift))
+
+
+# ---- several maps of one input -------------------------------------------------------------------
+
+
+def side_by_side(layers: Sequence[Linear], x: Array | IrrepTensor) -> Array | IrrepTensor:
+    """What several linear layers make of one input, next to each other, by one product.
+
+    Args:
+        layers: With one ``in_type``, and biases where their types admit them, or none.
+        x: The checked input, of that type.
+
+    Returns:
+        Vectors of the sum of the types of all outputs.
+    """
+    first, basis = layers[0], basis_side_by_side(layers)
+    names = [block.name for block in basis.blocks]
+    weights = {
+        name: jnp.concatenate([layer.weights[name] for layer in layers if name in layer.weights])
+        for name in names
+    }
+    biases = [layer.bias_coeffs for layer in layers if layer.bias_coeffs is not None]
+    bias = jnp.concatenate(biases) if biases else None
+    if isinstance(x, IrrepTensor):
+        return IrrepTensor(_on_blocks(basis, weights, bias, first, x), basis.out_rep)
+    return _on_arrays(basis, weights, bias, first, x)
+
+
+def basis_side_by_side(layers: Sequence[Linear]) -> HomBasis:
+    """The Hom space of `side_by_side`."""
+    return hom_basis(layers[0].in_type, direct_sum([layer.basis.out_rep for layer in layers]))
+
+
+def costs_of_map(basis: HomBasis, mode: str, rows: int, prices: Machine) -> Ways:
+    """What a linear map costs on either way, in a mode that was asked for."""
+    if mode != "auto":
+        irreps = mode == "irreps"
+        return Ways(math.inf if irreps else 0.0, 0.0 if irreps else math.inf)
+    layout = basis.layout
+    arrays = dense_cost(layout, rows, prices)
+    if prices.spectral:
+        arrays = min(arrays, spectral_cost(layout, rows, prices))
+    return Ways(arrays, irrep_wise_cost(layout, rows, prices) if prices.irreps else math.inf)
+
+
+def _on_arrays(
+    basis: HomBasis, weights: Mapping[str, Array], bias: Array | None, layer: Linear, x: Array
+) -> Array:
+    y = basis.apply(weights, x, mode=layer.mode, precision=layer.precision)
+    return y if bias is None else y + invariant_bias(basis.out_rep, bias).astype(y.dtype)
+
+
+def _on_blocks(
+    basis: HomBasis, weights: Mapping[str, Array], bias: Array | None, layer: Linear, x: IrrepTensor
+) -> dict[str, Array]:
+    blocks = irrep_wise_map(basis.in_rep, basis.out_rep, weights, x.blocks, layer.precision)
+    return with_invariant(basis.out_rep, bias, blocks)
 
 
 def checked_basis(caller: str, in_rep: Type, out_rep: Type, warn_unused: bool = True) -> HomBasis:
