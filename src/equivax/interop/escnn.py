@@ -87,7 +87,7 @@ def load(module: object) -> Any:
 
 
 def load_arrays(
-    model: Any, arrays: Mapping[str, np.ndarray], state: eqx.nn.State | None = None
+    model: object, arrays: Mapping[str, np.ndarray], state: eqx.nn.State | None = None
 ) -> Any:
     """The arrays of an escnn module into a model of the same structure, without torch or escnn.
 

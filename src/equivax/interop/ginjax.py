@@ -146,12 +146,12 @@ def _with_neuron(ours: nn.VectorNeuron, theirs: Foreign) -> nn.VectorNeuron:
 def _with_block(ours: ConvBlock, conv: Foreign, norm: Foreign, neuron: Foreign) -> ConvBlock:
     """The block with the parameters of up to three layers."""
 
-    def with_own(layer: Any) -> Any:
+    def with_own(layer: object) -> object:
         if isinstance(layer, nn.ConvContract):
             return _with_conv(layer, conv)
         if isinstance(layer, nn.LayerNorm):
             return _with_layer_norm(layer, norm)
-        return _with_neuron(layer, neuron)
+        return _with_neuron(layer, neuron) if isinstance(layer, nn.VectorNeuron) else layer
 
     return eqx.tree_at(lambda b: b.layers, ours, tuple(map(with_own, ours.layers)))
 
