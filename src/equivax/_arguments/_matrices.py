@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ._checks import is_several, is_traced, refuse, several
 
@@ -29,7 +30,7 @@ def real_array(value: object, caller: str, argument: str, takes: str = "") -> np
     if is_traced(value):
         refuse(TypeError, caller, argument, takes, value)
     try:
-        found: Any = np.asarray(value)
+        found: np.ndarray = np.asarray(value)
     except ValueError:
         refuse(ValueError, caller, argument, f"{takes}, of one length along each axis", value)
     except Exception:  # what other libraries refuse to make an array of
@@ -125,7 +126,7 @@ def _is_permutation(entries: np.ndarray) -> bool:
     return numbers and np.array_equal(np.sort(entries), np.arange(len(entries)))
 
 
-def _is_pair(permutation: Any, signs: Any) -> bool:
+def _is_pair(permutation: ArrayLike, signs: ArrayLike) -> bool:
     return _is_permutation(np.asarray(permutation)) and bool(np.isin(signs, (1, -1)).all())
 
 

@@ -157,8 +157,7 @@ def _gates(layer: Gates, arrays: Arrays, name: str) -> Gates:
     return eqx.tree_at(lambda l: l.log_bias, layer, _like(layer.log_bias, in_order))
 
 
-def _like(old: Array | None, new: np.ndarray) -> Array:
-    assert old is not None
+def _like(old: Array, new: np.ndarray) -> Array:
     if old.shape != new.shape:
         raise ValueError(f"expected {old.shape} parameters, got {new.shape}")
     return jnp.asarray(new, old.dtype)

@@ -38,7 +38,7 @@ def impose(model: PyTree, *types: object) -> Imposed:
     on regular fields. `testing.assert_equivariant(model, in_type, out_type, key=key)` shows it.
 
     Args:
-        model: Any pytree of plain layers, such as an `equinox.nn.MLP`.
+        model: A pytree of plain layers, such as an `equinox.nn.MLP`.
         *types: The types between the layers, one more than there are layers, in the order of the
             tree; or for each layer a pair ``(in_type, out_type)``, or None to leave it as it is.
             One list of these will do.
