@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -30,7 +30,7 @@ def real_array(value: object, caller: str, argument: str, takes: str = "") -> np
     if is_traced(value):
         refuse(TypeError, caller, argument, takes, value)
     try:
-        found: np.ndarray = np.asarray(value)
+        found = np.asarray(cast(ArrayLike, value))
     except ValueError:
         refuse(ValueError, caller, argument, f"{takes}, of one length along each axis", value)
     except Exception:  # what other libraries refuse to make an array of
@@ -38,12 +38,12 @@ def real_array(value: object, caller: str, argument: str, takes: str = "") -> np
     if found.dtype.kind == "O":
         found = _exact_numbers(found)
     if found.dtype.kind == "c" and found.size:
-        if np.abs(found.imag).max() > _IMAGINARY_ROUNDING * np.abs(found).max():
+        if np.abs(np.imag(found)).max() > _IMAGINARY_ROUNDING * np.abs(found).max():
             raise ValueError(
                 f"{caller}: {argument}: expected {takes}, got complex entries; a complex A is real "
                 "at twice the size, np.block([[A.real, -A.imag], [A.imag, A.real]])"
             )
-        found = found.real
+        found = np.real(found)
     if found.dtype.kind not in _KINDS:
         error = ValueError if found.ndim and found.dtype.kind == "O" else TypeError
         refuse(error, caller, argument, takes, value)
