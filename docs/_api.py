@@ -167,13 +167,17 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
     "interop/e3nn": (
         "equivax.interop.e3nn",
         {
-            "Irreps": "read Term representation irreps",
-            "Arrays": "from_e3nn to_e3nn relayout change_of_basis LAYOUTS",
+            "Irreps": "read Term representation irreps change_of_basis",
+            "Arrays": "from_e3nn to_e3nn relayout",
         },
     ),
     "interop/escnn": (
         "equivax.interop.escnn",
         {"Trained networks": "load load_arrays", "Types": "group representation space field_type"},
+    ),
+    "interop/ginjax": (
+        "equivax.interop.ginjax",
+        {"Trained networks": "load", "Types": "signature"},
     ),
     "interop/mujoco": (
         "equivax.interop.mujoco",

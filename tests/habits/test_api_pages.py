@@ -19,7 +19,7 @@ ROOMS = sorted(
 )
 PARTS = (
     *("nn.authoring", "nn.init", "interop.escnn", "interop.mujoco"),
-    *("interop.symm_learning", "interop.e3nn"),
+    *("interop.symm_learning", "interop.e3nn", "interop.ginjax"),
 )
 MODULES = [f"equivax.{room}" for room in (*ROOMS, *PARTS)]
 

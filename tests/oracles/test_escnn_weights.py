@@ -294,3 +294,13 @@ def test_what_has_no_counterpart_is_named():
     pool = their_nn.PointwiseMaxPoolAntialiased2D(fields(space, "regular"), 3, 2, 1)
     with pytest.raises(ValueError, match="PointwiseMaxPoolAntialiased2D: padding: expected 0"):
         interop.escnn.load(pool)
+
+
+@pytest.mark.parametrize("make", [gspaces.rot3dOnR3, gspaces.flipRot3dOnR3])
+def test_convolutions_in_space(make):
+    space = make(maximum_frequency=2)
+    vector = (1,) if make is gspaces.rot3dOnR3 else (1, 1)
+    module = their_nn.R3Conv(
+        fields(space, "trivial"), fields(space, "trivial", vector), 3, padding=1
+    )
+    assert_same(trained(module, (2, 5, 5, 5)), (2, 5, 5, 5))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ._checks import is_several, is_traced, refuse, several
 
@@ -29,7 +30,7 @@ def real_array(value: object, caller: str, argument: str, takes: str = "") -> np
     if is_traced(value):
         refuse(TypeError, caller, argument, takes, value)
     try:
-        found: Any = np.asarray(value)
+        found = np.asarray(cast(ArrayLike, value))
     except ValueError:
         refuse(ValueError, caller, argument, f"{takes}, of one length along each axis", value)
     except Exception:  # what other libraries refuse to make an array of
@@ -37,12 +38,12 @@ def real_array(value: object, caller: str, argument: str, takes: str = "") -> np
     if found.dtype.kind == "O":
         found = _exact_numbers(found)
     if found.dtype.kind == "c" and found.size:
-        if np.abs(found.imag).max() > _IMAGINARY_ROUNDING * np.abs(found).max():
+        if np.abs(np.imag(found)).max() > _IMAGINARY_ROUNDING * np.abs(found).max():
             raise ValueError(
                 f"{caller}: {argument}: expected {takes}, got complex entries; a complex A is real "
                 "at twice the size, np.block([[A.real, -A.imag], [A.imag, A.real]])"
             )
-        found = found.real
+        found = np.real(found)
     if found.dtype.kind not in _KINDS:
         error = ValueError if found.ndim and found.dtype.kind == "O" else TypeError
         refuse(error, caller, argument, takes, value)
@@ -125,7 +126,7 @@ def _is_permutation(entries: np.ndarray) -> bool:
     return numbers and np.array_equal(np.sort(entries), np.arange(len(entries)))
 
 
-def _is_pair(permutation: Any, signs: Any) -> bool:
+def _is_pair(permutation: ArrayLike, signs: ArrayLike) -> bool:
     return _is_permutation(np.asarray(permutation)) and bool(np.isin(signs, (1, -1)).all())
 
 

@@ -2,6 +2,7 @@
 
 from . import e3nn as e3nn
 from . import escnn as escnn
+from . import ginjax as ginjax
 from . import mujoco as mujoco
 from . import symm_learning as symm_learning
 from ._impose import Imposed as Imposed

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -17,6 +17,8 @@ from ..nn.authoring import representation_of
 Arrays = Mapping[str, np.ndarray]
 Statistics = tuple[np.ndarray, np.ndarray, np.ndarray]
 Layer = TypeVar("Layer")
+Dense = nn.Linear | nn.Conv | nn.ConvTranspose
+Gates = nn.GatedNonlinearity | nn.NormNonlinearity | nn.InducedNormNonlinearity
 
 CARRIED = 1e-4
 """A kernel that lies further than this share from all kernels of a layer is not carried by it."""
@@ -51,10 +53,12 @@ def filled(layer: Layer, arrays: Arrays, name: str) -> tuple[Layer, Statistics |
         return _dense(layer, arrays, name), None  # pyright: ignore[reportReturnType]
     if isinstance(layer, NORMS):
         return _norm(layer, arrays, name)  # pyright: ignore[reportReturnType]
-    return _gates(layer, arrays, name), None
+    if isinstance(layer, GATES):
+        return _gates(layer, arrays, name), None  # pyright: ignore[reportReturnType]
+    raise AssertionError(f"{type(layer).__name__} has nothing to fill")
 
 
-def _dense(layer: Any, arrays: Arrays, name: str) -> Any:
+def _dense(layer: Dense, arrays: Arrays, name: str) -> Dense:
     if "filter" not in arrays and "matrix" not in arrays:
         raise ValueError(
             f"{name}: expected an expanded filter, got {sorted(arrays)}; call module.eval() before "
@@ -91,7 +95,9 @@ def in_our_order(kernel: np.ndarray, groups: int) -> np.ndarray:
     return np.swapaxes(parts, 1, 2).reshape(-1, parts.shape[1], *kernel.shape[2:])
 
 
-def _norm(layer: Any, arrays: Arrays, name: str) -> tuple[Any, Statistics | None]:
+def _norm(
+    layer: nn.AbstractBatchNorm, arrays: Arrays, name: str
+) -> tuple[nn.AbstractBatchNorm, Statistics | None]:
     if isinstance(layer, nn.InnerBatchNorm):
         taken = _by_size(layer, arrays, name, "batch_norm_[{}].{}")
         mean = taken("running_mean") if layer.running is not None else None
@@ -112,7 +118,9 @@ def _norm(layer: Any, arrays: Arrays, name: str) -> tuple[Any, Statistics | None
     return layer, (mean, taken("running_var"), np.asarray(max(counts, default=0), np.int32))
 
 
-def _by_size(layer: Any, arrays: Arrays, name: str, pattern: str) -> Any:
+def _by_size(
+    layer: nn.AbstractBatchNorm, arrays: Arrays, name: str, pattern: str
+) -> Callable[[str], np.ndarray]:
     """Numbers per field, which they keep by the size of the fields, in the order of the fields."""
     rep = representation_of(layer.in_type, name, "in_type")
     sizes = np.array([field.size for field, count in rep.runs for _ in range(count)])
@@ -133,8 +141,10 @@ def _by_size(layer: Any, arrays: Arrays, name: str, pattern: str) -> Any:
     return taken
 
 
-def _gates(layer: Any, arrays: Arrays, name: str) -> Any:
+def _gates(layer: Gates, arrays: Arrays, name: str) -> Gates:
     if isinstance(layer, nn.GatedNonlinearity):
+        if layer.bias is None:
+            return layer
         found = _like(layer.bias, _taken(arrays, "bias", name).reshape(-1))
         return eqx.tree_at(lambda l: l.bias, layer, found)
     if layer.log_bias is None:
@@ -147,8 +157,7 @@ def _gates(layer: Any, arrays: Arrays, name: str) -> Any:
     return eqx.tree_at(lambda l: l.log_bias, layer, _like(layer.log_bias, in_order))
 
 
-def _like(old: Array | None, new: np.ndarray) -> Array:
-    assert old is not None
+def _like(old: Array, new: np.ndarray) -> Array:
     if old.shape != new.shape:
         raise ValueError(f"expected {old.shape} parameters, got {new.shape}")
     return jnp.asarray(new, old.dtype)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import equinox as eqx
 import jax
@@ -18,7 +18,8 @@ import numpy as np
 from .. import nn
 from ..fields import FieldType
 from ._escnn_arrays import CARRIED, FILLED, Statistics, filled, in_our_order, lost
-from ._escnn_types import Foreign, Types
+from ._escnn_types import Types
+from ._needed import Foreign
 
 _POINTWISE = {
     "relu": jax.nn.relu,
@@ -67,7 +68,7 @@ class Loader:
         alike = all(np.abs(one(g) - other(g)).max() < 1e-9 for g in elements)
         return known if alike and [*next(sizes)] == [*next(sizes)] else found
 
-    def with_arrays(self, layer: Any, module: Foreign) -> Any:
+    def with_arrays(self, layer: object, module: Foreign) -> Any:
         """The layer with the parameters and statistics of its module."""
         arrays = {key: _array(value) for key, value in module.state_dict().items()}
         if hasattr(module, "expand_parameters"):
@@ -77,18 +78,23 @@ class Loader:
             if bias is not None:
                 arrays["expanded_bias"] = _array(bias)
         made, statistics = filled(layer, arrays, type(module).__name__)
-        return made if statistics is None else _with_statistics(made, statistics)
+        if statistics is None or not isinstance(made, nn.AbstractBatchNorm):
+            return made
+        return _with_statistics(made, statistics)
 
 
 def _array(tensor: Foreign) -> np.ndarray:
     return tensor.detach().cpu().numpy()
 
 
-def _with_statistics(layer: Any, statistics: Statistics) -> Any:
-    old = layer.running.init
-    new = tuple(jax.numpy.asarray(v, o.dtype) for v, o in zip(statistics, old, strict=True))
+def _with_statistics(layer: nn.AbstractBatchNorm, statistics: Statistics) -> Any:
+    old = layer.running
+    if old is None:
+        return layer
+    start = cast(tuple[jax.Array, ...], old.init)
+    new = tuple(jax.numpy.asarray(v, o.dtype) for v, o in zip(statistics, start, strict=True))
     return eqx.tree_at(
-        lambda l: l.running, layer, eqx.nn.StateIndex(new), is_leaf=lambda x: x is layer.running
+        lambda l: l.running, layer, eqx.nn.StateIndex(new), is_leaf=lambda x: x is old
     )
 
 
@@ -371,7 +377,7 @@ _CONVERTERS: dict[str, Callable[[Loader, Foreign, FieldType | None], Any]] = {
 """By the name of a class of escnn, or of one that it derives from."""
 
 
-def parametrised(model: Any) -> list[Any]:
+def parametrised(model: object) -> list[Any]:
     """The layers of a model that arrays fill, in order."""
     found = jax.tree.leaves(model, is_leaf=lambda x: isinstance(x, FILLED))
     return [layer for layer in found if isinstance(layer, FILLED)]

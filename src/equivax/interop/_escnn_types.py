@@ -7,7 +7,6 @@ matched element by element, so representations have the same matrices, whatever 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -16,9 +15,8 @@ from ..fields import FieldType
 from ..groups import Group, GroupElement
 from ..representations import Representation
 from ..spaces import GSpace
+from ._needed import Foreign
 
-Foreign = Any
-"""An object of another library, which pyright cannot see."""
 _SAME = 1e-5
 """Entries of their matrices may be wrong by this: some are made in float32."""
 _SAMPLES = 8

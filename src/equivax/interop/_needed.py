@@ -5,6 +5,9 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+Foreign = Any
+"""An object of another library, which type checkers cannot see."""
+
 
 def needed(module: str, caller: str, package: str | None = None) -> Any:
     """A module of another library.

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from types import ModuleType
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.spatial.transform import Rotation
+
+from ._needed import Foreign
 
 _FREE, _BALL, _SLIDE, _HINGE = range(4)
 """Types of joints, as MuJoCo numbers them."""
@@ -57,7 +60,9 @@ class Robot:
         tolerance: How far places may be from their images, and parameters, relatively.
     """
 
-    def __init__(self, mujoco: Any, model: Any, qpos: np.ndarray, tolerance: float) -> None:
+    def __init__(
+        self, mujoco: ModuleType, model: Foreign, qpos: np.ndarray, tolerance: float
+    ) -> None:
         data = mujoco.MjData(model)
         data.qpos[:] = qpos
         mujoco.mj_forward(model, data)
@@ -141,9 +146,12 @@ class Robot:
     ) -> None:
         model, data = self.model, self.data
 
-        def note(kind: str, i: int, k: int, what: str, one: Any, other: Any) -> None:
+        def note(kind: str, i: int, k: int, what: str, one: ArrayLike, other: ArrayLike) -> None:
             if self.differ(one, other):
-                values = [np.array2string(np.round(x, 6), separator=", ") for x in (one, other)]
+                values = [
+                    np.array2string(np.round(np.asarray(x), 6), separator=", ")
+                    for x in (one, other)
+                ]
                 found.differences.append(
                     f"{kind} {self.name(kind, i)} has {what} {values[0]}, but its image "
                     f"{self.name(kind, k)} {values[1]}"

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import functools
 import re
-from typing import Any, NamedTuple
+from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
 
 from .._arguments import choice, refuse
 from .._numerics import freeze
@@ -116,7 +116,7 @@ def irreps(rep: Representation) -> str:
                 f"interop.e3nn.irreps: rep: expected irreps in their own basis, got {summand.name}"
             )
         for id in summand.irreps:
-            *odd, degree = id
+            *odd, degree = id  # SO(3) has no inversion, hence nothing odd
             terms.append(f"{count}x{degree}{'o' if any(odd) else 'e'}")
     return " + ".join(terms)
 
@@ -132,7 +132,7 @@ def change_of_basis(degree: int) -> Float[np.ndarray, "d d"]:
     return freeze(group.irrep(degree)(group.element(_AXES)))
 
 
-def from_e3nn(x: Any, irreps: object = None, *, layout: str = "mul_ir") -> Float[Array, "... n"]:
+def from_e3nn(x: object, irreps: object = None, *, layout: str = "mul_ir") -> Float[Array, "... n"]:
     """An array of e3nn as one of `representation`: in our basis, copies one after the other.
 
     Args:
@@ -146,9 +146,10 @@ def from_e3nn(x: Any, irreps: object = None, *, layout: str = "mul_ir") -> Float
     if irreps is None:
         if not hasattr(x, "irreps"):
             refuse(TypeError, "interop.e3nn.from_e3nn", "irreps", "irreps, since x has none", None)
-        irreps = x.irreps
-    x = getattr(x, "array", x)
-    return _mapped("from_e3nn", x, irreps, layout, "mul_ir", inverse=True)
+        irreps = getattr(x, "irreps", None)
+    return _mapped(
+        "from_e3nn", cast(ArrayLike, getattr(x, "array", x)), irreps, layout, "mul_ir", inverse=True
+    )
 
 
 def to_e3nn(
@@ -185,7 +186,7 @@ def relayout(
 
 
 def _mapped(
-    caller: str, x: Any, irreps: object, source: str, target: str, *, inverse: bool | None
+    caller: str, x: ArrayLike, irreps: object, source: str, target: str, *, inverse: bool | None
 ) -> Array:
     caller = f"interop.e3nn.{caller}"
     for argument, value in (("layout", source), ("layout", target)):

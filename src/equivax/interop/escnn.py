@@ -87,7 +87,7 @@ def load(module: object) -> Any:
 
 
 def load_arrays(
-    model: Any, arrays: Mapping[str, np.ndarray], state: eqx.nn.State | None = None
+    model: object, arrays: Mapping[str, np.ndarray], state: eqx.nn.State | None = None
 ) -> Any:
     """The arrays of an escnn module into a model of the same structure, without torch or escnn.
 
@@ -135,7 +135,7 @@ def load_arrays(
     return found if state is None else (found, state)
 
 
-def _asked(theirs: Any, caller: str, attribute: str, takes: str) -> Any:
+def _asked(theirs: object, caller: str, attribute: str, takes: str) -> Any:
     if not hasattr(theirs, attribute):
         refuse(TypeError, f"interop.escnn.{caller}", "theirs", takes, theirs)
     return theirs

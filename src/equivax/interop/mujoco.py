@@ -12,7 +12,6 @@ import dataclasses
 import os
 import warnings
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -20,7 +19,7 @@ from scipy.spatial.transform import Rotation
 from .._arguments import choice, generator_list, number, real_array, refuse, type_of
 from ..groups import Group, from_generators
 from ..representations import Representation, direct_sum
-from ._needed import needed
+from ._needed import Foreign, needed
 from ._robots import Robot
 
 _AXES = {"x": 0, "y": 1, "z": 2}
@@ -141,7 +140,7 @@ def _whole(rep: Representation | None) -> Representation:
     return rep
 
 
-def _model(value: object, caller: str) -> Any:
+def _model(value: object, caller: str) -> Foreign:
     mujoco = needed("mujoco", caller)
     if isinstance(value, mujoco.MjModel):
         return value
@@ -152,7 +151,7 @@ def _model(value: object, caller: str) -> Any:
     refuse(TypeError, caller, "model_or_path", "a mujoco.MjModel, a path or XML", value)
 
 
-def _qpos(model: Any, pose: object, caller: str) -> np.ndarray:
+def _qpos(model: Foreign, pose: object, caller: str) -> np.ndarray:
     if pose is None:
         return np.array(model.qpos0)
     if isinstance(pose, str):
@@ -204,5 +203,5 @@ def _is_one(mirror: object) -> bool:
     return bool(rows) and all(np.ndim(row) == 1 for row in rows)
 
 
-def _unpacked(value: Any) -> Any:
+def _unpacked(value: object) -> object:
     return value.as_matrix() if isinstance(value, Rotation) else value

@@ -20,7 +20,8 @@ from ..fields import FieldType
 from ..representations import Representation, as_representation, direct_sum
 from ..spaces import on_r1
 from ._escnn_arrays import CARRIED, in_our_order, lost
-from ._escnn_types import Foreign, Types
+from ._escnn_types import Types
+from ._needed import Foreign
 
 _ACTIVATIONS: dict[str, Callable[..., Any]] = {
     "ReLU": jax.nn.relu,

@@ -68,6 +68,7 @@ class ConvBlock(AbstractImageModel):
         norm: str | None = None,
         activation: Activation | None = jax.nn.gelu,
         preactivation: bool = False,
+        convention: str = "signed",
         equivariant: bool = True,
         key: PRNGKeyArray,
         **options: Any,
@@ -83,6 +84,7 @@ class ConvBlock(AbstractImageModel):
             norm: ``"layer"`` (`nn.LayerNorm`) or None.
             activation: Of `nn.VectorNeuron`, a function of numbers; None for none.
             preactivation: Norm and activation come first, on the types of the input.
+            convention: Of `nn.VectorNeuron`: ``"signed"``, or ``"magnitude"`` as ginjax has it.
             equivariant: False makes the plain twin.
             key: A JAX key.
             **options: Of the convolution, as in `nn.ConvContract`: ``use_bias``, ``stride``,
@@ -97,6 +99,7 @@ class ConvBlock(AbstractImageModel):
             error = ValueError if isinstance(norm, str) else TypeError
             refuse(error, name, "norm", "'layer' or None", norm)
         preactivation = flag(preactivation, name, "preactivation")
+        choice(convention, name, "convention", ("signed", "magnitude"))
         if activation is not None:
             check_elementwise(name, activation, "activation", "jax.nn.gelu")
         self.in_signature = checked_signature(in_signature, name, "in_signature")
@@ -118,7 +121,9 @@ class ConvBlock(AbstractImageModel):
         type_ = (source if preactivation else target).field_type(self.space.dim, self.space)
         others: list[AbstractModule] = [] if norm is None else [LayerNorm(type_)]
         if activation is not None and self.equivariant:
-            others.append(VectorNeuron(type_, activation=activation, key=second))
+            others.append(
+                VectorNeuron(type_, activation=activation, convention=convention, key=second)
+            )
         elif activation is not None:
             others.append(PointwiseNonlinearity(type_, activation))
         self.layers = (*others, conv) if preactivation else (conv, *others)

@@ -117,7 +117,7 @@ class Series(AbstractResidualImages):
             activation: Of `nn.VectorNeuron`, a function of numbers.
             equivariant: False makes the plain twin, with as many dense channels.
             key: A JAX key.
-            **options: Of all convolutions, as in `ConvBlock`.
+            **options: Of all convolutions, as in `ConvBlock`; and its ``convention``.
 
         Raises:
             ValueError: If a number does not fit, or a type cannot be reached.
@@ -200,7 +200,7 @@ class TensorResNet(AbstractResidualImages):
             activation: Of `nn.VectorNeuron`, a function of numbers.
             equivariant: False makes the plain twin, with as many dense channels.
             key: A JAX key.
-            **options: Of all convolutions, as in `ConvBlock`.
+            **options: Of all convolutions, as in `ConvBlock`; and its ``convention``.
 
         Raises:
             ValueError: If a number does not fit, or a type cannot be reached.
@@ -282,7 +282,7 @@ class DilResNet(AbstractResidualImages):
             activation: Of `nn.VectorNeuron`, a function of numbers.
             equivariant: False makes the plain twin, with as many dense channels.
             key: A JAX key.
-            **options: Of all convolutions, as in `ConvBlock`.
+            **options: Of all convolutions, as in `ConvBlock`; and its ``convention``.
 
         Raises:
             ValueError: If a number does not fit, or a type cannot be reached.

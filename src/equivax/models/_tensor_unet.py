@@ -94,7 +94,7 @@ class TensorUNet(AbstractImageModel):
             equivariant: False makes the plain twin: as many dense channels, all of them scalars,
                 plain convolutions and functions, maxima of values.
             key: A JAX key.
-            **options: Of all convolutions, as in `ConvBlock`.
+            **options: Of all convolutions, as in `ConvBlock`; and its ``convention``.
 
         Raises:
             ValueError: If a number does not fit, or a type cannot be reached.
