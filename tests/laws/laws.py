@@ -22,6 +22,9 @@ SAME = 1e-13
 UNOPTIMISED = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 #: As users compile, for whole networks. Half way, without optimisation but with the emitters of
 #: fused loops, XLA (jax 0.10, CPU) returns NaN for gradients of some convolutions of tiny images.
+#: Without optimisation it also computes twice what a maximum is compared with, once with fused
+#: multiply-adds, and the gradient of `jnp.max` behind a norm is lost: finite differences agree with
+#: the optimised one.
 OPTIMISED = {"xla_backend_optimization_level": 3, "xla_llvm_disable_expensive_passes": False}
 
 
