@@ -89,7 +89,8 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
             " DifferentialOptions differential_options CUTOFFS",
             "Recipes": "Recipe Part HarmonicRecipe GridRecipe DifferentialRecipe"
             " differential_recipe",
-            "Functions": "solid_harmonics",
+            "Functions": "solid_harmonics harmonic_representation",
+            "At points": "PointRecipe point_basis point_functions",
             "Stencils": "StencilSizes stencil_sizes derivative_stencil finite_difference_weights",
         },
     ),
@@ -176,6 +177,14 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
             "Fields on lines and planes": "Conv ConvTranspose Diffop",
             "Tensor images": "ConvContract",
             "Warnings": "GridWarning",
+        },
+    ),
+    "nn/points": (
+        "equivax.nn",
+        {
+            "Layers": "PointConv SphericalHarmonics",
+            "Edges": "radius_edges",
+            "Layers of your own": "AbstractPointLayer",
         },
     ),
     "nn/nonlinearities": (
