@@ -8,6 +8,8 @@ from ._mlp import InvariantMLP as InvariantMLP
 from ._on_images import GroupAverage as GroupAverage
 from ._on_images import LastStep as LastStep
 from ._on_images import ModelWrapper as ModelWrapper
+from ._points import PointBlock as PointBlock
+from ._points import PointNetwork as PointNetwork
 from ._residual import ResidualBlock as ResidualBlock
 from ._residual import WideResNet as WideResNet
 from ._resnet import BasicBlock as BasicBlock
@@ -18,4 +20,11 @@ from ._tensor_resnet import Series as Series
 from ._tensor_resnet import TensorResNet as TensorResNet
 from ._tensor_unet import TensorUNet as TensorUNet
 from ._transfer import transfer_weights as transfer_weights
+from ._transformer import TransformerDecoder as TransformerDecoder
+from ._transformer import TransformerDecoderLayer as TransformerDecoderLayer
+from ._transformer import TransformerEncoder as TransformerEncoder
+from ._transformer import TransformerEncoderLayer as TransformerEncoderLayer
 from ._unet import FieldUNet as FieldUNet
+from ._vision import VisionTransformer as VisionTransformer
+from ._vision import vision_size as vision_size
+from ._vision_block import VisionBlock as VisionBlock

@@ -20,6 +20,7 @@ from cases import Call
 from equivax import FieldType, groups, images, models, nn, spaces
 from kinds import (
     EITHER,
+    TAKEN,
     Argument,
     anything,
     array,
@@ -225,6 +226,31 @@ TENSOR_UNET = models.TensorUNet(S, S, num_downsamples=1, width=2, num_conv=1, ke
 ON_GRID = normal(8, 8, 8)
 POINT_CONV = nn.PointConv(SCALARS, MIXED, width=1.0, rings=2, key=KEY)
 HARMONICS = nn.SphericalHarmonics(VECTORS)
+EMBED = nn.PatchEmbed(T, T, 2, key=KEY)
+UNEMBED = nn.PatchUnembed(R4, T, 2, key=KEY)
+ON_CELLS = {
+    "space": anything(ROT, "space"),
+    "grid": integers((3, 3)),
+    "extra": integer(1),
+}
+PATCHES = {
+    "patch": integers(2),
+    "use_bias": flag(True),
+    "init": scheme("xavier_normal"),
+    "mode": choice("auto"),
+    "dtype": dtype(),
+    "key": key(),
+}
+ON_POINTS = {
+    "width": number(1.0),
+    "rings": integer(2),
+    "aggregate": choice("mean"),
+    "frequency_cutoff": number(1.0),
+    "cutoff": or_none(number(2.0)),
+    "activation": elementwise(),
+    "dtype": dtype(),
+    "key": key(),
+}
 WINDOW = {
     "kernel_size": integers(3),
     "stride": integers(1),
@@ -292,6 +318,8 @@ MLP = {
 ON_PLANE = {
     "unit": representation(R4),
     "activation": function(models._residual.default_activation, classes=True),
+    "basis": choice("grid"),
+    "dropout": number(0.1),
     "grid_check": choice("off"),
     "key": key(),
 }
@@ -304,6 +332,8 @@ def field_network(call: Call) -> Call:
 def without(options: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name not in names}
 
+
+RELAXED_CONV = nn.Relaxed(nn.ConvContract(S, S, key=KEY))
 
 CALLS = [
     # Containers.
@@ -419,6 +449,21 @@ CALLS = [
     Call(POINT_CONV.evaluate_output_shape, shape=several((5, 2))),
     Call(POINT_CONV.with_bias, vector=array(normal(6))),
     Call(POINT_CONV.kernel_at, offsets=array(normal(3, 2))),
+    Call(
+        models.PointBlock,
+        in_type=field_type(SCALARS),
+        out_type=field_type(MIXED),
+        **ON_POINTS,
+    ).slow(20.0),
+    Call(
+        models.PointNetwork,
+        in_type=field_type(SCALARS),
+        out_type=field_type(SCALARS),
+        hidden=field_type(SCALARS),
+        depth=integer(1),
+        pool=choice("mean"),
+        **ON_POINTS,
+    ).slow(20.0),
     Call(nn.SphericalHarmonics, out_type=field_type(VECTORS), normalize=flag(True)),
     Call(HARMONICS, _0=data(normal(3, 2)), key=call_key()),
     Call(
@@ -507,6 +552,12 @@ CALLS = [
         weights=anything([1.0], "weights"),
     ),
     Call(nn.FourierGrid.uniform, group=group(SO2), points=integer(8)),
+    Call(
+        nn.FourierGrid.near_uniform,
+        group=group(groups.so3()),
+        points=integer(24),
+        subgroup=subgroup("so2"),
+    ),
     Call(
         nn.FourierNonlinearity,
         in_type=type_(),
@@ -624,6 +675,20 @@ CALLS = [
         y=or_none(array(normal(3, 4))),
         key=call_key(),
     ).slow(20.0),
+    # Images as tokens.
+    Call(
+        nn.AbsoluteGridPositions, in_type=vectors(), dtype=or_none(dtype()), key=key(), **ON_CELLS
+    ).but("in_type", "field type", EITHER, POINT),
+    Call(nn.AbsoluteGridPositions(R4, ROT, 3, key=KEY), _0=array(normal(9, 4), lists=False)),
+    Call(nn.RelativeGridPositions, num_heads=integer(2), dtype=or_none(dtype()), **ON_CELLS),
+    Call(nn.RotaryGridPositions, head_type=vectors(2 * R4), base=number(10.0), **ON_CELLS).but(
+        "head_type", "field type", EITHER, POINT
+    ),
+    Call(nn.PatchEmbed, in_type=field_type(T), out_type=type_(), **PATCHES),
+    Call(EMBED, _0=data(ON_GRID), key=call_key()),
+    Call(EMBED.with_kernel, kernel=array(normal(8, 8, 2, 2))),
+    Call(nn.PatchUnembed, in_type=type_(), out_type=field_type(T), **PATCHES),
+    Call(UNEMBED, _0=data(normal(3, 6, 4)), grid=integers((2, 3))),
     # Pools.
     Call(nn.GroupPooling, in_type=type_(), reduce=function(jnp.max)),
     Call(nn.SubgroupPooling, in_type=type_(), subgroup=subgroup(2), reduce=function(jnp.max)),
@@ -705,6 +770,30 @@ CALLS = [
         sigma=number(2.0),
         profile=choice("radial"),
     ),
+    Call(
+        nn.Relaxed,
+        layer=anything(nn.Linear(R4, R4, key=KEY)),
+        to=subgroup(2),
+        scale=number(0.5),
+        use_bias=flag(True),
+        key=key(),
+    ).but("to", "None", TAKEN, "nothing is kept"),
+    Call(RELAXED_CONV.export, is_torus=torus()).but("is_torus", "None", TAKEN, "that of the layer"),
+    Call(
+        nn.relax,
+        model=anything(nn.Linear(R4, R4, key=KEY)),
+        to=subgroup(2),
+        scale=number(0.5),
+        use_bias=flag(True),
+        key=key(),
+    ).but("to", "None", TAKEN, "nothing is kept"),
+    Call(
+        nn.symmetry_penalty,
+        _0=anything(eqx.nn.Linear(4, 4, key=KEY)),
+        _1=representation(R4),
+        _2=representation(R4),
+        weights=number(2.0),
+    ).but("weights", "0-d; [x]; tracer", EITHER, "one number per layer"),
     Call(nn.Reshuffle, in_type=type_(), permutation=several([1, 0])),
     Call(nn.Restriction, in_type=type_(), subgroup=subgroup(2)),
     Call(nn.Restriction(R4, 2).embedding, element=element(groups.cyclic(2).elements[1])).but(
@@ -812,6 +901,7 @@ CALLS = [
             depth=integer(10),
             widen=integer(1),
             channels=integers((4, 4, 4)),
+            restrict=several((2, None, None)),
             **ON_PLANE,
         )
     ),
@@ -854,5 +944,6 @@ LEFT_OUT: dict[str, str] = {
     r"nn\.squash": "a formula that exports take along, without checks",
     r".*\.Abstract.*": "interfaces are not made",
     r"nn\.(FourierGrid|Moments|MultivariateNormal)": "records that functions of the library make",
+    r"nn\.Rest": "made by `Relaxed`",
     r"nn\.RunningMoments\.(evaluate_output_shape|export)": "refuse always",
 }

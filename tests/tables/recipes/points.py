@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import numpy as np
 
-from equivax import FieldType, nn, spaces
+from equivax import FieldType, models, nn, spaces
 from equivax.kernels import harmonic_representation
 from equivax.representations import Representation
 from recipe import Recipe
@@ -29,6 +30,11 @@ def _kernels(module: Any) -> int:
         for ring in range(rings)
         for degree in range(2 * ring + 1)
     )
+
+
+def _parts(module: Any) -> int:
+    """Parameters of the layers inside, which have recipes of their own."""
+    return sum(leaf.size for leaf in jax.tree.leaves(module))
 
 
 def _harmonics(rep: Representation, **options: Any) -> nn.SphericalHarmonics:
@@ -71,6 +77,25 @@ RECIPES: dict[str, Recipe] = {
         ),
         parameters=_kernels,
         on=(("D6 on R2", "irreps"), ("SO3 on R3", "fused")),
+    ),
+    "PointBlock": _points(
+        covers=models.PointBlock,
+        build=lambda type_, other, key: models.PointBlock(
+            type_, type_, width=1.5, rings=2, frequency_cutoff=1, key=key
+        ),
+        parameters=_parts,
+        depth=4,
+        on=(("O3 on R3", "vectors"), ("D6 on R2", "regular")),
+    ),
+    "PointNetwork": _points(
+        covers=models.PointNetwork,
+        build=lambda type_, other, key: models.PointNetwork(
+            type_, other, type_, width=1.5, rings=2, frequency_cutoff=1, depth=2, key=key
+        ),
+        parameters=_parts,
+        spread=0.5,
+        depth=10,
+        on=(("D6 on R2", "irreps"), ("SO3 on R3", "vectors")),
     ),
     "SphericalHarmonics": Recipe(
         covers=nn.SphericalHarmonics,
