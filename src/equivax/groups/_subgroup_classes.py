@@ -49,7 +49,7 @@ def _generated(table: np.ndarray, generators: list[int]) -> bytes:
     mask[0] = True
     new = np.array([0])
     while len(new) and generators:
-        reached = np.unique(table[np.ix_(new, generators)])
+        reached = np.unique(table[new[:, None], np.array(generators)])
         new = reached[~mask[reached]]
         mask[new] = True
     return mask.tobytes()

@@ -147,7 +147,8 @@ def _gates(layer: Any, arrays: Arrays, name: str) -> Any:
     return eqx.tree_at(lambda l: l.log_bias, layer, _like(layer.log_bias, in_order))
 
 
-def _like(old: Array, new: np.ndarray) -> Array:
+def _like(old: Array | None, new: np.ndarray) -> Array:
+    assert old is not None
     if old.shape != new.shape:
         raise ValueError(f"expected {old.shape} parameters, got {new.shape}")
     return jnp.asarray(new, old.dtype)

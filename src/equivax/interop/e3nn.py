@@ -115,9 +115,9 @@ def irreps(rep: Representation) -> str:
             raise ValueError(
                 f"interop.e3nn.irreps: rep: expected irreps in their own basis, got {summand.name}"
             )
-        id = summand.irreps[0]
-        parity = "o" if len(id) > 1 and id[0] else "e"
-        terms.append(f"{count}x{id[-1]}{parity}")
+        for id in summand.irreps:
+            *odd, degree = id
+            terms.append(f"{count}x{degree}{'o' if any(odd) else 'e'}")
     return " + ".join(terms)
 
 

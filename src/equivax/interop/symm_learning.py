@@ -17,7 +17,7 @@ import numpy as np
 from .. import nn
 from .._arguments import refuse
 from ..fields import FieldType
-from ..representations import Representation, direct_sum
+from ..representations import Representation, as_representation, direct_sum
 from ..spaces import on_r1
 from ._escnn_arrays import CARRIED, in_our_order, lost
 from ._escnn_types import Foreign, Types
@@ -256,7 +256,7 @@ def _sequential(loader: _Loader, m: Foreign, known: Known) -> Any:
     for module in m._modules.values():
         made = loader.layer(module, known)
         layers += made.layers if isinstance(made, nn.Sequential) else [made]
-        known = made.out_type
+        known = as_representation(made.out_type, "layer")
     return nn.Sequential(*layers)
 
 

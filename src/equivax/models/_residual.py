@@ -342,7 +342,7 @@ class WideResNet(AbstractClassifier):
         return element
 
 
-def _parts(restrict: Any) -> list[Any]:
+def _parts(restrict: object) -> list[Any]:
     """One subgroup, or None, for each of the three stages."""
     if restrict is None:
         return 3 * [None]
@@ -370,6 +370,7 @@ def _restriction(
         text = str(error).removeprefix("Restriction: subgroup: ")
         raise type(error)(f"WideResNet: restrict: {text}") from None
     apart = Disentangle(fewer.out_type)
+    assert isinstance(apart.out_type, FieldType)
     if activated("WideResNet", activation, apart.out_type).in_type == apart.out_type:
         return [fewer, apart], apart.out_type
     rest = fields.restrict(fewer.subgroup)  # with gates in front, which stay where they are

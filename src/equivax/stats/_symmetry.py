@@ -165,7 +165,10 @@ def _of_sample(
         kept, baseline = averages.of(products), averages.of(traces) / dim
         tables[name] = _rows_of(averages, best, kept / norm if norm else kept + 1, baseline)
         inside, norms, bases = inside + kept, norms + norm, bases + baseline * norm
-    shares, baselines = (inside / norms, bases / norms) if norms else (inside + 1.0, bases + 1.0)
+    # Without a variance everything is invariant.
+    total = norms or 1.0
+    shares = np.asarray((inside + (norms == 0)) / total)
+    baselines = np.asarray((bases + (norms == 0)) / total)
     rows = _rows_of(averages, best, shares, baselines, p_values)
     return SymmetryReport(rows, tables, level)
 

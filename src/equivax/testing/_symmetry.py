@@ -87,8 +87,7 @@ def symmetry_report(model: PyTree, *types: object, subgroups: object = None) -> 
     found = {part.name: _shares(part, averages, elements) for part in parts}
     norms = np.array([float((part.arrays**2).sum()) for part in parts])
     weights = norms / norms.sum()
-    shares = sum(w * found[p.name][0] for w, p in zip(weights, parts, strict=True))
-    baselines = sum(w * found[p.name][1] for w, p in zip(weights, parts, strict=True))
+    shares, baselines = np.tensordot(weights, [found[part.name] for part in parts], 1)
     best = chosen(averages.classes, [round(float(share), 9) for share in shares])
 
     def rows(shares: Any, baselines: Any) -> tuple[SymmetryRow, ...]:
