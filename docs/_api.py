@@ -89,7 +89,8 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
             " DifferentialOptions differential_options CUTOFFS",
             "Recipes": "Recipe Part HarmonicRecipe GridRecipe DifferentialRecipe"
             " differential_recipe",
-            "Functions": "solid_harmonics",
+            "Functions": "solid_harmonics harmonic_representation",
+            "At points": "PointRecipe point_basis point_functions",
             "Stencils": "StencilSizes stencil_sizes derivative_stencil finite_difference_weights",
         },
     ),
@@ -130,6 +131,7 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
             " TransformerDecoderLayer",
             "Fields on the plane": "ResNet FieldResNet BasicBlock WideResNet ResidualBlock UNet"
             " FieldUNet",
+            "Point clouds": "PointNetwork PointBlock",
             "Tensor images": "TensorResNet TensorUNet DilResNet Series ConvBlock transfer_weights"
             " rollout",
             "Any network": "GroupAverage ModelWrapper LastStep",
@@ -210,6 +212,14 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
             "Fields on lines and planes": "Conv ConvTranspose Diffop",
             "Tensor images": "ConvContract",
             "Warnings": "GridWarning",
+        },
+    ),
+    "nn/points": (
+        "equivax.nn",
+        {
+            "Layers": "PointConv SphericalHarmonics",
+            "Edges": "radius_edges",
+            "Layers of your own": "AbstractPointLayer",
         },
     ),
     "nn/nonlinearities": (

@@ -17,26 +17,28 @@ import jax.numpy as jnp
 import numpy as np
 
 import field_types
+import point_types
 import recipes
 import vector_types
 from equivax import models, nn
 from recipe import Recipe
 
 
-def _found() -> tuple[dict[str, Recipe], dict[str, Recipe]]:
-    """The recipes for vectors and those for fields, of all files."""
+def _found() -> tuple[dict[str, Recipe], dict[str, Recipe], dict[str, Recipe]]:
+    """The recipes for vectors, those for fields on grids and on points, of all files."""
     vectors: dict[str, Recipe] = {}
     fields: dict[str, Recipe] = {}
+    points: dict[str, Recipe] = {}
     for info in pkgutil.iter_modules(recipes.__path__):
         found = importlib.import_module(f"recipes.{info.name}").RECIPES
         for name, recipe in found.items():
-            table = fields if recipe.sides else vectors
+            table = fields if recipe.sides else points if recipe.kind == "points" else vectors
             assert name not in table, f"{info.name}: {name} has a recipe already"
             table[name] = recipe
-    return vectors, fields
+    return vectors, fields, points
 
 
-VECTOR_RECIPES, FIELD_RECIPES = _found()
+VECTOR_RECIPES, FIELD_RECIPES, POINT_RECIPES = _found()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +51,8 @@ class Case:
 
     @property
     def _types(self) -> Any:
+        if self.recipe.kind == "points":
+            return point_types
         return field_types if self.recipe.sides else vector_types
 
     @property
@@ -109,6 +113,9 @@ def cases_of(recipes: dict[str, Recipe]) -> dict[str, Case]:
 
 #: Everything on vectors, and everything on fields.
 CASES, FIELDS = cases_of(VECTOR_RECIPES), cases_of(FIELD_RECIPES)
+
+#: Everything on points of a plane or of space.
+POINTS = cases_of(POINT_RECIPES)
 
 #: The cases that map vectors to vectors, without running statistics and with.
 LAYERS = {n: c for n, c in CASES.items() if c.recipe.kind == "layer" and not c.recipe.stateful}

@@ -26,7 +26,8 @@ class Recipe:
         parameters: The number of parameters that the module should have.
         fits: Whether a type admits the module.
         kind: ``"layer"``: from vectors or fields to the same; ``"sequence"``: from tokens on the
-            last axis but one to tokens; ``"projection"``: a projection of parameters;
+            last axis but one to tokens; ``"points"``: from fields at points of a space, with
+            positions and edges, to fields there; ``"projection"``: a projection of parameters;
             ``"distribution"``: from parameters to a density.
         sides: Spatial shape of the inputs, such that the grid rule holds; it must be square if
             the group swaps axes. Empty for vectors.

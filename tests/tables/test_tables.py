@@ -7,15 +7,16 @@ import pytest
 
 import cases
 import field_types
+import point_types
 import vector_types
-from cases import CASES, FIELD_RECIPES, FIELDS, VECTOR_RECIPES
+from cases import CASES, FIELD_RECIPES, FIELDS, POINT_RECIPES, POINTS, VECTOR_RECIPES
 from equivax import nn
 from vector_types import TYPES, types
 
 
 @pytest.mark.parametrize("cls", sorted(cases.public_modules(), key=lambda c: c.__qualname__))
 def test_every_public_module_has_a_case(cls):
-    every = [*CASES.values(), *FIELDS.values()]
+    every = [*CASES.values(), *FIELDS.values(), *POINTS.values()]
     assert any(case.recipe.covers is cls for case in every), (
         f"{cls.__module__}.{cls.__qualname__} has no recipe in a file of "
         "tests/tables/recipes: add one, and all laws run over it"
@@ -29,7 +30,7 @@ def test_the_walk_finds_modules_in_every_package():
 
 
 def test_recipes_cover_public_modules_only():
-    recipes = [*VECTOR_RECIPES.values(), *FIELD_RECIPES.values()]
+    recipes = [*VECTOR_RECIPES.values(), *FIELD_RECIPES.values(), *POINT_RECIPES.values()]
     assert {recipe.covers for recipe in recipes} == cases.public_modules()
 
 
@@ -88,6 +89,10 @@ def test_every_space_and_every_kind_of_field_type_occurs_in_a_case():
     cases_of_fields = FIELDS.values()
     assert {case.place for case in cases_of_fields} == set(field_types.SPACES)
     assert {case.type for case in cases_of_fields} == {type_ for _, type_ in field_types.TYPES}
+
+
+def test_every_space_of_points_occurs_in_a_case():
+    assert {case.place for case in POINTS.values()} == set(point_types.SPACES)
 
 
 def test_all_three_endomorphism_types_occur_in_cases():

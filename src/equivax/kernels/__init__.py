@@ -8,6 +8,7 @@ from ._solid_harmonics import solid_harmonics as solid_harmonics
 from ._steerable_basis import SteerableBasis as SteerableBasis
 from ._type_basis import TypeBasis as TypeBasis
 from ._type_elements import Pair as Pair
+from .recipes._angular import harmonic_representation as harmonic_representation
 from .recipes._default_rings import CUTOFFS as CUTOFFS
 from .recipes._differential import Differential as Differential
 from .recipes._differential import DifferentialRecipe as DifferentialRecipe
@@ -19,6 +20,9 @@ from .recipes._options import DifferentialOptions as DifferentialOptions
 from .recipes._options import HarmonicOptions as HarmonicOptions
 from .recipes._options import differential_options as differential_options
 from .recipes._options import differential_recipe as differential_recipe
+from .recipes._points import PointRecipe as PointRecipe
+from .recipes._points import point_basis as point_basis
+from .recipes._points import point_functions as point_functions
 from .recipes._stencil_sizes import StencilSizes as StencilSizes
 from .recipes._stencil_sizes import stencil_sizes as stencil_sizes
 from .recipes._stencils import Discretization as Discretization

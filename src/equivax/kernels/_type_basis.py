@@ -340,6 +340,21 @@ class TypeBasis(AbstractValue):
         """
         return _expand(self, self._checked(coeffs))
 
+    def on_functions(self, coeffs: Mapping[str, ArrayLike]) -> Float[Array, "out in functions"]:
+        """What the kernel is made of, one matrix per function of a part, ring after ring.
+
+        For kernels that are wanted elsewhere than on the taps: their sum, weighted with the values
+        of the functions there, is the kernel.
+
+        Args:
+            coeffs: As for `expand`.
+
+        Raises:
+            ValueError: If a key or a shape does not fit.
+            TypeError: If a dtype is not floating.
+        """
+        return _on_functions(self, self._checked(coeffs))
+
     def coefficients(self, kernel: Shaped[ArrayLike, "out in *kernel"]) -> dict[str, Array]:
         """Coefficients of the orthogonal projection; the inverse of `expand` on the span.
 
@@ -393,15 +408,25 @@ def _warn_unused(basis: TypeBasis, caller: str) -> None:
 
 @functools.partial(jax.jit, static_argnums=0)
 def _expand(basis: TypeBasis, coeffs: dict[str, Array]) -> Array:
+    dtype, form = jnp.result_type(*coeffs.values()), _form(basis)
+    kernel = sampled(basis.pairs[0].basis, _assembled(basis, coeffs, form), form)
+    return kernel.reshape(*kernel.shape[:2], *basis.kernel).astype(dtype)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _on_functions(basis: TypeBasis, coeffs: dict[str, Array]) -> Array:
     dtype = jnp.result_type(*coeffs.values())
-    wide, one, form = at_least_float32(dtype), basis.pairs[0].basis, _form(basis)
+    return _assembled(basis, coeffs, _form(basis, on_functions=True)).astype(dtype)
+
+
+def _assembled(basis: TypeBasis, coeffs: dict[str, Array], form: Form) -> Array:
+    """The kernel in at least float32, as `contract` gives it."""
+    wide = at_least_float32(jnp.result_type(*coeffs.values()))
     blocks = {
         (pair.out_kind, pair.in_kind): contract(pair.basis, coeffs[pair.key].astype(wide), form)
         for pair in basis.pairs
     }
-    kernel = assemble(blocks, basis.out_fields, basis.in_fields)
-    kernel = sampled(one, kernel, form)
-    return kernel.reshape(*kernel.shape[:2], *basis.kernel).astype(dtype)
+    return assemble(blocks, basis.out_fields, basis.in_fields)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -417,6 +442,6 @@ def _coefficients(basis: TypeBasis, kernel: Array) -> dict[str, Array]:
     }
 
 
-def _form(basis: TypeBasis) -> Form:
+def _form(basis: TypeBasis, *, on_functions: bool = False) -> Form:
     pairs = [(p.basis, len(p.in_fields) * len(p.out_fields)) for p in basis.pairs]
-    return best_form(tuple(pairs))
+    return best_form(tuple(pairs), on_functions=on_functions)

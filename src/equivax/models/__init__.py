@@ -8,6 +8,8 @@ from ._mlp import InvariantMLP as InvariantMLP
 from ._on_images import GroupAverage as GroupAverage
 from ._on_images import LastStep as LastStep
 from ._on_images import ModelWrapper as ModelWrapper
+from ._points import PointBlock as PointBlock
+from ._points import PointNetwork as PointNetwork
 from ._residual import ResidualBlock as ResidualBlock
 from ._residual import WideResNet as WideResNet
 from ._resnet import BasicBlock as BasicBlock

@@ -65,6 +65,10 @@ from .normalization import RMSNorm as RMSNorm
 from .normalization import RunningMoments as RunningMoments
 from .patches import PatchEmbed as PatchEmbed
 from .patches import PatchUnembed as PatchUnembed
+from .points import AbstractPointLayer as AbstractPointLayer
+from .points import PointConv as PointConv
+from .points import SphericalHarmonics as SphericalHarmonics
+from .points import radius_edges as radius_edges
 from .pooling import GroupPooling as GroupPooling
 from .pooling import InducedNormPool as InducedNormPool
 from .pooling import InvariantPool as InvariantPool

@@ -57,6 +57,7 @@ X = images.MultiImage({(0, 0): np.ones((2, 8, 8), "f"), (1, 0): np.ones((1, 8, 8
 KEY = key().good
 POINT = "a vector layer takes field types of a point too"
 MODES = "one mode for each axis, or one for all"
+ENDS = np.array([0, 1, -1])
 RNG = np.random.default_rng(0)
 
 
@@ -190,6 +191,16 @@ def state(good: Any) -> Argument:
     return kind("state", good, refuse={"the type": eqx.nn.State, "a layer": LINEAR})
 
 
+def places() -> Argument:
+    """Positions of five points."""
+    return data(normal(5, 2))
+
+
+def ends() -> Argument:
+    """Numbers of points, one for each edge."""
+    return array(ENDS, lists=False)
+
+
 def make(kind_: Any, channels: int, key: Any) -> Any:
     return jnp.tanh if not kind_[0] else (lambda a: 2.0 * a)
 
@@ -231,6 +242,8 @@ BASIC, BASIC_STATE = state_of(lambda: models.BasicBlock(T, T, key=KEY))
 RESIDUAL, RESIDUAL_STATE = state_of(lambda: models.ResidualBlock(T, T, key=KEY))
 TENSOR_UNET = models.TensorUNet(S, S, num_downsamples=1, width=2, num_conv=1, key=KEY)
 ON_GRID = normal(8, 8, 8)
+POINT_CONV = nn.PointConv(SCALARS, MIXED, width=1.0, rings=2, key=KEY)
+HARMONICS = nn.SphericalHarmonics(VECTORS)
 EMBED = nn.PatchEmbed(T, T, 2, key=KEY)
 UNEMBED = nn.PatchUnembed(R4, T, 2, key=KEY)
 ON_CELLS = {
@@ -252,6 +265,16 @@ DECODER = models.TransformerDecoder(R4, 1, 1, key=KEY)
 TOKENS = normal(3, 4)
 SEEN = np.tri(3, dtype=bool)
 PLACES = np.arange(3, dtype=np.float32)
+ON_POINTS = {
+    "width": number(1.0),
+    "rings": integer(2),
+    "aggregate": choice("mean"),
+    "frequency_cutoff": number(1.0),
+    "cutoff": or_none(number(2.0)),
+    "activation": elementwise(),
+    "dtype": dtype(),
+    "key": key(),
+}
 WINDOW = {
     "kernel_size": integers(3),
     "stride": integers(1),
@@ -436,6 +459,60 @@ CALLS = [
     Call(CONTRACT.export, is_torus=torus()),
     Call(CONV.with_kernel, kernel=array(normal(8, 8, 3, 3))),
     Call(CONV.with_bias, vector=array(normal(8))),
+    # Points.
+    Call(
+        nn.PointConv,
+        in_type=field_type(SCALARS),
+        out_type=field_type(MIXED),
+        width=number(1.0),
+        rings=integer(2),
+        aggregate=choice("mean"),
+        frequency_cutoff=number(1.0),
+        cutoff=or_none(number(2.0)),
+        use_bias=flag(True),
+        init=scheme("generalized_he"),
+        precision=precision(),
+        warn_unused=flag(False),
+        dtype=dtype(),
+        key=key(),
+    ),
+    Call(POINT_CONV, _0=data(normal(5, 2)), positions=places(), senders=ends(), receivers=ends()),
+    Call(
+        POINT_CONV,
+        _0=normal(5, 2),
+        positions=normal(5, 2),
+        senders=ENDS,
+        receivers=ENDS,
+        key=call_key(),
+    ),
+    Call(POINT_CONV.evaluate_output_shape, shape=several((5, 2))),
+    Call(POINT_CONV.with_bias, vector=array(normal(6))),
+    Call(POINT_CONV.kernel_at, offsets=array(normal(3, 2))),
+    Call(
+        models.PointBlock,
+        in_type=field_type(SCALARS),
+        out_type=field_type(MIXED),
+        **ON_POINTS,
+    ).slow(20.0),
+    Call(
+        models.PointNetwork,
+        in_type=field_type(SCALARS),
+        out_type=field_type(SCALARS),
+        hidden=field_type(SCALARS),
+        depth=integer(1),
+        pool=choice("mean"),
+        **ON_POINTS,
+    ).slow(20.0),
+    Call(nn.SphericalHarmonics, out_type=field_type(VECTORS), normalize=flag(True)),
+    Call(HARMONICS, _0=data(normal(3, 2)), key=call_key()),
+    Call(
+        nn.radius_edges,
+        positions=places(),
+        radius=number(1.0),
+        max_edges=integer(4),
+        loops=flag(False),
+        mask=or_none(array(np.ones(5, bool))),
+    ).but("positions", "longer", EITHER, "more points"),
     # Linear maps.
     Call(
         nn.Linear,

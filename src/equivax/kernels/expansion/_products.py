@@ -67,13 +67,16 @@ def _costs(basis: Expandable) -> dict[Form, tuple[int, int]]:
     }
 
 
-def best_form(bases: tuple[tuple[Expandable, int], ...]) -> Form:
-    """How to expand pairs ``(basis, pairs of fields)``: by few products, and no large table."""
+def best_form(bases: tuple[tuple[Expandable, int], ...], *, on_functions: bool = False) -> Form:
+    """How to expand pairs ``(basis, pairs of fields)``: by few products, and no large table.
+
+    With ``on_functions`` by factors in any case, for functions that are sampled elsewhere.
+    """
     costs = [(_costs(basis), n) for basis, n in bases]
     entries = {form: sum(c[form][0] for c, _ in costs) for form in costs[0][0]}
     work = {form: sum(n * c[form][1] for c, n in costs) for form in costs[0][0]}
     pays = work["dense"] > SMALL_WORK and work["dense"] > WORTHWHILE * work["rings"]
-    if entries["dense"] <= LARGE_TABLE and not pays:
+    if entries["dense"] <= LARGE_TABLE and not pays and not on_functions:
         return "dense"
     if entries["rings"] <= max(LARGE_TABLE, entries["irreps"]):
         return "rings"

@@ -5,6 +5,9 @@ from ._constraints import CommutingConstraint as CommutingConstraint
 from ._constraints import InvariantConstraint as InvariantConstraint
 from ._constraints import impose_equivariance as impose_equivariance
 from ._invariant_bias import InvariantBias as InvariantBias
+from ._invariant_bias import bias_coefficients as bias_coefficients
+from ._invariant_bias import initial_bias as initial_bias
+from ._invariant_bias import invariant_bias as invariant_bias
 from ._linear import Linear as Linear
 from ._linear import UnusedIrrepsWarning as UnusedIrrepsWarning
 from ._linear import basis_side_by_side as basis_side_by_side
