@@ -124,6 +124,7 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
             "Vectors": "MLP InvariantMLP",
             "Fields on the plane": "ResNet FieldResNet BasicBlock WideResNet ResidualBlock UNet"
             " FieldUNet",
+            "Images as tokens": "VisionTransformer VisionBlock vision_size",
             "Tensor images": "TensorResNet TensorUNet DilResNet Series ConvBlock transfer_weights"
             " rollout",
             "Any network": "GroupAverage ModelWrapper LastStep",

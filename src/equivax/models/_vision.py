@@ -32,7 +32,7 @@ from ..representations import Representation, regular
 from ..spaces import GSpace, no_base_space
 from ._choices import MOST, MOST_CLASSES, checked_unit
 from ._mlp import Activation
-from ._vision_block import Norm, VisionBlock
+from ._vision_block import Norm, VisionBlock, checked_norm
 
 SIZES = {
     "Ti": {"width": 192, "depth": 12, "heads": 3},
@@ -218,7 +218,7 @@ class VisionTransformer(AbstractModule):
             )
         self.blocks = tuple(blocks)
         last = rep if break_after is None else plain_rep
-        self.norm = norm(last)
+        self.norm = checked_norm(name, norm, last)
         self.pooling, self.readout, self.unembed = None, None, None
         self.out_signature = out_type if isinstance(out_type, Signature) else None
         if classes is not None:
@@ -243,7 +243,7 @@ class VisionTransformer(AbstractModule):
     # ---- calls -----------------------------------------------------------------------------------
 
     def features(
-        self, x: Any, *, key: PRNGKeyArray | None = None
+        self, x: object, *, key: PRNGKeyArray | None = None
     ) -> Float[Array, "*batch tokens n"]:
         """The tokens behind the last block that keeps the symmetry, those without a place first.
 
@@ -413,7 +413,7 @@ def _positions(
     grid: tuple[int, ...],
     heads: object,
     extra: int,
-    dtype: Any,
+    dtype: DTypeLike | None,
 ) -> RelativeGridPositions | RotaryGridPositions | None:
     """What a block has to know of places."""
     name = "VisionTransformer"

@@ -136,7 +136,7 @@ class VisionBlock(AbstractModule):
         self.feedforward = MLP(
             in_type, in_type, [hidden], activation=activation, dropout=rate, key=second, **options
         )
-        self.norms = _norm(name, norm, in_type), _norm(name, norm, in_type)
+        self.norms = checked_norm(name, norm, in_type), checked_norm(name, norm, in_type)
         self.scales = None
         if layer_scale is not None:
             start = number(layer_scale, name, "layer_scale")
@@ -202,13 +202,13 @@ def plain_block(norms, attention, feedforward, scales, x, key=None):
     return x + (y if scales is None else jax.vmap(scales[1])(y))
 
 
-def _norm(caller: str, norm: Norm, type_: Type) -> Layer:
+def checked_norm(caller: str, norm: Norm, type_: Type) -> Layer:
     """A layer of a type.
 
     Raises:
         TypeError: If ``norm`` makes no layer that keeps the type.
     """
-    if not callable(norm):
+    if not callable(norm) or (isinstance(norm, type) and not issubclass(norm, Layer)):
         refuse(TypeError, caller, "norm", "a layer class such as nn.RMSNorm", norm)
     layer = norm(type_)
     if not isinstance(layer, AbstractModule) or layer.out_type != type_:
