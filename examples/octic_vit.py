@@ -131,7 +131,7 @@ def train(
                 steps += 1
             jax.block_until_ready(value)
             seconds += time.process_time() - start
-            if seconds >= min(options.seconds, len(found) * options.seconds / 6):
+            if seconds >= min(options.seconds, len(found) * options.seconds / 4):
                 found.append((seconds, accuracy(model, test_images, test_labels)))
             bar.n = min(100, round(100 * seconds / options.seconds))
             bar.set_postfix(loss=f"{value:.3f}")
@@ -167,22 +167,28 @@ def main() -> None:
     data = digits(options.smoke)
     print(f"{len(data[1])} digits to train, {len(data[3])} to test, each in 8 orientations")
     print(f"{options.seconds:g} s each, seeds {options.seeds}: accuracy in % with deviation")
-    times = [share * options.seconds for share in (0.25, 0.5, 1.0)]
+    found = {}
+    for name in options.networks:
+        runs = [train(name, options, data, seed) for seed in options.seeds]
+        leaves = jax.tree.leaves(eqx.filter(network(name, options, 0), eqx.is_array))
+        found[name] = sum(leaf.size for leaf in leaves), runs
+    show(found, options.seconds, output)
+
+
+def show(found: dict[str, Any], seconds: float, output: str | Path) -> None:
+    """Prints and draws what training found: per network its size, and curves with their steps."""
+    times = [share * seconds for share in (0.25, 0.5, 1.0)]
     heads = " ".join(f"{f'{t:.3g} s':>12}" for t in times)
     print(f"{'network':8} {'parameters':>10} {heads} {'steps':>7}")
     figure, axes = plt.subplots(figsize=(6.4, 4), layout="constrained")
-    for number, name in enumerate(options.networks):
-        runs = [train(name, options, data, seed) for seed in options.seeds]
-        leaves = jax.tree.leaves(eqx.filter(network(name, options, 0), eqx.is_array))
-        at = np.linspace(0, options.seconds, 49)
+    for number, (name, (size, runs)) in enumerate(found.items()):
+        at = np.linspace(0, seconds, 49)
         table = np.array([[curve.after(t) for t in at] for curve, _ in runs])
         shown = np.array([[curve.after(t) for t in times] for curve, _ in runs])
         cells = " ".join(
             f"{m:6.1f} ±{s:4.1f}" for m, s in zip(shown.mean(0), shown.std(0), strict=True)
         )
-        steps = np.mean([count for _, count in runs])
-        size = sum(leaf.size for leaf in leaves)
-        print(f"{name:8} {size:10,} {cells} {steps:7.0f}", flush=True)
+        print(f"{name:8} {size:10,} {cells} {np.mean([n for _, n in runs]):7.0f}")
         mean, std = table.mean(0), table.std(0)
         axes.plot(at, mean, color=f"C{number}", label=f"{name}, {size // 1000} k parameters")
         axes.fill_between(at, mean - std, mean + std, color=f"C{number}", alpha=0.2)
