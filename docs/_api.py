@@ -116,12 +116,18 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
     ),
     "stats": (
         "equivax.stats",
-        {"Moments": "mean var_mean cov spectral_var moment_coefficients"},
+        {
+            "Shared between rooms": "Averages averages_over chosen",
+            "Moments": "mean var_mean cov spectral_var moment_coefficients",
+            "Symmetries of data": "symmetry_report SymmetryReport SymmetryRow",
+        },
     ),
     "models": (
         "equivax.models",
         {
             "Vectors": "MLP InvariantMLP",
+            "Tokens": "TransformerEncoder TransformerEncoderLayer TransformerDecoder"
+            " TransformerDecoderLayer",
             "Fields on the plane": "ResNet FieldResNet BasicBlock WideResNet ResidualBlock UNet"
             " FieldUNet",
             "Images as tokens": "VisionTransformer VisionBlock vision_size",
@@ -136,9 +142,14 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
             "Shared between rooms": "EquivarianceErrors",
             "Equivariance": "assert_equivariant equivariance_error EquivarianceError"
             " randomize_parameters assert_homomorphism",
+            "Symmetries of weights": "symmetry_report",
             "Leaves, gradients, compilation": "assert_only_parameters assert_finite_gradients"
             " count_traces TraceCount",
         },
+    ),
+    "interop": (
+        "equivax.interop",
+        {"Plain Equinox": "impose Imposed"},
     ),
     "tools": (
         "equivax.tools",
@@ -149,11 +160,29 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
     ),
     "viz": (
         "equivax.viz",
-        {"Figures": "plot_kernels plot_fields plot_error_by_angle error_by_angle"},
+        {
+            "Figures": "plot_kernels plot_fields plot_error_by_angle error_by_angle"
+            " plot_symmetry_report"
+        },
+    ),
+    "interop/e3nn": (
+        "equivax.interop.e3nn",
+        {
+            "Irreps": "read Term representation irreps",
+            "Arrays": "from_e3nn to_e3nn relayout change_of_basis LAYOUTS",
+        },
+    ),
+    "interop/escnn": (
+        "equivax.interop.escnn",
+        {"Trained networks": "load load_arrays", "Types": "group representation space field_type"},
     ),
     "interop/mujoco": (
         "equivax.interop.mujoco",
         {"Symmetries of robots": "symmetry RobotSymmetry AsymmetryWarning"},
+    ),
+    "interop/symm_learning": (
+        "equivax.interop.symm_learning",
+        {"Trained networks": "load"},
     ),
     "nn/linear": (
         "equivax.nn",
@@ -259,7 +288,7 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
         "equivax.nn.authoring",
         {
             "Shared between rooms": "checked_signature parameter_dtype as_grid_check"
-            " check_elementwise Ways carried ways_through",
+            " check_elementwise Ways carried ways_through in_turn",
             "Types and channels": "representation_of channel_axis type_like whole_fields"
             " take_channels",
             "One number per block": "block_sums spread_blocks scale_blocks",

@@ -13,6 +13,18 @@ from vector_orbits import orbit, randomized
 
 by_sequence = pytest.mark.parametrize("name", on_every(SEQUENCES))
 TOKENS = 5
+
+#: Layers whose derivatives are compiled in every run; those of whole networks are made of them.
+QUICK = {
+    "MultiheadAttention [D3: regulars]",
+    "MultiheadAttention with rotary positions [Q8: turned]",
+    "MultiheadAttention with absolute positions [D4: turned]",
+    "RotaryPositions [C8: regular]",
+}
+by_quick_sequence = pytest.mark.parametrize(
+    "name",
+    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in SEQUENCES],
+)
 #: Of a whole network in float64.
 EXACT = 1e-10
 
@@ -94,13 +106,17 @@ def test_exports_of_modules_on_tokens_are_the_same_functions(name, key):
     plain = eqx.filter_jit(lambda m: m.export())(module)
     assert_free_of_equivax(plain)
     options = {"mask": options_of(case, module, key)["mask"]} if case.recipe.masked else {}
+    if "Transformer" in name:
+        kind = eqx.nn.MultiheadAttention
+        kinds = jax.tree.leaves(plain, is_leaf=lambda node: isinstance(node, kind))
+        assert any(isinstance(node, kind) for node in kinds)
     given = inputs * 3 if isinstance(plain, eqx.nn.MultiheadAttention) else inputs
     found = eqx.filter_jit(lambda f, x, o: f(*x, **o))(plain, given, options)
     expected = eqx.filter_jit(lambda f, x, o: f(*x, **o))(module, inputs, options)
     assert relative(found, expected) <= 100 * SAME * case.recipe.depth
 
 
-@by_sequence
+@by_quick_sequence
 def test_gradients_of_modules_on_tokens_are_finite_and_alike_by_irreps(name, key, precision):
     case = SEQUENCES[name]
     module = randomized(case, key)

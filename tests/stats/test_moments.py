@@ -9,9 +9,11 @@ import pytest
 
 import equivax as evx
 from equivax import groups, stats
+from equivax.hom import invariant_vector
+from equivax.representations import Representation
 from golden_statistics import array, has
 from golden_vectors import CASES, facts, from_golden_matrices
-from laws import normal, one_in
+from laws import normal, one_in, relative
 
 ATOL = 1e-9
 
@@ -40,6 +42,32 @@ def test_golden_moments(case):
 
     for name, value in moments(x, y).items():
         assert np.abs(value - array(f"S/{case}/{name}")).max() < ATOL, name
+
+
+@pytest.mark.parametrize("deviations", [0.0, 1e3, 1e5])
+@pytest.mark.parametrize("basis", ["given", "turned"])
+def test_moments_keep_single_precision_beside_large_means(basis, deviations):
+    """As in double precision on the same numbers: the mean leaves no rounding in other irreps."""
+    group, rng = groups.dihedral(3), np.random.default_rng(0)
+    rep = 2 * group.regular + group.trivial + group.irrep(1, 1)
+    if basis == "turned":
+        turn, _ = np.linalg.qr(rng.normal(size=(6, 6)))
+        own = Representation.from_matrices(group, turn @ group.regular.matrices @ turn.T)
+        rep = 2 * own + group.trivial + group.irrep(1, 1)
+    mean = deviations * invariant_vector(rep, jnp.array([1.0, -0.7, 0.3]))
+    x = jnp.asarray(rng.normal(size=(50, rep.size)) + mean, jnp.float32)
+
+    @jax.jit
+    def moments(x):
+        return (
+            stats.mean(x, rep),
+            stats.cov(x, x, rep, rep),
+            stats.var_mean(x, rep)[0],
+            stats.spectral_var(x, rep),
+        )
+
+    for single, double in zip(moments(x), moments(x.astype(float)), strict=True):
+        assert relative(single, double) < 5e-6
 
 
 @pytest.mark.parametrize("samples", [2, 3])

@@ -207,6 +207,19 @@ class FiniteGroup(Group):
 
         return freeze_indices(conjugacy_labels(self.cayley_table, self.inverses))
 
+    @functools.cached_property
+    def subgroup_classes(self) -> tuple[tuple[Any, ...], ...]:
+        """All subgroups up to conjugation: for each class the `Subgroup` objects in it.
+
+        Classes are ordered by the order of their subgroups, the trivial one first.
+
+        Raises:
+            ValueError: If the order of the group is above 200.
+        """
+        from ._subgroup_classes import subgroup_classes
+
+        return subgroup_classes(self)
+
     def extend(self, generator_matrices: np.ndarray) -> Float[np.ndarray, "n d d"]:
         """Matrices of all elements from those of the generators.
 

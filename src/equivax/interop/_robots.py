@@ -82,7 +82,7 @@ class Robot:
         """The axes of a body in the world, as columns."""
         return np.array(self.data.xmat[body]).reshape(3, 3)
 
-    def differ(self, one: Any, other: Any) -> bool:
+    def differ(self, one: object, other: object) -> bool:
         """Whether two parameters differ by more than the tolerance, relatively."""
         a, b = np.asarray(one, np.float64), np.asarray(other, np.float64)
         return bool(np.abs(a - b).max(initial=0.0) > self.tolerance * np.abs(b).max(initial=1e-9))
@@ -431,7 +431,7 @@ class _Pairing:
         return found
 
 
-def _range(limits: np.ndarray, limited: Any) -> np.ndarray:
+def _range(limits: np.ndarray, limited: object) -> np.ndarray:
     """Where a coordinate may go, without limits as far as matters."""
     return np.array(limits) if limited else np.array([-1e9, 1e9])
 

@@ -141,7 +141,7 @@ class VisionBlock(AbstractModule):
         if layer_scale is not None:
             start = number(layer_scale, name, "layer_scale")
             one = Affine(in_type, use_bias=False, dtype=options["dtype"])
-            one = eqx.tree_at(lambda tree: tree.scale, one, jnp.full_like(one.scale, start))
+            one = jax.tree.map(lambda scale: jnp.full_like(scale, start), one)
             self.scales = one, one
         self.dropout = FieldDropout(in_type, rate, inference=self.inference)
         self.drop_path = number(drop_path, name, "drop_path", 0, below=1)

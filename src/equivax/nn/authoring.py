@@ -14,6 +14,7 @@ from ._core._channels import type_like as type_like
 from ._core._channels import whole_fields as whole_fields
 from ._core._folding import exported_chain as exported_chain
 from ._core._grid_rule import as_grid_check as as_grid_check
+from ._core._in_turn import in_turn as in_turn
 from ._core._interpolation import resize as resize
 from ._core._module import channel_axis as channel_axis
 from ._core._module import representation_of as representation_of

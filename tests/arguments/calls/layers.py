@@ -309,6 +309,8 @@ VISION = {
 ON_PLANE = {
     "unit": representation(R4),
     "activation": function(models._residual.default_activation, classes=True),
+    "basis": choice("grid"),
+    "dropout": number(0.1),
     "grid_check": choice("off"),
     "key": key(),
 }
@@ -487,6 +489,12 @@ CALLS = [
         weights=anything([1.0], "weights"),
     ),
     Call(nn.FourierGrid.uniform, group=group(SO2), points=integer(8)),
+    Call(
+        nn.FourierGrid.near_uniform,
+        group=group(groups.so3()),
+        points=integer(24),
+        subgroup=subgroup("so2"),
+    ),
     Call(
         nn.FourierNonlinearity,
         in_type=type_(),
@@ -872,6 +880,7 @@ CALLS = [
             depth=integer(10),
             widen=integer(1),
             channels=integers((4, 4, 4)),
+            restrict=several((2, None, None)),
             **ON_PLANE,
         )
     ),

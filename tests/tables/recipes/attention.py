@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from equivax import nn
+import jax
+
+from equivax import models, nn
 from equivax.representations import Representation
 from recipe import Recipe
-from recipes.vectors import _linear_parameters, invariant_dimension
+from recipes.vectors import _affine_parameters, _linear_parameters, invariant_dimension
 
 
 def _attention(rep: Representation, key: Any, **options: Any) -> nn.MultiheadAttention:
@@ -26,6 +28,35 @@ def _with_rotary(rep: Representation, other: Representation, key: Any) -> nn.Mul
 def _linears(module: Any) -> int:
     layers = (module.query_proj, module.key_proj, module.value_proj, module.output_proj)
     return sum(map(_linear_parameters, layers))
+
+
+def _parameters(module: Any) -> int:
+    """Of a transformer: of its linear maps and scales, each by its own rule."""
+    kinds = (nn.Linear, nn.Affine)
+    total = 0
+    for part in jax.tree.leaves(module, is_leaf=lambda node: isinstance(node, kinds)):
+        if isinstance(part, nn.Linear):
+            total += _linear_parameters(part)
+        elif isinstance(part, nn.Affine):
+            total += _affine_parameters(part)
+    return total
+
+
+def _transformer(name: str, *depth: int, **options: Any) -> Any:
+    """A small one; of an infinite group with types of its own."""
+
+    def build(rep: Representation, other: Representation, key: Any) -> Any:
+        more = dict(options)
+        if rep.group.order is None:
+            more |= {"head_type": 2 * rep, "feedforward": 2 * rep}
+            more |= {"activation": nn.NormNonlinearity}
+        else:
+            more |= {"feedforward": 5}
+        if "Decoder" in name:
+            more["memory_type"] = other
+        return getattr(models, name)(rep, 2, *depth, key=key, **more)
+
+    return build
 
 
 def _sequence(**about: Any) -> Recipe:
@@ -89,5 +120,53 @@ RECIPES: dict[str, Recipe] = {
         parameters=lambda module: 7 * invariant_dimension(module.in_type),
         fits=lambda rep: rep.contains_trivial,
         on=(("D4", "interleaved"), ("D3", "two trivial")),
+    ),
+    "TransformerEncoderLayer": _sequence(
+        covers=models.TransformerEncoderLayer,
+        build=_transformer("TransformerEncoderLayer"),
+        parameters=_parameters,
+        masked=True,
+        permutes=True,
+        depth=8,
+        on=(("D3", "interleaved"), ("SO3", "interleaved"), ("Q8", "turned")),
+    ),
+    "TransformerEncoderLayer, norms behind": _sequence(
+        covers=models.TransformerEncoderLayer,
+        build=_transformer(
+            "TransformerEncoderLayer", norm_first=False, norm=nn.LayerNorm, dropout=0.2
+        ),
+        parameters=_parameters,
+        masked=True,
+        depth=8,
+        needs_key=True,
+        exports_inference=True,
+        on=(("D4", "regular"),),
+    ),
+    "TransformerDecoderLayer": _sequence(
+        covers=models.TransformerDecoderLayer,
+        build=_transformer("TransformerDecoderLayer"),
+        parameters=_parameters,
+        masked=True,
+        permutes=True,
+        depth=12,
+        on=(("C4", "interleaved"), ("C3xC3", "turned")),
+    ),
+    "TransformerEncoder": _sequence(
+        covers=models.TransformerEncoder,
+        build=_transformer("TransformerEncoder", 2),
+        parameters=_parameters,
+        masked=True,
+        permutes=True,
+        depth=16,
+        on=(("klein", "interleaved"), ("D3", "regulars")),
+    ),
+    "TransformerDecoder": _sequence(
+        covers=models.TransformerDecoder,
+        build=_transformer("TransformerDecoder", 2),
+        parameters=_parameters,
+        masked=True,
+        permutes=True,
+        depth=24,
+        on=(("D3", "turned"), ("Q8", "interleaved")),
     ),
 }

@@ -105,7 +105,7 @@ def moved_cells(space: GSpace, sides: tuple[int, ...]) -> Int[np.ndarray, "order
     middle = center(sides)
     cells = np.indices(sides).reshape(len(sides), -1).T - middle
     moved = np.rint(cells @ np.swapaxes(axis_matrices(space), 1, 2) + middle).astype(np.int64)
-    return np.ravel_multi_index(tuple(np.moveaxis(moved, -1, 0)), sides)
+    return np.asarray(np.ravel_multi_index(tuple(np.moveaxis(moved, -1, 0)), sides))
 
 
 # ---- formulas ------------------------------------------------------------------------------------

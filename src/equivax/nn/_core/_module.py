@@ -155,6 +155,12 @@ class AbstractLayer(eqx.Module):
             )
         return x
 
+    def _tensor(self, x: object, in_type: Type) -> IrrepTensor:
+        """An input as a checked tensor of irreps."""
+        if isinstance(x, IrrepTensor):
+            return self._irreps(x, in_type)
+        return IrrepTensor.of(in_type, self._array(x, in_type))
+
     def _image_array(self, x: MultiImage) -> Array:
         """The dense array of an image whose type is ``in_type``."""
         space = self.in_type.space if isinstance(self.in_type, FieldType) else None
@@ -263,8 +269,9 @@ class AbstractModule(AbstractLayer):
             )
         key = self._checked_key(key)
         with self._scope():
-            if isinstance(x, IrrepTensor) and not several:
-                y = self._forward_irreps(self._irreps(x), key, **options)
+            if isinstance(x, IrrepTensor):
+                tensors = tuple(map(self._tensor, given, types))
+                y = self._forward_irreps(tensors if several else tensors[0], key, **options)
                 return self._value(y, given)
             if isinstance(x, MultiImage):
                 options = self._image_options(x) | options
@@ -280,13 +287,19 @@ class AbstractModule(AbstractLayer):
     def _forward(self, x: Any, key: PRNGKeyArray | None, **options: Any) -> Any:
         """The layer's formula on a checked array, or a tuple of them if ``in_type`` is one."""
 
-    def _forward_irreps(self, x: IrrepTensor, key: PRNGKeyArray | None, **options: Any) -> Any:
+    def _forward_irreps(self, x: Any, key: PRNGKeyArray | None, **options: Any) -> Any:
         """The formula on a checked tensor of irreps: by way of arrays, unless a layer has its own.
+
+        Args:
+            x: The tensor, or a tuple of them if ``in_type`` is one.
+            key: As in the call.
+            **options: Likewise.
 
         Returns:
             An `IrrepTensor` of ``out_type``, or the array, which is then turned into one.
         """
-        return self._forward(x.array, key, **options)
+        array = tuple(part.array for part in x) if isinstance(x, tuple) else x.array
+        return self._forward(array, key, **options)
 
     @abc.abstractmethod
     def export(self) -> Any:

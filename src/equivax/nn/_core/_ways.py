@@ -32,7 +32,7 @@ class Ways:
 
 def ways_through(layers: Sequence[AbstractLayer], x: Array) -> tuple[bool, ...]:
     """Which layers of a chain from array to array are best taken irrep by irrep."""
-    on_arrays, type_ = (False,) * len(layers), layers[0].in_type
+    on_arrays, type_ = (False,) * len(layers), _first_type(layers[0])
     if isinstance(type_, FieldType) and type_.space.dim > 0:
         return on_arrays
     prices = machine(x.dtype)
@@ -75,7 +75,7 @@ def cheapest(
         for state, own in ((False, ways.arrays), (True, ways.irreps)):
             for before, (cost, path) in best.items():
                 if before != state:
-                    cost += _conversion(layer.in_type, rows, prices)
+                    cost += _conversion(_first_type(layer), rows, prices)
                 cost += own
                 if cost < new.get(state, (math.inf, ()))[0]:
                     new[state] = cost, (*path, state)
@@ -86,6 +86,11 @@ def cheapest(
             cost += _conversion(layers[-1].out_type, rows, prices)
         found.append((cost, path))
     return min(found, default=(math.inf, ()))
+
+
+def _first_type(layer: AbstractLayer) -> Type:
+    """The type of the input that goes through the chain, where there are several."""
+    return layer.in_type[0] if isinstance(layer.in_type, tuple) else layer.in_type
 
 
 def _conversion(type_: Type, rows: int, prices: Machine) -> float:

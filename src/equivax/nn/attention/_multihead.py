@@ -210,8 +210,8 @@ class MultiheadAttention(AbstractModule):
         """
         with self._scope():
             heads, at = self._heads(self._tokens(q, k, None), positions)
-            shown = self._shown(*heads[:2], mask, at)
-            return jax.nn.softmax(logits_of(*heads[:2], *shown), axis=-1)
+            shown = self._shown(heads[0], heads[1], mask, at)
+            return jax.nn.softmax(logits_of(heads[0], heads[1], *shown), axis=-1)
 
     @on_any_mesh
     def _called(
@@ -414,7 +414,7 @@ def plain_attention(parts, num_heads, kind, q, k=None, v=None, mask=None, positi
     bias = None if bias_of is None else bias_of(at[0], at[1])
     if mask is not None and mask.dtype != bool:
         mask, bias = None, mask if bias is None else mask + bias
-    y = attended(*heads, mask, bias)
+    y = attended(heads[0], heads[1], heads[2], mask, bias)
     return jax.vmap(output)(y.reshape(y.shape[0], -1))
 
 

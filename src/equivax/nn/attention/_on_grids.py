@@ -8,6 +8,7 @@ offsets that the group makes of it. Tokens are the cells in the order of the rav
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -264,7 +265,8 @@ class RelativeGridPositions(AbstractPositions):
 
     def bias(self, q_at: Array, k_at: Array) -> Float[Array, "*batch heads T S"]:
         """See `AbstractPositions`."""
-        return biased_by_orbits(*self._constants(), q_at, k_at)
+        function = functools.partial(biased_by_orbits, *self._constants())
+        return function(q_at, k_at)
 
     def plain(self) -> tuple[Plain, Plain, Plain]:
         """See `AbstractPositions`."""

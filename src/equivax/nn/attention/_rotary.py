@@ -210,6 +210,6 @@ class RotaryPositions(AbstractModule, AbstractPositions):
         function, constants = self._constants(irrep_wise=False)
         return None, plain_function(function, *constants), None
 
-    def export(self) -> Callable[..., Any]:
+    def export(self) -> Callable[..., Array]:
         """A plain function ``(x, positions=None, key=None)`` of the tokens of one example."""
         return plain_function(turned_tokens, self.plain()[1], ())

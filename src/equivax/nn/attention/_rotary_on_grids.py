@@ -143,7 +143,8 @@ class RotaryGridPositions(AbstractPositions):
         self, rows: Float[Array, "*batch T heads n"], at: Array, *, irrep_wise: bool
     ) -> Float[Array, "*batch T heads n"]:
         """See `AbstractPositions`."""
-        return turned_by_cells(*self._constants(irrep_wise), rows, at)
+        function = functools.partial(turned_by_cells, *self._constants(irrep_wise))
+        return function(rows, at)
 
     def plain(self) -> tuple[Plain, Plain, Plain]:
         """See `AbstractPositions`."""

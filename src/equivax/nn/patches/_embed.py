@@ -135,8 +135,10 @@ class PatchEmbed(AbstractModule):
         if channel_axis(self.out_type) != -1:
             return super()._value(y, given)
         y = super()._value(y, (y,))
-        typed = isinstance(given[0], GeometricTensor) and isinstance(self.out_type, FieldType)
-        return GeometricTensor(y, self.out_type) if typed else y
+        out_type = self.out_type
+        if isinstance(given[0], GeometricTensor) and isinstance(out_type, FieldType):
+            return GeometricTensor(y, out_type)
+        return y
 
     def export(self) -> eqx.nn.Conv | eqx.nn.Sequential:
         """A convolution of Equinox; where its cells are tokens, with a layer that lists them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import equinox as eqx
@@ -185,7 +186,11 @@ def _as_sigma(sigma: object, caller: str) -> float:
 
 
 def _plain_blur(
-    in_type: FieldType, weights: Any, stride: Integers, padding: PaddingLike, edge: bool
+    in_type: FieldType,
+    weights: Iterable[object],
+    stride: Integers,
+    padding: PaddingLike,
+    edge: bool,
 ) -> eqx.nn.Conv:
     channels, dim = in_type.size, in_type.space.dim
     kernel = np.ones(())
