@@ -15,7 +15,7 @@ import jax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from .._arguments import arrays, flag, integer, is_integer, number, refuse
+from .._arguments import arrays, flag, integer, is_integer, number, refuse, shown
 from ..fields import FieldType, IrrepTensor, Type
 from ..hom import Machine
 from ..nn import (
@@ -719,9 +719,17 @@ class _Parts:
         )
 
     def norm(self) -> Layer:
-        layer = self._norm(self.type)
+        takes = f"a layer class such as nn.RMSNorm, which makes a layer that keeps {self.type!r}"
+        try:
+            layer = self._norm(self.type)
+        except Exception as error:  # of the user's function
+            text = str(error).strip().partition("\n")[0]
+            raise TypeError(
+                f"{self.caller}: norm: expected {takes}, got {shown(self._norm)}, which fails: "
+                f"{type(error).__name__}: {text}"
+            ) from error
         if not isinstance(layer, AbstractModule) or layer.out_type != self.type:
-            refuse(TypeError, self.caller, "norm", f"a layer that keeps {self.type!r}", layer)
+            refuse(TypeError, self.caller, "norm", takes, layer)
         return layer
 
     def dropout(self) -> FieldDropout:

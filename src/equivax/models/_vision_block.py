@@ -33,12 +33,7 @@ from ..nn.authoring import (
     ways_through,
 )
 from ._mlp import LAST_INIT, MLP, Activation
-
-Tokens = Array | IrrepTensor
-Norm = Callable[[Type], Layer]
-
-#: Width of the hidden layer of the small network, in widths of the type.
-WIDER = 4
+from ._transformer import WIDER, Norm, Tokens
 
 
 class VisionBlock(AbstractModule):

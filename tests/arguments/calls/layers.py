@@ -145,6 +145,24 @@ def either(found: Argument, *values: str) -> Argument:
     return Argument(found.kind, found.good, odd)
 
 
+def mask() -> Argument:
+    """What tokens see: a word, booleans, numbers that are added, a tuple of these."""
+    return kind(
+        "mask",
+        SEEN,
+        either="None",
+        refuse={"word": "sharp", "longer": np.ones((3, 4), bool), "ints": np.ones((3, 3), int)},
+        take={"causal": "causal", "floats": np.zeros((3, 3), np.float32), "tuple": (SEEN, SEEN)},
+    )
+
+
+def positions() -> Argument:
+    """Numbers for tokens, or a pair of such arrays."""
+    found = array(np.arange(3, dtype=np.float32))
+    odd = {**found.odd, "pair": ((PLACES, PLACES), EITHER), "None": (None, EITHER)}
+    return Argument("positions", found.good, odd)
+
+
 def axis_name(good: Any = "batch") -> Argument:
     """A named axis, or several."""
     return kind(
@@ -228,6 +246,12 @@ PATCHES = {
     "dtype": dtype(),
     "key": key(),
 }
+ATTENTION = nn.MultiheadAttention(R4, 1, positions=nn.RotaryPositions(R4), key=KEY)
+ENCODER = models.TransformerEncoder(R4, 1, 1, positions=nn.RelativePositions(1, 2), key=KEY)
+DECODER = models.TransformerDecoder(R4, 1, 1, key=KEY)
+TOKENS = normal(3, 4)
+SEEN = np.tri(3, dtype=bool)
+PLACES = np.arange(3, dtype=np.float32)
 WINDOW = {
     "kernel_size": integers(3),
     "stride": integers(1),
@@ -255,6 +279,21 @@ CONVOLUTION = {
     "sigma": either(or_none(number(0.5)), "array"),
     "frequency_cutoff": either(or_none(integer(2)), "2.5", "function", "float"),
     "basis_filter": or_none(function(lambda attributes: True)),
+}
+TRANSFORMER = {
+    "in_type": vectors(),
+    "num_heads": integer(1),
+    "head_type": or_none(vectors()),
+    "feedforward": either(or_none(integer(8)), "representation"),
+    "activation": elementwise(),
+    "dropout": number(0.5),
+    "norm_first": flag(True),
+    "norm": function(nn.RMSNorm, classes=True),
+    "positions": or_none(anything(None, "positions")),
+    "use_bias": flag(True),
+    "mode": choice("auto"),
+    "dtype": or_none(dtype()),
+    "key": key(),
 }
 BATCH_NORM = {
     "eps": number(1e-5),
@@ -915,11 +954,75 @@ CALLS = [
     Call(models.TensorResNet, num_blocks=integer(1), num_conv=integer(1), **NETWORK).slow(10.0),
     Call(models.DilResNet, num_blocks=integer(1), dilations=integers((1, 2)), **NETWORK).slow(10.0),
     Call(models.TensorUNet, num_conv=integer(1), num_downsamples=integer(1), **NETWORK).slow(10.0),
+    Call(
+        nn.MultiheadAttention,
+        in_type=vectors(),
+        num_heads=integer(1),
+        head_type=or_none(vectors()),
+        kv_type=or_none(vectors()),
+        dropout=number(0.5),
+        use_bias=flag(True),
+        positions=or_none(anything(None, "positions")),
+        init=scheme("he_normal"),
+        output_init=or_none(scheme("he_normal")),
+        mode=choice("auto"),
+        implementation=or_none(choice("xla")),
+        inference=flag(False),
+        dtype=or_none(dtype()),
+        key=key(),
+    ),
+    Call(
+        ATTENTION,
+        _0=data(TOKENS),
+        _1=or_none(data(TOKENS)),
+        _2=or_none(data(TOKENS)),
+        mask=mask(),
+        key=call_key(),
+    ),
+    Call(ATTENTION, _0=TOKENS, positions=positions()),
+    Call(ATTENTION.weights, q=data(TOKENS), k=or_none(data(TOKENS)), mask=mask()),
+    Call(ATTENTION.weights, q=TOKENS, positions=positions()),
+    Call(nn.RotaryPositions, head_type=type_(R4), base=number(100.0)),
+    Call(nn.RotaryPositions(R4), _0=data(TOKENS), positions=positions()),
+    Call(
+        nn.AbsolutePositions,
+        in_type=type_(R4),
+        max_length=integer(5),
+        dtype=or_none(dtype()),
+        key=key(),
+    ),
+    Call(nn.RelativePositions, num_heads=integer(1), max_offset=integer(2), dtype=or_none(dtype())),
+    Call(models.TransformerEncoderLayer, **TRANSFORMER).slow(10.0),
+    Call(
+        models.TransformerDecoderLayer,
+        memory_type=or_none(vectors()),
+        cross_positions=or_none(anything(None, "positions")),
+        **TRANSFORMER,
+    ).slow(10.0),
+    Call(models.TransformerEncoder, depth=integer(1), **TRANSFORMER).slow(10.0),
+    Call(
+        models.TransformerDecoder,
+        depth=integer(1),
+        memory_type=or_none(vectors()),
+        cross_positions=or_none(anything(None, "positions")),
+        **TRANSFORMER,
+    ).slow(10.0),
+    Call(ENCODER, _0=data(TOKENS), mask=mask(), positions=positions(), key=call_key()).slow(10.0),
+    Call(
+        DECODER,
+        _0=data(TOKENS),
+        _1=data(TOKENS),
+        mask=mask(),
+        memory_mask=mask(),
+        key=call_key(),
+    ).slow(10.0),
     Call(TENSOR_UNET.export, is_torus=torus()).slow(20.0),
 ]
 
 LEFT_OUT: dict[str, str] = {
     r".*\.costs_of_ways": "chains ask it of their layers",
+    r"nn\..*Positions\.(bias|check_fits|on_heads|on_inputs|plain)": "attention asks its positions",
+    r"nn\.authoring\.in_turn": "calls what it is given",
     r"nn\.squash": "a formula that exports take along, without checks",
     r".*\.Abstract.*": "interfaces are not made",
     r"nn\.(FourierGrid|Moments|MultivariateNormal)": "records that functions of the library make",

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
+import jax
+import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from ._module import observer
@@ -31,8 +33,10 @@ def in_turn(
         key: A JAX key, split among the layers.
         options: Likewise the same for all.
     """
-    # Whoever looks at layers, as `summary` does, looks at all of them.
-    call = _called if observer.get() is not None else _traced_once
+    # Whoever looks at layers, as `summary` does, looks at all of them; what is no array of numbers
+    # the layers refuse.
+    plain = observer.get() is not None or not all(map(_is_traceable, jax.tree.leaves(options)))
+    call = _called if plain else _traced_once
     for layer, own in zip(layers, split_keys(key, len(layers)), strict=True):
         x = call(layer, x, own, others, options)
     return x
@@ -46,6 +50,10 @@ def _called(
     options: dict[str, object],
 ) -> Any:
     return layer(x, *others, key=key, **options)
+
+
+def _is_traceable(leaf: object) -> bool:
+    return not isinstance(leaf, np.ndarray) or leaf.dtype.kind in "biufcV"
 
 
 _traced_once = eqx.filter_jit(_called)

@@ -132,10 +132,8 @@ class MultiheadAttention(AbstractModule):
                 takes = "None or positions such as nn.RotaryPositions(head_type)"
                 refuse(TypeError, _NAME, "positions", takes, positions)
             positions.check_fits(_NAME, in_type, kv_type, head, heads)
-        if implementation is not None and implementation not in IMPLEMENTATIONS:
-            takes = "None, 'xla' or 'cudnn'"
-            error = ValueError if isinstance(implementation, str) else TypeError
-            refuse(error, _NAME, "implementation", takes, implementation)
+        if implementation is not None:
+            implementation = choice(implementation, _NAME, "implementation", IMPLEMENTATIONS)
         scheme = checked_scheme(init, _NAME)
         options = {
             "use_bias": flag(use_bias, _NAME, "use_bias"),
@@ -244,7 +242,7 @@ class MultiheadAttention(AbstractModule):
         given = [(q, self.in_type, "q"), (k, self.kv_type, "k"), (v, self.kv_type, "v")]
         found: list[Tokens] = []
         for x, type_, name in given:
-            if x is None:
+            if x is None and found:
                 found.append(found[-1])
                 continue
             own = self._irreps(x, type_) if isinstance(x, IrrepTensor) else self._array(x, type_)
