@@ -7,7 +7,7 @@ the same number of seconds: processor time of all cores, compilation and tests n
 accuracy on new digits in all orientations after a quarter, a half and all of the time, and draws it
 against seconds.
 
-    python examples/octic_vit.py                    # about four minutes on two cores
+    python examples/octic_vit.py                    # a few minutes on two idle cores
     python examples/octic_vit.py --seconds 60 --width 192
 """
 
