@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import golden_fields
-from equivax import FieldType, groups, kernels, spaces
+from equivax import FieldType, direct_sum, groups, kernels, spaces
 from equivax.kernels.recipes._grid import permutation_table
+from equivax.representations import band_limited
 
 COUNTS = golden_fields.facts()["conv3d_dims"]
 SPACES = {
@@ -55,6 +56,34 @@ def test_default_policy_and_its_independence(size, rings, cutoffs, dim, independ
     flat = basis.elements().reshape(dim, -1)
     unit = flat / np.linalg.norm(flat, axis=1, keepdims=True)
     assert np.linalg.svd(unit, compute_uv=False)[-1] > independence
+
+
+@pytest.mark.slow
+def test_number_of_elements_of_the_peers_network():
+    """The convolutions of escnn's example for SE(3), counted with escnn 1.0.11."""
+    space = spaces.rot_on_r3()
+    group = space.group
+    powers = [group.trivial, group.irrep(1)]
+    for _ in range(2):
+        powers.append(powers[-1] @ group.irrep(1))
+    second, third = (direct_sum(powers[: n + 1]).fused(f"up to {n}") for n in (2, 3))
+    rows = [(second, 3), (third, 2), (third, 6), (third, 12), (third, 8)]
+    types = [FieldType(space, n * rep) for rep, n in rows]
+    functions = [FieldType(space, n * band_limited(group, 2)) for n in (2, 5, 5, 10)]
+    sphere = FieldType(space, 128 * band_limited(group, 2, subgroup="so2"))
+
+    def dim(source, target, size):
+        return kernels.TypeBasis(source, target, size, warn_unused=False).dim
+
+    assert dim(FieldType(space, space.trivial), types[0], 5) == 36
+    blocks = [
+        (dim(a, middle, 3), dim(middle, b, 3), dim(a, b, 1))
+        for a, middle, b in zip(types, functions, types[1:], strict=False)
+    ]
+    assert blocks == [
+        (558, 956, 114), (2390, 7170, 528), (7170, 14340, 3168), (28680, 19120, 4224),
+    ]  # fmt: skip
+    assert dim(types[-1], sphere, 3) == 72704
 
 
 def constraint(space, in_rep, out_rep, elements):

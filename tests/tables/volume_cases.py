@@ -33,6 +33,7 @@ LEFT_OUT = {
     "FourierNonlinearity, cosets": "names a subgroup of O(2)",
     "GroupNorm, rms": "wants several fields",
     "TypedFunction": "is of the user's class",
+    "VectorNeuron, any map": "counts the parameters of a type of C4",
 }
 
 

@@ -342,7 +342,7 @@ class WideResNet(AbstractClassifier):
         return element
 
 
-def _parts(restrict: Any) -> list[Any]:
+def _parts(restrict: object) -> list[Any]:
     """One subgroup, or None, for each of the three stages."""
     if restrict is None:
         return 3 * [None]

@@ -268,16 +268,17 @@ def plain_on_channels(function: Callable[..., Any], type_: Type) -> Callable[...
 
 
 def plain_conv(weight: Array, bias: Array | None, **options: Any) -> eqx.nn.Conv:
-    """An `equinox.nn.Conv1d`, `Conv2d` or `Conv3d` that holds a given kernel and bias.
+    """An `equinox.nn.Conv1d`, `Conv2d`, `Conv3d` or `Conv` that holds a given kernel and bias.
 
     Args:
         weight: ``(out, in / groups, *kernel)``.
         bias: ``(out,)`` or None.
         **options: ``stride``, ``padding``, ``dilation``, ``groups``, ``padding_mode``.
     """
-    layers = {3: eqx.nn.Conv1d, 4: eqx.nn.Conv2d, 5: eqx.nn.Conv3d}
-    in_channels = weight.shape[1] * options.get("groups", 1)
-    return _filled(layers[weight.ndim], in_channels, weight, bias, options)
+    named = {1: eqx.nn.Conv1d, 2: eqx.nn.Conv2d, 3: eqx.nn.Conv3d}
+    dim, in_channels = weight.ndim - 2, weight.shape[1] * options.get("groups", 1)
+    layer = named.get(dim, functools.partial(eqx.nn.Conv, dim))
+    return _filled(layer, in_channels, weight, bias, options)
 
 
 def plain_conv_transpose(weight: Array, bias: Array | None, **options: Any) -> eqx.nn.ConvTranspose:
@@ -288,9 +289,10 @@ def plain_conv_transpose(weight: Array, bias: Array | None, **options: Any) -> e
         bias: ``(out,)`` or None.
         **options: ``stride``, ``padding``, ``output_padding``, ``dilation``, ``groups``.
     """
-    layers = {3: eqx.nn.ConvTranspose1d, 4: eqx.nn.ConvTranspose2d, 5: eqx.nn.ConvTranspose3d}
-    in_channels = weight.shape[1] * options.get("groups", 1)
-    return _filled(layers[weight.ndim], in_channels, weight, bias, options)
+    named = {1: eqx.nn.ConvTranspose1d, 2: eqx.nn.ConvTranspose2d, 3: eqx.nn.ConvTranspose3d}
+    dim, in_channels = weight.ndim - 2, weight.shape[1] * options.get("groups", 1)
+    layer = named.get(dim, functools.partial(eqx.nn.ConvTranspose, dim))
+    return _filled(layer, in_channels, weight, bias, options)
 
 
 def _filled(
