@@ -44,6 +44,7 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
     "hom": (
         "equivax.hom",
         {
+            "Coefficients": "Coefficients gathered spread",
             "Shared between rooms": "rows_of Machine assume_platform conversion_cost dense_cost"
             " irrep_wise_cost machine spectral_cost shape_like varying_alike"
             " varying_axes widened Kind from_irrep_wise irrep_plan irrep_product"
@@ -132,6 +133,7 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
             "Fields on the plane": "ResNet FieldResNet BasicBlock WideResNet ResidualBlock UNet"
             " FieldUNet",
             "Point clouds": "PointNetwork PointBlock",
+            "Images as tokens": "VisionTransformer VisionBlock vision_size",
             "Tensor images": "TensorResNet TensorUNet DilResNet Series ConvBlock transfer_weights"
             " rollout",
             "Any network": "GroupAverage ModelWrapper LastStep",

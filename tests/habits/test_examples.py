@@ -139,10 +139,20 @@ def test_every_example_is_in_the_gallery() -> None:
             assert part in entry, (script.name, part)
 
 
+def check_octic(text: str, figure: Path) -> None:
+    pattern = r"^(plain|octic|hybrid) +([\d,]+)((?: +[\d.]+ ± *[\d.]+){3}) +\d+$"
+    rows = {row[0]: row[1:] for row in re.findall(pattern, text, re.MULTILINE)}
+    assert list(rows) == ["plain", "octic", "hybrid"], text
+    sizes = [int(size.replace(",", "")) for size, _ in rows.values()]
+    assert 4 * sizes[1] < sizes[0] > sizes[2] > sizes[1], text
+    assert figure.stat().st_size > 1000
+
+
 CHECKS = {
     "digits_mlp": check_digits,
     "flow_emulator": check_flow,
     "nearly_symmetric": check_nearly_symmetric,
+    "octic_vit": check_octic,
     "own_group": check_own_group,
     "rotated_digits": check_rotated,
     "tensor_images": check_tensor_images,

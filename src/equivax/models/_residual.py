@@ -370,9 +370,11 @@ def _restriction(
         text = str(error).removeprefix("Restriction: subgroup: ")
         raise type(error)(f"WideResNet: restrict: {text}") from None
     apart = Disentangle(fewer.out_type)
-    assert isinstance(apart.out_type, FieldType)
-    if activated("WideResNet", activation, apart.out_type).in_type == apart.out_type:
-        return [fewer, apart], apart.out_type
+    fields_apart = FieldType(
+        fewer.space, representation_of(apart.out_type, "WideResNet", "in_type")
+    )
+    if activated("WideResNet", activation, fields_apart).in_type == fields_apart:
+        return [fewer, apart], fields_apart
     rest = fields.restrict(fewer.subgroup)  # with gates in front, which stay where they are
     if activated("WideResNet", activation, rest).in_type != fewer.out_type:
         refuse(

@@ -27,12 +27,19 @@ from ..nn import (
     RMSNorm,
     RotaryGridPositions,
 )
-from ..nn.authoring import carried, parameter_dtype, plain_function, split_keys, ways_through
+from ..nn.authoring import (
+    carried,
+    in_turn,
+    parameter_dtype,
+    plain_function,
+    split_keys,
+    ways_through,
+)
 from ..representations import Representation, regular
 from ..spaces import GSpace, no_base_space
 from ._choices import MOST, MOST_CLASSES, checked_unit
 from ._mlp import Activation
-from ._vision_block import Norm, VisionBlock
+from ._vision_block import Norm, VisionBlock, checked_norm
 
 SIZES = {
     "Ti": {"width": 192, "depth": 12, "heads": 3},
@@ -218,7 +225,7 @@ class VisionTransformer(AbstractModule):
             )
         self.blocks = tuple(blocks)
         last = rep if break_after is None else plain_rep
-        self.norm = norm(last)
+        self.norm = checked_norm(name, norm, last)
         self.pooling, self.readout, self.unembed = None, None, None
         self.out_signature = out_type if isinstance(out_type, Signature) else None
         if classes is not None:
@@ -243,7 +250,7 @@ class VisionTransformer(AbstractModule):
     # ---- calls -----------------------------------------------------------------------------------
 
     def features(
-        self, x: Any, *, key: PRNGKeyArray | None = None
+        self, x: object, *, key: PRNGKeyArray | None = None
     ) -> Float[Array, "*batch tokens n"]:
         """The tokens behind the last block that keeps the symmetry, those without a place first.
 
@@ -252,22 +259,21 @@ class VisionTransformer(AbstractModule):
             key: Likewise.
         """
         with self._scope():
-            return self._tokens(self._array(x), self._checked_key(key), self._kept)
+            return self._tokens(self._array(x), split_keys(self._checked_key(key), 2)[0])
 
     @property
     def _kept(self) -> int:
         return len(self.blocks) if self.break_after is None else self.break_after
 
-    def _tokens(self, x: Array, key: PRNGKeyArray | None, count: int) -> Array:
-        """Tokens behind the first blocks."""
+    def _tokens(self, x: Array, key: PRNGKeyArray | None) -> Array:
+        """Tokens behind the blocks that keep the symmetry."""
         sides = x.shape[x.ndim - len(self.size) :]
         if sides != self.size:
             raise ValueError(f"VisionTransformer: x: expected sides {self.size}, got {sides}")
         y = self.embed(x)
         table = None if self.absolute is None else self.absolute.table
         y = placed(table, self._front_vectors, y)
-        keys = split_keys(key, len(self.blocks))
-        return self._through(self.blocks[: min(count, self._kept)], y, keys)
+        return _through(self.blocks[: self._kept], y, key)
 
     @property
     def _front_vectors(self) -> Array | None:
@@ -276,25 +282,12 @@ class VisionTransformer(AbstractModule):
             return None
         return invariant_vector(self.embed.linear.basis.out_rep, self.front)
 
-    def _through(
-        self, blocks: tuple[VisionBlock, ...], x: Array, keys: list[PRNGKeyArray | None]
-    ) -> Array:
-        if not blocks:
-            return x
-        y = x
-        ways = ways_through(blocks, x)
-        for block, own, irrep_wise in zip(blocks, keys, ways, strict=False):
-            y = block(carried(block.in_type, y, irrep_wise), key=own)
-        return carried(blocks[-1].out_type, y, False)  # pyright: ignore[reportReturnType]
-
     def _forward(self, x: Float[Array, "*batch c *size"], key: PRNGKeyArray | None) -> Array:
-        kept, extra = self._kept, 0 if self.front is None else len(self.front)
-        keys = split_keys(key, len(self.blocks))
-        y = self._tokens(x, key, kept)
-        y = self._through(self.blocks[kept:], y, keys[kept:])
+        extra = 0 if self.front is None else len(self.front)
+        first, second = split_keys(key, 2)
+        y = _through(self.blocks[self._kept :], self._tokens(x, first), second)
         if self.unembed is not None:
-            y = self.unembed(self.norm(y[..., extra:, :]), grid=self._grid)
-            return y
+            return self.unembed(self.norm(y[..., extra:, :]), grid=self._grid)
         y = pooled(self.pool, extra, self.norm(y))
         return read(self.readout.weight, self.readout.bias, self.pooling(y))  # pyright: ignore
 
@@ -330,6 +323,15 @@ class VisionTransformer(AbstractModule):
             self._grid,
             self.pool,
         )
+
+
+def _through(blocks: tuple[VisionBlock, ...], x: Array, key: PRNGKeyArray | None) -> Array:
+    """Tokens behind blocks of one type, irrep by irrep where that is faster."""
+    if not blocks:
+        return x
+    irrep_wise = all(ways_through(blocks, x))
+    y = in_turn(blocks, carried(blocks[0].in_type, x, irrep_wise), key=key)
+    return carried(blocks[0].out_type, y, False)  # pyright: ignore[reportReturnType]
 
 
 # ---- formulas ------------------------------------------------------------------------------------
@@ -413,7 +415,7 @@ def _positions(
     grid: tuple[int, ...],
     heads: object,
     extra: int,
-    dtype: Any,
+    dtype: DTypeLike | None,
 ) -> RelativeGridPositions | RotaryGridPositions | None:
     """What a block has to know of places."""
     name = "VisionTransformer"

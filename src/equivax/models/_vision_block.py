@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import equinox as eqx
 import jax
@@ -33,12 +33,7 @@ from ..nn.authoring import (
     ways_through,
 )
 from ._mlp import LAST_INIT, MLP, Activation
-
-Tokens = Array | IrrepTensor
-Norm = Callable[[Type], Layer]
-
-#: Width of the hidden layer of the small network, in widths of the type.
-WIDER = 4
+from ._transformer import WIDER, Norm, Tokens
 
 
 class VisionBlock(AbstractModule):
@@ -136,7 +131,7 @@ class VisionBlock(AbstractModule):
         self.feedforward = MLP(
             in_type, in_type, [hidden], activation=activation, dropout=rate, key=second, **options
         )
-        self.norms = _norm(name, norm, in_type), _norm(name, norm, in_type)
+        self.norms = checked_norm(name, norm, in_type), checked_norm(name, norm, in_type)
         self.scales = None
         if layer_scale is not None:
             start = number(layer_scale, name, "layer_scale")
@@ -202,15 +197,15 @@ def plain_block(norms, attention, feedforward, scales, x, key=None):
     return x + (y if scales is None else jax.vmap(scales[1])(y))
 
 
-def _norm(caller: str, norm: Norm, type_: Type) -> Layer:
+def checked_norm(caller: str, norm: Norm, type_: Type) -> Layer:
     """A layer of a type.
 
     Raises:
         TypeError: If ``norm`` makes no layer that keeps the type.
     """
-    if not callable(norm):
+    if not callable(norm) or (isinstance(norm, type) and not issubclass(norm, Layer)):
         refuse(TypeError, caller, "norm", "a layer class such as nn.RMSNorm", norm)
-    layer = norm(type_)
+    layer = cast(Callable[[Type], object], norm)(type_)
     if not isinstance(layer, AbstractModule) or layer.out_type != type_:
         refuse(TypeError, caller, "norm", f"a layer that keeps {type_!r}", layer)
     return layer

@@ -354,6 +354,20 @@ MLP = {
     "dtype": dtype(),
     "key": key(),
 }
+VIT = models.VisionTransformer(T, 2, patch=2, size=4, width=8, depth=1, heads=1, key=KEY)
+VISION = {
+    "num_heads": integer(2),
+    "feedforward": or_none(integer(8)),
+    "activation": elementwise(jax.nn.gelu),
+    "norm": function(nn.RMSNorm, classes=True),
+    "dropout": number(0.0),
+    "drop_path": number(0.1),
+    "positions": anything(None, "positions"),
+    "mode": choice("auto"),
+    "inference": flag(False),
+    "dtype": dtype(),
+    "key": key(),
+}
 ON_PLANE = {
     "unit": representation(R4),
     "activation": function(models._residual.default_activation, classes=True),
@@ -861,6 +875,48 @@ CALLS = [
     Call(BLOCK, _0=image(X), key=call_key()).slow(20.0),
     Call(BLOCK, _0=data(normal(4, 8, 8)), is_torus=torus()).slow(20.0),
     Call(BLOCK.export, is_torus=torus()),
+    Call(
+        models.VisionBlock,
+        in_type=type_(2 * R4),
+        layer_scale=or_none(number(0.1)),
+        **VISION,
+    )
+    .but("in_type", "field type", EITHER, POINT)
+    .slow(10.0),
+    Call(models.VisionBlock(R4, 1, key=KEY), _0=data(normal(5, 4)), key=call_key()).slow(10.0),
+    Call(
+        models.VisionTransformer,
+        in_type=field_type(T),
+        classes=integer(3),
+        patch=integers(2),
+        size=integers(4),
+        width=integer(8),
+        depth=integer(2),
+        heads=integer(2),
+        unit=representation(R4),
+        break_after=or_none(integer(1)),
+        pool=choice("cls"),
+        positions=or_none(choice("absolute")),
+        registers=integer(1),
+        layer_scale=or_none(number(0.1)),
+        **without(VISION, "num_heads", "positions", "inference"),
+    )
+    .but("unit", "field type", EITHER, "refused, or read as its fields")
+    .slow(20.0),
+    Call(
+        models.VisionTransformer,
+        in_type=T,
+        out_type=field_type(T),
+        patch=2,
+        size=4,
+        width=8,
+        depth=1,
+        heads=1,
+        key=KEY,
+    ).slow(20.0),
+    Call(VIT, _0=data(normal(8, 4, 4)), key=call_key()).slow(20.0),
+    Call(VIT.features, x=data(normal(8, 4, 4)), key=call_key()).slow(20.0),
+    Call(models.vision_size, name=choice("S")),
     Call(models.MLP, out_type=vectors(V), **MLP).but("hidden", "with number", EITHER, "").slow(5.0)
     if False
     else Call(models.MLP, out_type=vectors(V), **MLP).slow(5.0),

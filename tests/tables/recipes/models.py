@@ -5,7 +5,7 @@ import jax
 
 from equivax import models
 from field_types import signature_of
-from recipe import on_the_plane
+from recipe import Recipe, on_the_plane
 
 
 def _sizes(*modules):
@@ -63,7 +63,41 @@ def _blocks(module):
     return _sizes(*parts)
 
 
+def _vision(type_, other, key, **options):
+    unit = type_.space.regular.size
+    return models.VisionTransformer(
+        type_, patch=2, size=6, width=2 * unit, depth=2, heads=2, key=key, **options
+    )
+
+
+def _vision_sizes(module):
+    return _sizes(
+        module.embed, module.absolute, module.front, module.blocks, module.norm, module.readout,
+        module.unembed,
+    )  # fmt: skip
+
+
 RECIPES = {
+    "VisionBlock": Recipe(
+        covers=models.VisionBlock,
+        kind="sequence",
+        build=lambda rep, other, key: models.VisionBlock(rep, 2, feedforward=16, key=key),
+        parameters=lambda module: _sizes(module.attention, module.feedforward, module.norms),
+        on=(("D3", "regulars"),),
+        spread=0.3,
+        depth=9,
+    ),
+    "VisionTransformer": on_the_plane(
+        covers=models.VisionTransformer,
+        build=lambda type_, other, key: _vision(type_, other, key, classes=3, pool="cls"),
+        parameters=_vision_sizes,
+        fits=lambda type_: type_.space.preserves_grid,
+        on=(("D4", "vector"),),
+        sides=(6, 6),
+        moves_points=True,
+        spread=0.3,
+        depth=20,
+    ),
     "ConvBlock": on_the_plane(
         covers=models.ConvBlock,
         build=_small("ConvBlock", norm="layer", preactivation=True),

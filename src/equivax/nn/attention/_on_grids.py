@@ -75,7 +75,7 @@ class AbsoluteGridPositions(AbstractPositions):
         >>> rep = 2 * space.regular
         >>> where = evx.nn.AbsoluteGridPositions(rep, space, 5, key=jax.random.key(0))
         >>> where(jnp.zeros((25, 16))).shape, where.coeffs.shape
-        ((25, 16), (68,))
+        ((25, 16), (50,))
     """
 
     coeffs: Float[Array, " m0"]
