@@ -70,11 +70,6 @@ ROWS = {
         'nn.Conv with kernel_size=1, basis="grid"',
         [lambda: conv(BODY, BODY, 1, basis="grid")],
     ),
-    "harmonics in space": (
-        lambda: conv(BODY, BODY),
-        'use basis="grid"',
-        [lambda: conv(BODY, BODY, basis="grid")],
-    ),
     "the grid basis of eighth turns": (
         lambda: conv(R8, R8, basis="grid"),
         'use basis="harmonic", or restrict the space',

@@ -31,6 +31,7 @@ MAKERS = {
     "Subgroup, infinite": lambda n: [None, O2.subgroup("so2"), O2.subgroup("all")][n],
     "Summand": lambda n: (SPACE.regular + n * SPACE.trivial).fused().data[0][0],
     "Representation": lambda n: n * SPACE.group.regular,
+    "Stacking": lambda n: evx.hom.HomBasis(SPACE.regular, n * SPACE.trivial).layout.stacking,
     "HomBasis": lambda n: evx.hom.HomBasis(SPACE.regular, n * SPACE.trivial),
     "GSpace": lambda n: evx.spaces.flip_on_r2(0.1 * n),
     "FieldType": _type,

@@ -7,7 +7,7 @@ the type of the hidden fields, elsewhere it has a gate in front for every field.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import equinox as eqx
 import jax
@@ -370,11 +370,9 @@ def _restriction(
         text = str(error).removeprefix("Restriction: subgroup: ")
         raise type(error)(f"WideResNet: restrict: {text}") from None
     apart = Disentangle(fewer.out_type)
-    fields_apart = FieldType(
-        fewer.space, representation_of(apart.out_type, "WideResNet", "in_type")
-    )
-    if activated("WideResNet", activation, fields_apart).in_type == fields_apart:
-        return [fewer, apart], fields_apart
+    summands = cast(FieldType, apart.out_type)  # of fields, as its input
+    if activated("WideResNet", activation, summands).in_type == summands:
+        return [fewer, apart], summands
     rest = fields.restrict(fewer.subgroup)  # with gates in front, which stay where they are
     if activated("WideResNet", activation, rest).in_type != fewer.out_type:
         refuse(
