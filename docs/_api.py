@@ -45,7 +45,8 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
         "equivax.hom",
         {
             "Coefficients": "Coefficients gathered spread",
-            "Shared between rooms": "rows_of Machine assume_platform platform conversion_cost dense_cost"
+            "Shared between rooms": "rows_of Machine assume_platform platform conversion_cost"
+            " dense_cost"
             " irrep_wise_cost machine spectral_cost shape_like varying_alike"
             " varying_axes widened Kind from_irrep_wise irrep_plan irrep_product"
             " irrep_wise_map join_copies join_kinds ordered_back reordered"
