@@ -400,6 +400,10 @@ BAD = {
         lambda: scalar_basis(size=3, smoothing=0.01),
         "smoothing: expected a width that the taps can see, got 0.01",
     ),
+    "shape narrow": (
+        lambda: scalar_basis(size=3, method="rbf", shape=0.01),
+        "shape: expected a width that the taps can see, got 0.01",
+    ),
     "smoothing wide": (
         lambda: scalar_basis(size=7, smoothing=1000.0),
         "linearly dependent with differential operators, kernel 7 x 7",

@@ -128,10 +128,11 @@ class Differential:
         )
         for order, _, samples in _samples(recipe):
             if not np.isfinite(samples).all():
+                argument = "smoothing" if self.shape is None else "shape"
                 raise ValueError(
-                    f"{caller}: smoothing: expected a width that the taps can see, got "
-                    f"{self.smoothing!r}: a derivative of order {order} is zero on all {size} taps "
-                    "per axis"
+                    f"{caller}: {argument}: expected a width that the taps can see, got "
+                    f"{getattr(self, argument)!r}: a derivative of order {order} is zero on all "
+                    f"{size} taps per axis"
                 )
         return recipe
 

@@ -141,7 +141,12 @@ class Sequential(AbstractContainer):
         """
         if isinstance(index, str):
             if self.names is None or index not in self.names:
-                raise KeyError(f"Sequential: no layer is named {index!r}; names: {self.names}")
+                told = (
+                    "Sequential({name: layer}) gives names"
+                    if self.names is None
+                    else f"names: {', '.join(self.names)}"
+                )
+                raise KeyError(f"Sequential: no layer is named {index!r}; {told}")
             return self.layers[self.names.index(index)]
         if isinstance(index, slice):
             chosen = self.layers[index]
