@@ -109,16 +109,17 @@ def solid_harmonics(points: A, degree: int) -> A:
         refuse(ValueError, caller, "points", takes, points)
     if not jnp.issubdtype(points.dtype, jnp.floating):
         refuse(TypeError, caller, "points", takes, points)
-    return _evaluate(points, integer(degree, caller, "degree", 0, MOST_DEGREE))
+    degree = integer(degree, caller, "degree", 0, MOST_DEGREE)
+    return polynomial_values(*harmonic_table(points.shape[-1], degree), points)
 
 
-def _evaluate(points: A, degree: int) -> A:
-    if points.shape[-1] == 1 and degree > 1:
+def polynomial_values(orders, table, points):
+    """Polynomials at points: columns of a table, over monomials of these orders; any checked."""
+    if not orders:
         return points[..., :0]
-    orders, table = _tables(points.shape[-1], degree)
     powers = [[points[..., axis] ** 0] for axis in range(points.shape[-1])]
     for axis, row in enumerate(powers):
-        for _ in range(degree):
+        for _ in range(sum(orders[0])):
             row.append(row[-1] * points[..., axis])
     monomials = [
         math.prod(row[n] for row, n in zip(powers, order, strict=True)) for order in orders
@@ -130,6 +131,11 @@ def _evaluate(points: A, degree: int) -> A:
 
 
 @functools.lru_cache(maxsize=256)
-def _tables(dim: int, degree: int) -> tuple[tuple[tuple[int, ...], ...], Float[np.ndarray, "n y"]]:
+def harmonic_table(
+    dim: int, degree: int
+) -> tuple[tuple[tuple[int, ...], ...], Float[np.ndarray, "n y"]]:
+    """The harmonics of a degree as `polynomial_values` takes them; none on a line beyond 1."""
+    if dim == 1 and degree > 1:
+        return (), freeze(np.zeros((0, 0)))
     polynomials = harmonic_polynomials(dim, degree)
     return tuple(polynomials), freeze(np.array([*polynomials.values()]))

@@ -84,23 +84,24 @@ class SphericalHarmonics(AbstractModule):
 
     def _forward(self, x: Float[Array, "..."], key: PRNGKeyArray | None = None) -> Array:
         degrees, matrix = _plan(self.space, self.out_type)
-        return harmonic_fields(degrees, matrix, self.normalize, x)
+        return harmonic_fields(_tables(self.space, degrees), matrix, self.normalize, x)
 
     def export(self) -> Any:
         """A plain function of vectors, as `equinox.nn.Lambda`."""
         degrees, matrix = _plan(self.space, self.out_type)
-        function = jax.tree_util.Partial(_bound(degrees, self.normalize), jnp.asarray(matrix))
+        bound = _bound(self.space, degrees, self.normalize)
+        function = jax.tree_util.Partial(bound, jnp.asarray(matrix))
         return eqx.nn.Lambda(function)
 
 
-def harmonic_fields(degrees, matrix, normalize, x):
-    """``M (Y_l(x))_l`` for the degrees in turn."""
+def harmonic_fields(tables, matrix, normalize, x):
+    """``M (Y_l(x))_l`` for the tables of the degrees in turn."""
     wide = x.astype(at_least_float32(x.dtype))
     if normalize:
         squares = (wide**2).sum(axis=-1, keepdims=True)
         # The root has no derivative at 0, not even where it is not used.
         wide = wide / jnp.sqrt(jnp.where(squares > 0, squares, 1))
-    functions = jnp.concatenate([solid_harmonics(wide, degree) for degree in degrees], axis=-1)
+    functions = jnp.concatenate([polynomial_values(*table, wide) for table in tables], axis=-1)
     y = jnp.matmul(functions, jnp.asarray(matrix.T, wide.dtype), precision=HIGHEST)
     return y.astype(x.dtype)
 
@@ -152,10 +153,15 @@ def _last_degree(space: GSpace, irrep_id: tuple[Any, ...]) -> int:
 
 
 @functools.lru_cache(maxsize=256)
-def _bound(degrees: tuple[int, ...], normalize: bool) -> Any:
+def _bound(space: GSpace, degrees: tuple[int, ...], normalize: bool) -> Any:
     """One function for equal degrees, so that exports share a compilation."""
-    return functools.partial(detached(_with_matrix), degrees=degrees, normalize=normalize)
+    tables = _tables(space, degrees)
+    return functools.partial(detached(_with_matrix), tables=tables, normalize=normalize)
 
 
-def _with_matrix(matrix, x, key=None, *, degrees, normalize):
-    return harmonic_fields(degrees, matrix, normalize, x)
+def _tables(space: GSpace, degrees: tuple[int, ...]) -> tuple[Any, ...]:
+    return tuple(harmonic_table(space.dim, degree) for degree in degrees)
+
+
+def _with_matrix(matrix, x, key=None, *, tables, normalize):
+    return harmonic_fields(tables, matrix, normalize, x)
