@@ -21,7 +21,7 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
     "groups": (
         "equivax.groups",
         {
-            "Shared between rooms": "told_apart",
+            "Shared between rooms": "told_apart nearest",
             "The plane": "cyclic dihedral klein so2 o2",
             "Space": "so3 o3 tetrahedral octahedral icosahedral full_tetrahedral full_octahedral"
             " full_icosahedral",
@@ -63,8 +63,12 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
         "equivax.spaces",
         {
             "The plane": "rot_on_r2 flip_rot_on_r2 flip_on_r2 trivial_on_r2",
+            "Space": "on_r3 rot_on_r3 flip_rot_on_r3 octahedral_on_r3 full_octahedral_on_r3"
+            " icosahedral_on_r3 full_icosahedral_on_r3 tetrahedral_on_r3 cyclic_on_r3"
+            " dihedral_on_r3 trivial_on_r3",
             "Points and lines": "no_base_space on_r1 flip_on_r1",
-            "Grids of any dimension": "hyperoctahedral_on rotations_on signed_permutations_on"
+            "Grids of any dimension": "grid hyperoctahedral_on rotations_on"
+            " signed_permutations_on"
             " SignedPermutation signed_matrices axis_matrices",
             "Coordinates": "GSpace center grid_points index_matrix",
         },
@@ -85,6 +89,7 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
             " DifferentialOptions differential_options CUTOFFS",
             "Recipes": "Recipe Part HarmonicRecipe GridRecipe DifferentialRecipe"
             " differential_recipe",
+            "Functions": "solid_harmonics",
             "Stencils": "StencilSizes stencil_sizes derivative_stencil finite_difference_weights",
         },
     ),
@@ -111,7 +116,11 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
     ),
     "stats": (
         "equivax.stats",
-        {"Moments": "mean var_mean cov spectral_var moment_coefficients"},
+        {
+            "Shared between rooms": "Averages averages_over chosen",
+            "Moments": "mean var_mean cov spectral_var moment_coefficients",
+            "Symmetries of data": "symmetry_report SymmetryReport SymmetryRow",
+        },
     ),
     "models": (
         "equivax.models",
@@ -132,9 +141,14 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
             "Shared between rooms": "EquivarianceErrors",
             "Equivariance": "assert_equivariant equivariance_error EquivarianceError"
             " randomize_parameters assert_homomorphism",
+            "Symmetries of weights": "symmetry_report",
             "Leaves, gradients, compilation": "assert_only_parameters assert_finite_gradients"
             " count_traces TraceCount",
         },
+    ),
+    "interop": (
+        "equivax.interop",
+        {"Plain Equinox": "impose Imposed"},
     ),
     "tools": (
         "equivax.tools",
@@ -145,7 +159,29 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
     ),
     "viz": (
         "equivax.viz",
-        {"Figures": "plot_kernels plot_fields plot_error_by_angle error_by_angle"},
+        {
+            "Figures": "plot_kernels plot_fields plot_error_by_angle error_by_angle"
+            " plot_symmetry_report"
+        },
+    ),
+    "interop/e3nn": (
+        "equivax.interop.e3nn",
+        {
+            "Irreps": "read Term representation irreps",
+            "Arrays": "from_e3nn to_e3nn relayout change_of_basis LAYOUTS",
+        },
+    ),
+    "interop/escnn": (
+        "equivax.interop.escnn",
+        {"Trained networks": "load load_arrays", "Types": "group representation space field_type"},
+    ),
+    "interop/mujoco": (
+        "equivax.interop.mujoco",
+        {"Symmetries of robots": "symmetry RobotSymmetry AsymmetryWarning"},
+    ),
+    "interop/symm_learning": (
+        "equivax.interop.symm_learning",
+        {"Trained networks": "load"},
     ),
     "nn/linear": (
         "equivax.nn",
@@ -161,6 +197,7 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
         {
             "Layers": "MultiheadAttention",
             "Positions": "RotaryPositions AbsolutePositions RelativePositions AbstractPositions",
+            "On grids": "RotaryGridPositions AbsoluteGridPositions RelativeGridPositions",
         },
     ),
     "nn/convolution": (
@@ -202,11 +239,23 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
             "To a fixed size": "PointwiseAdaptiveAvgPool PointwiseAdaptiveMaxPool",
         },
     ),
+    "nn/patches": (
+        "equivax.nn",
+        {
+            "Patches": "PatchEmbed PatchUnembed",
+        },
+    ),
     "nn/rearranging": (
         "equivax.nn",
         {
             "Types": "Restriction Disentangle Reshuffle Identity",
             "Points": "Mask Upsampling",
+        },
+    ),
+    "nn/relaxed": (
+        "equivax.nn",
+        {
+            "Symmetry that holds nearly": "Relaxed relax Rest symmetry_penalty",
         },
     ),
     "nn/probability": (

@@ -30,7 +30,7 @@ ROOMS = (
         "fields",
         "linalg",
     ),
-    *("images", "stats", "nn", "models", "testing", "tools", "viz"),
+    *("images", "stats", "nn", "models", "testing", "tools", "viz", "interop"),
 )
 
 

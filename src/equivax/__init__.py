@@ -6,6 +6,7 @@ from . import fields as fields
 from . import groups as groups
 from . import hom as hom
 from . import images as images
+from . import interop as interop
 from . import kernels as kernels
 from . import linalg as linalg
 from . import models as models

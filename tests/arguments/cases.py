@@ -217,7 +217,7 @@ TABLES = {
     "kernels": ["spaces", "kernels"],
     "fields": ["fields"],
     "images": ["images"],
-    "tools": ["", "testing", "tools", "viz"],
+    "tools": ["", "testing", "interop", "tools", "viz"],
     "layers": ["nn", "models"],
 }
 

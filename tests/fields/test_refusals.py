@@ -45,9 +45,6 @@ CASES = {
     "action that is not orthogonal": (
         lambda: spaces.GSpace(G, sheared()), ValueError, "expected orthogonal matrices",
     ),
-    "action in four dimensions": (
-        lambda: spaces.GSpace(G, G.regular), ValueError, "size 1, 2 or 3, got 4",
-    ),
     "action of a point": (lambda: POINT.space.action, ValueError, "is a point; nothing moves"),
     "vectors on a point": (lambda: POINT.space.vector, ValueError, "is a point; nothing moves"),
     "no rotations": (lambda: spaces.rot_on_r2(0), ValueError, "rot_on_r2: n: .*or -1.*got 0"),

@@ -157,3 +157,39 @@ def test_peer_ids_mean_these_elements() -> None:
 def test_bad_specifications(group: Group, spec: object, error: type, message: str) -> None:
     with pytest.raises(error, match=message):
         group.subgroup(spec)
+
+
+# ---- all of them -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "group, classes, subgroups",
+    # Numbers of classes and of subgroups as in the literature, S5: OEIS A000638 and A005432.
+    [
+        (groups.cyclic(12), 6, 6),
+        (groups.dihedral(4), 8, 10),
+        (groups.quaternion(), 6, 6),
+        (groups.symmetric(4), 11, 30),
+        (groups.symmetric(5), 19, 156),
+        (groups.full_octahedral(), 33, 98),
+        (groups.full_icosahedral(), 22, 164),
+    ],
+    ids=str,
+)
+def test_all_subgroups_are_found_up_to_conjugation(group, classes, subgroups):
+    found = group.subgroup_classes
+    assert len(found) == classes
+    listed = [H for each in found for H in each]
+    assert len({tuple(sorted(H.embed(H.group.element_coordinates)[:, 0])) for H in listed}) == (
+        subgroups
+    )
+    assert len(listed) == subgroups
+    assert found[0][0].group.order == 1
+    assert found[-1][0].group.order == group.order
+    for each in found:
+        assert len({H.group.order for H in each}) == 1
+
+
+def test_large_groups_ask_for_a_list():
+    with pytest.raises(ValueError, match="subgroup_classes: expected a group of order at most 200"):
+        _ = groups.cyclic(201).subgroup_classes

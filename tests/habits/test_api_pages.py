@@ -17,7 +17,11 @@ ROOT = Path(__file__).parents[2]
 ROOMS = sorted(
     info.name for info in pkgutil.iter_modules(equivax.__path__) if not info.name.startswith("_")
 )
-MODULES = [*(f"equivax.{room}" for room in ROOMS), "equivax.nn.authoring", "equivax.nn.init"]
+PARTS = (
+    *("nn.authoring", "nn.init", "interop.escnn", "interop.mujoco"),
+    *("interop.symm_learning", "interop.e3nn"),
+)
+MODULES = [f"equivax.{room}" for room in (*ROOMS, *PARTS)]
 
 # What the reference shows of a module, with the extension that makes re-exports public.
 LISTED = """

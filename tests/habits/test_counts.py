@@ -31,9 +31,9 @@ COPY = 8
 # ---- bounds ------------------------------------------------------------------------------------
 
 PRIVATE_FILES_IN_THE_ROOT_OF_NN = 0
-ANY_PER_THOUSAND_LINES = 4.6
+ANY_PER_THOUSAND_LINES = 3
 TYPES_OF_ANY_KIND = 0
-PRIVATE_NAMES_ACROSS_ROOMS = 9
+PRIVATE_NAMES_ACROSS_ROOMS = 8
 CLASSES_WITH_IDENTITY_BY_HAND = 4
 OVERRIDES_OF_OTHER_SIGNATURE = 0
 LONG_LINES_OF_PROSE = 0
@@ -82,8 +82,11 @@ def test_no_private_file_stands_in_the_root_of_the_layers():
 
 
 def test_annotations_say_more_than_any():
-    lines = sum(map(len, code().values()))
-    assert 1000 * occurrences(r": Any\b") / lines <= ANY_PER_THOUSAND_LINES
+    # What comes from libraries that need not be installed has no type that could be named.
+    ours = [lines for path, lines in code().items() if "interop" not in path.parts]
+    lines = [line for file in ours for line in file]
+    anything = sum(bool(re.search(r": Any\b", line)) for line in lines)
+    assert 1000 * anything / len(lines) <= ANY_PER_THOUSAND_LINES
     assert occurrences(r"\bin_type: Any\b") <= TYPES_OF_ANY_KIND
 
 

@@ -16,7 +16,7 @@ import equivax
 PACKAGE = Path(equivax.__file__).parent
 ROOMS = (
     *("groups", "representations", "hom", "spaces", "fields", "kernels", "linalg", "stats"),
-    *("images", "nn", "models", "testing", "tools", "viz"),
+    *("images", "nn", "models", "testing", "tools", "viz", "interop"),
 )
 
 #: Public callables and the argument names that must not change.

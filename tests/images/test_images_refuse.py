@@ -11,6 +11,7 @@ from equivax.images import (
     contractions,
     delta,
     levi_civita,
+    nrmse,
 )
 
 pytestmark = pytest.mark.usefixtures("unchecked_annotations")
@@ -43,6 +44,14 @@ CASES = {
     "no group": (lambda: x().field_type("D4"), "group: expected a group"),
     "dimension": (lambda: MultiImage({(0, 0): ones(1, 4)}, 0), "D: expected an integer in 1..3"),
     "no blocks": (lambda: MultiImage({}, 2), "blocks: expected a mapping"),
+    "no type at all": (
+        lambda: MultiImage.from_array(ones(0, 4, 4), (), 2),
+        "signature: expected at least one type",
+    ),
+    "a loss of nothing": (
+        lambda: nrmse(*[MultiImage({(0, 0): ones(0, 4, 4)}, 2)] * 2),
+        "nrmse: predicted: expected at least one channel",
+    ),
     "rank": (lambda: MultiImage({(1, 0): ones(4, 4, 2)}, 2), r"expected \(..., c, _, _, 2\)"),
     "tensor axis": (lambda: MultiImage({(1, 0): ones(1, 4, 4, 3)}, 2), "expected .* for k1p0"),
     "sides": (

@@ -40,11 +40,9 @@ CASES = {
     ),
     "basis": (lambda: basis(basis="fourier"), "basis: expected one of harmonic, grid", "'fourier'"),
     "grid": (lambda: basis(C8, basis="grid"), 'basis: "grid" needs a group', "C8 on R2"),
-    "three dimensions": (
-        lambda: basis(
-            spaces.GSpace(groups.octahedral(), groups.octahedral().standard),
-        ),
-        'basis: "harmonic" is for planes',
+    "four dimensions": (
+        lambda: basis(spaces.grid(4)),
+        'basis: "harmonic" is for planes and space',
         'basis="grid"',
     ),
     "rings large": (lambda: basis(rings=[0, 1.5]), "rings: expected radii", "between 0 and 1.414"),

@@ -432,11 +432,11 @@ BAD = {
     ),
     "space of a point": (
         lambda: scalar_basis(spaces.no_base_space(groups.cyclic(2)), 1),
-        "space: expected a line or a plane",
+        "space: expected a line, a plane or space",
     ),
-    "space of dimension 3": (
-        lambda: scalar_basis(spaces.GSpace(groups.octahedral(), groups.octahedral().standard), 3),
-        "of dimension 3",
+    "space of dimension 4": (
+        lambda: scalar_basis(spaces.grid(4), 3),
+        "of dimension 4",
     ),
     "other group": (
         lambda: differential_basis(C4, D4.trivial, D4.trivial, 3),

@@ -24,21 +24,24 @@ def fibers(type_: FieldType, x: Any, elements: Any) -> np.ndarray:
 
 
 def points(action: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """``f(A^-1 x)`` on the last two axes, for a matrix that maps the grid to itself.
+    """``f(A^-1 x)`` on the last axes, for a matrix that maps the grid to itself.
 
-    Cell by cell: x = column - (W - 1) / 2, y = (H - 1) / 2 - row.
+    Cell by cell: x = column - (W - 1) / 2, y = (H - 1) / 2 - row, z like y before it.
     """
     if action.size == 0:  # the output of a network lives on a point: nothing moves there
         return x
-    rows, columns = x.shape[-2:]
-    turned = np.abs(action[0, 0]) < 0.5
-    shape = (columns, rows) if turned else (rows, columns)
-    row, column = np.indices(shape)
-    target = np.stack([column - (shape[1] - 1) / 2, (shape[0] - 1) / 2 - row])
-    source = np.einsum("ji,jrc->irc", action, target)  # A^-1 = A^T
-    from_column = np.rint(source[0] + (columns - 1) / 2).astype(int)
-    from_row = np.rint((rows - 1) / 2 - source[1]).astype(int)
-    return x[..., from_row, from_column]
+    dim = len(action)
+    sides = x.shape[-dim:][::-1]  # from here on by coordinate: x, y, z
+    moved = [sides[np.argmax(np.abs(row))] for row in action]
+    indices = np.indices(moved[::-1])[::-1]
+    signs = [1, -1, -1][:dim]
+    target = [s * (i - (n - 1) / 2) for s, i, n in zip(signs, indices, moved, strict=True)]
+    source = np.einsum("ji,j...->i...", action, np.stack(target))  # A^-1 = A^T
+    cells = [
+        np.rint(s * c + (n - 1) / 2).astype(int)
+        for s, c, n in zip(signs, source, sides, strict=True)
+    ]
+    return x[(..., *cells[::-1])]
 
 
 @dataclasses.dataclass(frozen=True)

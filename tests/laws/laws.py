@@ -42,9 +42,11 @@ def on_every(cases: dict[str, Any]) -> list[Any]:
 
 
 def one_in(many: int, rows: Collection[Any]) -> list[Any]:
-    """The rows of a long table of numbers; all but one in so many are slow."""
+    """The rows of a long table; all but one in so many are slow. A tuple is several arguments."""
     return [
-        pytest.param(row, marks=pytest.mark.slow) if place % many else row
+        pytest.param(*(row if isinstance(row, tuple) else (row,)), marks=pytest.mark.slow)
+        if place % many
+        else row
         for place, row in enumerate(rows)
     ]
 

@@ -45,15 +45,28 @@ from laws import (
 by_case = pytest.mark.parametrize("name", on_every(CASES))
 #: What does not depend on the group is seen on one type: the first of every recipe.
 FIRST = [next(n for n, c in CASES.items() if c.recipe is r) for r in RECIPES.values() if r.on]
-#: Networks whose layers the laws have seen, and another network of the same kind.
-REPEATED = (models.TensorUNet, models.DilResNet)
-by_recipe = pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=[pytest.mark.slow] * (CASES[name].recipe.covers in REPEATED))
-        for name in FIRST
-    ],
+#: Networks, whose layers the laws see one by one: that they commute is seen in the quick run.
+NETWORKS = (
+    models.DilResNet,
+    models.FieldResNet,
+    models.FieldUNet,
+    models.TensorResNet,
+    models.TensorUNet,
+    models.WideResNet,
 )
+
+
+def slow_for_networks(names):
+    return [
+        pytest.param(name, marks=[pytest.mark.slow] * (CASES[name].recipe.covers in NETWORKS))
+        if isinstance(name, str)
+        else name
+        for name in names
+    ]
+
+
+by_recipe = pytest.mark.parametrize("name", slow_for_networks(FIRST))
+by_case_of_layers = pytest.mark.parametrize("name", slow_for_networks(on_every(CASES)))
 by_type = pytest.mark.parametrize("space, type_", on_types(TYPES, QUICK_TYPES))
 
 
@@ -247,7 +260,7 @@ def test_types_are_checked_and_passed_on(name, key):
 # ---- leaves ------------------------------------------------------------------------------------
 
 
-@by_case
+@by_case_of_layers
 def test_leaves_are_the_parameters(name, key):
     case = CASES[name]
     layer = made(case, key)
@@ -336,7 +349,7 @@ def test_layers_commute_in_float32_before_and_after_training(name, key, precisio
 # ---- gradients and dtypes ----------------------------------------------------------------------
 
 
-@by_case
+@by_case_of_layers
 def test_gradients_are_finite_and_half_precision_runs(name, key):
     case = CASES[name]
     layer = made(case, key)
@@ -386,7 +399,8 @@ def test_layers_and_states_survive_a_file(name, key):
 
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize(
-    "name", on_every({n: case for n, case in CASES.items() if case.recipe.exports})
+    "name",
+    slow_for_networks(on_every({n: case for n, case in CASES.items() if case.recipe.exports})),
 )
 def test_export_is_the_same_function_without_equivax(name, key):
     case = CASES[name]

@@ -471,6 +471,7 @@ np.savez({file!r}, **results)
 """
 
 
+@pytest.mark.slow  # two fresh processes; row 22 of the defects asks the same of one layer
 def test_both_precisions_in_one_process_in_either_order(tmp_path):
     found, running = [], []
     for order in ("(False, True)", "(True, False)"):

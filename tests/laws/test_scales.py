@@ -1,6 +1,7 @@
 """Norms and pools at every size that single precision has: equivariant, and as in float64.
 
-Sums of squares must not over- or underflow, and nothing may be lost beside a fixed number.
+Sums of squares must not over- or underflow, and nothing may be lost beside a fixed number. In 16
+bits linear layers and nonlinearities are asked as well.
 """
 
 import functools
@@ -21,14 +22,15 @@ from test_laws import orbit
 SIZES = (1e-6, 1e-3, 1.0, 1e3, 1e6)
 #: In 16 bits, where squares of the largest overflow float16.
 HALF_SIZES = (1e-3, 1.0, 300.0)
-WINGS = ("equivax.nn.normalization", "equivax.nn.pooling")
+WINGS = ("normalization", "pooling")
+HALF_WINGS = ("linear", "nonlinearities", "convolution")
 
 
-def chosen(table):
-    """One case of every norm and pool of a table, by name."""
-    found = {}
+def chosen(table, wings=WINGS):
+    """One case of every layer of a table that is in one of the wings, by name."""
+    found, modules = {}, tuple(f"equivax.nn.{wing}" for wing in wings)
     for name, case in table.items():
-        if case.recipe.covers.__module__.startswith(WINGS):
+        if case.recipe.kind == "layer" and case.recipe.covers.__module__.startswith(modules):
             found.setdefault(id(case.recipe), name)
     return sorted(found.values())
 
@@ -77,7 +79,7 @@ def on_vectors(name, key):
         options = case.options(module, key)
 
     def function(module, state, x):
-        y = call(module, state, x, options)[0]
+        y = call(module, state, x, cast(options, x.dtype))[0]
         return y if case.recipe.summary is None else case.recipe.summary(y)
 
     return case, module, state, function, orbit(module.in_type, normal(5, module.in_type.size))
@@ -86,7 +88,8 @@ def on_vectors(name, key):
 def check_half(function, module, state, inputs, precision, dtype):
     """16-bit numbers count in more bits: outputs are rounded at the end, all that fit are finite.
 
-    A norm is one rounding, half an ``eps``; its scales and its bias are one each.
+    A norm is one rounding, half an ``eps``; its scales and its bias are one each, and so are the
+    matrix of a linear layer and the changes of basis around it.
     """
     bits, module = jnp.finfo(dtype), cast(module, dtype)
     outputs = over_sizes(function, module, state, inputs, precision, HALF_SIZES, dtype)
@@ -98,14 +101,20 @@ def check_half(function, module, state, inputs, precision, dtype):
 
 
 @pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
-@pytest.mark.parametrize("name", one_in(4, chosen(cases.FIELDS)))
+@pytest.mark.parametrize(
+    "name",
+    [*one_in(4, chosen(cases.FIELDS)), *one_in(8, chosen(cases.FIELDS, HALF_WINGS))],
+)
 def test_fields_in_16_bits(name, dtype, key, precision):
     _, layer, function, inputs = on_fields(name, key)
     check_half(function, layer.module, layer.state, inputs[:1], precision, dtype)
 
 
 @pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
-@pytest.mark.parametrize("name", chosen(cases.CASES))
+@pytest.mark.parametrize(
+    "name",
+    [*chosen(cases.CASES), *one_in(3, chosen(cases.CASES, HALF_WINGS))],
+)
 def test_vectors_in_16_bits(name, dtype, key, precision):
     _, module, state, function, inputs = on_vectors(name, key)
     check_half(function, module, state, inputs[:1], precision, dtype)

@@ -23,7 +23,7 @@ from batch_norm_cases import (
 )
 from equivax import FieldType, groups, nn, spaces
 from field_orbits import fibers, points
-from laws import normal, relative
+from laws import normal, one_in, relative
 
 KEY = jax.random.key(20)
 EXACT = 1e-11
@@ -136,7 +136,7 @@ def test_the_whole_batch_may_move(name, inference):
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("name, scene", PLACES)
+@pytest.mark.parametrize("name, scene", one_in(2, PLACES))
 def test_points_and_batch_axes_are_alike(name, scene):
     """A field is as many vectors as it has points; any number of axes in front is the batch."""
     layer, state = made(name, scene)
@@ -181,7 +181,7 @@ def test_a_named_axis_is_a_batch_axis(name):
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("mode", ["batch", "ema"])
+@pytest.mark.parametrize("mode", one_in(2, ["batch", "ema"]))
 @by_layer
 def test_gradients_flow_through_the_statistics(name, mode):
     layer, state = made(name, "plane", mode=mode, momentum=0.4)
@@ -200,7 +200,9 @@ def test_gradients_flow_through_the_statistics(name, mode):
     assert slope == pytest.approx(float(tangent), rel=1e-9)
 
 
-@pytest.mark.parametrize("options", [{}, {"mode": "ema"}, {"track_running_stats": False}], ids=str)
+@pytest.mark.parametrize(
+    "options", one_in(3, [{}, {"mode": "ema"}, {"track_running_stats": False}]), ids=str
+)
 @by_layer
 def test_degenerate_batches_are_finite(name, options):
     layer, state = made(name, "plane", **options)

@@ -12,7 +12,7 @@ import pytest
 
 import golden_fields
 from equivax import FieldType, groups, nn, spaces
-from laws import OPTIMISED
+from laws import OPTIMISED, one_in
 
 KEY = jax.random.key(0)
 D4 = spaces.flip_rot_on_r2(4)
@@ -363,7 +363,7 @@ def test_initial_values_depend_on_the_key_alone(scheme):
     assert not np.any(one.bias_coeffs)
 
 
-@pytest.mark.parametrize("gain", [1.0, np.sqrt(2.0)])
+@pytest.mark.parametrize("gain", one_in(2, [1.0, np.sqrt(2.0)]))
 def test_generalized_he_gives_every_output_channel_the_gain(gain):
     basis = nn.Conv(MIXED, OTHER, 3, key=KEY).basis
     keys = jax.random.split(KEY, 2000)

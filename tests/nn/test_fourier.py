@@ -1,6 +1,7 @@
 """Fourier nonlinearities: golden numbers, what is exact, how large the error is, refusals."""
 
 import itertools
+import math
 import re
 
 import equinox as eqx
@@ -12,7 +13,7 @@ import pytest
 import golden_fields
 from equivax import FieldType, GeometricTensor, groups, nn, spaces, testing
 from equivax.representations import band_limited
-from laws import applied, exported, normal, relative
+from laws import applied, exported, normal, one_in, relative
 
 SO2, O2, SO3 = groups.so2(), groups.o2(), groups.so3()
 C8, D4, Q8 = groups.cyclic(8), groups.dihedral(4), groups.quaternion()
@@ -180,7 +181,9 @@ MEASURED = {
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("group, name", [(SO2, "relu"), (SO2, "elu"), (SO2, "gelu"), (O2, "elu")])
+@pytest.mark.parametrize(
+    "group, name", one_in(3, [(SO2, "relu"), (SO2, "elu"), (SO2, "gelu"), (O2, "elu")])
+)
 def test_the_error_falls_with_oversampling(group, name, key):
     function, bounds = MEASURED[name]
     rep = 8 * band_limited(group, 3)
@@ -204,7 +207,56 @@ def test_the_error_falls_on_the_sphere(key):
     assert errors[1] < 0.02
     assert errors[2] < 0.006
     points = [len(layer._transforms()[0][1].samples) for layer in made]
-    assert points == [32, 72, 128]  # of a grid on the whole group, merged by cosets
+    assert points == [24, 48, 96]  # whole orbits under the rotations of a cube
+
+
+#: Largest relative error at oversampling 1, 2, 3 of fields up to frequency 1 on SO(3), and up to 4
+#: on the sphere, with ELU: what the guide says.
+IN_SPACE = {"SO(3)": (None, 1, (0.07, 0.006, 7e-4)), "sphere": ("so2", 4, (0.16, 0.008, 0.003))}
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("name", IN_SPACE)
+def test_nearly_even_points_need_fewer_samples(name, key):
+    subgroup, limit, bounds = IN_SPACE[name]
+    rep = 8 * band_limited(SO3, limit, subgroup=subgroup)
+    for factor, bound in zip((1, 2, 3), bounds, strict=True):
+        layer = nn.FourierNonlinearity(rep, jax.nn.elu, subgroup=subgroup, oversampling=factor)
+        assert error(layer, key) < bound
+    turns = 4 * math.ceil(3 * (2 * limit + 1) / 4)
+    even = nn.FourierGrid.uniform(SO3, turns)
+    product = nn.FourierNonlinearity(rep, jax.nn.elu, subgroup=subgroup, grid=even)
+    samples = [len(one._transforms()[0][1].samples) for one in (layer, product)]
+    assert samples[0] < 0.7 * samples[1]
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("group", [SO3, groups.o3()], ids=repr)
+@pytest.mark.parametrize("subgroup", [None, "so2"])
+def test_it_is_exact_under_the_rotations_of_a_cube(group, subgroup, key):
+    rep = band_limited(group, 1, subgroup=subgroup)
+    layer = nn.FourierNonlinearity(rep, subgroup=subgroup)
+    cube = group.subgroup("octahedral" if group is SO3 else "full_octahedral")
+    x = normal(4, rep.size)
+    moves = [rep(cube.embedding(g)).T for g in cube.group.elements[::5]]
+    moved, y = layer(np.stack([x @ move for move in moves])), np.asarray(layer(x))
+    assert relative(moved, np.stack([y @ move for move in moves])) < 1e-12
+    other = rep(group.sample(0)).T
+    assert relative(layer(x @ other), y @ other) > 1e-5
+
+
+@pytest.mark.parametrize("points, sphere", [(24, True), (100, True), (100, False)])
+def test_points_are_nearly_even(points, sphere):
+    grid = nn.FourierGrid.near_uniform(SO3, points, "so2" if sphere else None)
+    assert len(grid) == 24 * math.ceil(points / 24)
+    q = grid.coordinates
+    if sphere:
+        ends = SO3.defining_matrices(q)[:, :, 2]  # where z goes
+        angles = np.arccos(np.clip(ends @ ends.T, -1, 1))
+    else:
+        angles = 2 * np.arccos(np.clip(np.abs(q @ q.T), 0, 1))
+    nearest = np.sort(angles, axis=1)[:, 1]
+    assert nearest.min() > 0.85 * nearest.max()
 
 
 # ---- shapes, gradients, exports ----------------------------------------------------------------
@@ -289,6 +341,17 @@ REFUSED = {
     "samples of one angle": (
         lambda: nn.FourierNonlinearity(BAND, grid=nn.FourierGrid.of(SO2, 9 * [0.3])), ValueError,
         "of which 1 differ",
+    ),
+    "even points on a circle": (
+        lambda: nn.FourierGrid.near_uniform(SO2, 10), ValueError,
+        r"FourierGrid: group: expected SO\(3\) or O\(3\), got SO\(2\)",
+    ),
+    "even points on other cosets": (
+        lambda: nn.FourierGrid.near_uniform(SO3, 10, "octahedral"), ValueError,
+        'FourierGrid: subgroup: expected None or "so2"',
+    ),
+    "no even points": (
+        lambda: nn.FourierGrid.near_uniform(SO3, 0), ValueError, "FourierGrid: points: expected",
     ),
     "a grid of another group": (
         lambda: nn.FourierNonlinearity(BAND, grid=nn.FourierGrid.uniform(O2, 8)), ValueError,

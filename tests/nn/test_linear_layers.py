@@ -54,7 +54,8 @@ def test_gradient_of_the_squared_weight(kind, key):
 
         def moved(t, index=index):
             new = theta.at[index].add(t)
-            return float(loss(eqx.tree_at(lambda m: m.weights[name], layer, new)))
+            weights = layer.weights | {name: new}
+            return float(loss(eqx.tree_at(lambda m: m.weights, layer, weights)))
 
         # Exact for a quadratic, up to rounding 1e-16 / h.
         numeric = (moved(h) - moved(-h)) / (2 * h)

@@ -8,7 +8,7 @@ import pytest
 import golden_images as gi
 from equivax import nn
 from equivax.images import MultiImage, Signature
-from laws import drawn, normal, relative
+from laws import applied, cast, drawn, normal, relative
 
 CASES = {case["name"]: case for case in gi.facts()["vector_neuron"]}
 
@@ -65,6 +65,30 @@ def test_blank_patches_have_finite_first_and_second_gradients(mix):
 
     for leaf in jax.tree.leaves(gradients(data)):
         assert np.isfinite(np.asarray(leaf)).all()
+
+
+def test_single_precision_is_as_good_as_the_direction_is_certain(precision):
+    """Where the terms of q nearly cancel, its direction is what rounding of x and w makes of it.
+
+    ``|dq| <= u |w| |x|`` turns u by ``|dq| / (|q| + eps)``, whatever computes it: of a constant
+    image, whose vectors may all lie on one line, errors of 1e-3 are met now and then.
+    """
+    layer = nn.VectorNeuron(Signature((((1, 0), 4),)).field_type(2), key=jax.random.key(0))
+    rng = np.random.default_rng(0)
+    lengths, axes = rng.normal(size=(4, 1, 128, 128)), rng.normal(size=(2, 128, 128))
+    x = (lengths * axes).reshape(8, 128, 128).astype(np.float32)
+    single = np.asarray(applied(layer, x), np.float64)
+    with precision(True):
+        double = np.asarray(applied(cast(layer, np.float64), x.astype(np.float64)))
+    (w,) = (np.asarray(weight, np.float64) for weight in layer.weight.values())
+    fields = x.astype(np.float64).reshape(4, 2, -1)
+    sizes = np.linalg.norm(fields, axis=1)
+    q = np.linalg.norm(np.einsum("gf,fnp->gnp", w, fields), axis=1)
+    uncertain = np.abs(w) @ sizes / (q + layer.eps)
+    error = np.linalg.norm((single - double).reshape(4, 2, -1), axis=1)
+    assert error.max() > 1e-4  # so the bound is needed
+    # Five roundings make a q of four terms.
+    assert (error <= 5 * 2.0**-24 * sizes * (1 + uncertain)).all()
 
 
 @pytest.mark.parametrize("D", [1, 2, 3])

@@ -73,8 +73,8 @@ def test_groups_by_their_own_matrices():
 @pytest.mark.parametrize(
     "make, message",
     [
-        (lambda: spaces.hyperoctahedral_on(4), "dim: expected 1, 2 or 3"),
-        (lambda: spaces.rotations_on(True), "dim: expected 1, 2 or 3"),
+        (lambda: spaces.hyperoctahedral_on(5), "dim: expected 1 to 4"),
+        (lambda: spaces.rotations_on(True), "dim: expected 1 to 4"),
         (lambda: spaces.signed_permutations_on(groups.cyclic(8)), "signed permutation matrices"),
         (lambda: spaces.signed_permutations_on("C4"), "expected a Group"),
         (lambda: spaces.axis_matrices(spaces.rot_on_r2(8)), "signed permutation matrices"),

@@ -140,6 +140,21 @@ VALUE_CLASSES: dict[type, tuple[type, str]] = {
         nn.MultiheadAttention,
         "nn/test_attention.py::test_relative_positions_are_numbers_of_clipped_offsets",
     ),
+    **{
+        positions: (
+            nn.MultiheadAttention,
+            "nn/test_grid_positions.py::test_attention_moves_with_its_tokens",
+        )
+        for positions in (
+            nn.AbsoluteGridPositions,
+            nn.RelativeGridPositions,
+            nn.RotaryGridPositions,
+        )
+    },
+    nn.Rest: (
+        nn.Relaxed,
+        "nn/test_relaxed.py::test_a_relaxed_layer_is_the_strict_one_at_first_and_the_split_is_unique",
+    ),
     nn.Moments: (
         nn.RunningMoments,
         "nn/test_statistics_layers.py::test_running_moments_weigh_samples_exactly",

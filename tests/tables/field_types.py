@@ -39,11 +39,23 @@ SPACES: dict[str, Callable[[], spaces.GSpace]] = {
 }
 
 
+#: Space; the laws run on it in `test_volume_laws.py`, over the recipes of `volume_cases`.
+VOLUMES: dict[str, Callable[[], spaces.GSpace]] = {
+    "C1 in space": spaces.trivial_on_r3,
+    "D4 in space": lambda: spaces.dihedral_on_r3(4),
+    "O": spaces.octahedral_on_r3,
+    "Oh": spaces.full_octahedral_on_r3,
+    "I": spaces.icosahedral_on_r3,
+    "SO3": spaces.rot_on_r3,
+    "O3": spaces.flip_rot_on_r3,
+}
+
+
 def fresh_types(space_name: str) -> dict[str, FieldType]:
     """Types of a space by what is special about them, built anew."""
     if space_name == "B2":
         return image_types()
-    space = SPACES[space_name]()
+    space = (SPACES | VOLUMES)[space_name]()
     G = space.group
     irreps = G.irreps(None if G.order is not None else 2)
     trivial, last, middle = irreps[0], irreps[-1], irreps[len(irreps) // 2]
@@ -53,7 +65,10 @@ def fresh_types(space_name: str) -> dict[str, FieldType]:
         "vector": FieldType(space, 2 * space.vector),
         "fused": FieldType(space, [(trivial + last + middle).fused(), trivial]),
     }
-    if G.order is not None:
+    if G.order is not None and space.dim == 3:  # one field of such a group is enough
+        table["regular"] = FieldType(space, [space.regular])
+        table["mixture"] = FieldType(space, [last, space.regular, trivial])
+    elif G.order is not None:
         table["regular"] = FieldType(space, 2 * space.regular)
         table["mixture"] = FieldType(space, [last, space.regular, trivial, last, space.regular])
     if space_name in ("D4", "D6"):
@@ -68,6 +83,11 @@ def fresh_types(space_name: str) -> dict[str, FieldType]:
         half = G.subgroup(2)
         table["quotient"] = FieldType(space, 2 * space.quotient(half) + space.trivial)
         table["induced"] = FieldType(space, 2 * space.induced(half, half.group.irrep(1)))
+    if space_name in ("O", "Oh"):
+        corner = G.subgroup([[[0, 0, 1], [1, 0, 0], [0, 1, 0]]])  # of the cube: x to y to z
+        table["quotient"] = FieldType(space, [space.quotient(corner), space.trivial])
+        sigma = corner.group.irrep(1)
+        table["induced"] = FieldType(space, [space.induced(corner, sigma)])
     if space_name == "O2":
         circle = G.subgroup((None, -1))
         table["induced"] = FieldType(space, 2 * space.induced(circle, groups.so2().irrep(2)))

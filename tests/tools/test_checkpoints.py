@@ -35,7 +35,13 @@ def input_of(name):
     return jax.tree.unflatten(jax.tree.structure(like), map(jnp.asarray, stored(name, "x")))
 
 
-@pytest.mark.parametrize("file", one_in(2, FILES))
+@pytest.mark.parametrize(
+    "file",
+    [
+        pytest.param("tensor_unet", marks=pytest.mark.slow),
+        *one_in(2, [file for file in FILES if file != "tensor_unet"]),
+    ],
+)
 def test_old_files_load_and_mean_the_same(file, precision):
     name = file.split("/")[-1]
     checkpoint = CHECKPOINTS[name]

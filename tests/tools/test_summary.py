@@ -132,7 +132,9 @@ def test_layers_of_several_inputs_take_several_shapes():
     assert evx.summary(layer, ((2, 5, 5), (4, 5, 5))).splitlines()[2].endswith("(4, 5, 5)")
 
 
-@pytest.mark.parametrize("depth", [10, 16, 28, 40])
+@pytest.mark.parametrize(
+    "depth", [10, *(pytest.param(n, marks=pytest.mark.slow) for n in (16, 28, 40))]
+)
 def test_deep_models_fit_a_screen(depth):
     space = evx.spaces.flip_rot_on_r2(4)
     x = FieldType(space, space.trivial)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from equivax import FieldType, GeometricTensor, kernels, nn, spaces, viz
+from equivax import FieldType, GeometricTensor, groups, kernels, nn, spaces, stats, viz
 
 pytest.importorskip("matplotlib")
 
@@ -217,6 +217,22 @@ BASIS = kernels.steerable_basis(SPACE, SPACE.trivial, SPACE.trivial, 3)
 def test_bad_input_is_refused(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_reports_are_drawn_as_bars():
+    G = groups.dihedral(4)
+    x = np.random.default_rng(0).standard_normal((40, 2)) + np.array([1.0, 0.0])
+    report = stats.symmetry_report(x, G.irrep(1, 1), draws=49)
+    (axes,) = viz.plot_symmetry_report(report).axes
+    bars = axes.patches
+    assert [bar.get_width() for bar in bars] == [row.share for row in report.rows]
+    edged = [
+        row.subgroup for row, bar in zip(report.rows, bars, strict=True) if bar.get_edgecolor()[3]
+    ]
+    assert edged == [report.largest]
+    assert list(axes.lines[0].get_xdata()) == [row.baseline for row in report.rows]
+    with pytest.raises(TypeError, match="plot_symmetry_report: report: expected a SymmetryReport"):
+        viz.plot_symmetry_report(3)
 
 
 def test_without_matplotlib_the_message_says_what_to_install(monkeypatch):

@@ -25,12 +25,13 @@ from ._checks import (
     text,
     type_of,
 )
-from ._matrices import generator_matrix, real_array
+from ._matrices import generator_list, generator_matrix, real_array
 
 __all__ = [
     "choice",
     "flag",
     "function",
+    "generator_list",
     "generator_matrix",
     "integer",
     "integers",

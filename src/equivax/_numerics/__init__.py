@@ -19,5 +19,6 @@ from ._subspace import (
     range_basis as range_basis,
 )
 from ._tolerances import PIVOT_FRACTION as PIVOT_FRACTION
+from ._unique_rows import label_near as label_near
 from ._unique_rows import label_rows as label_rows
 from ._unique_rows import match_rows as match_rows

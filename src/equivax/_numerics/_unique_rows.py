@@ -46,6 +46,35 @@ def label_rows(rows: Float[np.ndarray, "n m"], tolerance: float) -> Int[np.ndarr
     raise ValueError("rows: neither clearly equal nor clearly different at the tolerance")
 
 
+def label_near(
+    rows: Float[np.ndarray, "n m"], tolerance: float, known: int
+) -> tuple[Int[np.ndarray, " n"], float]:
+    """Label every row by the nearest row before it, if that is within a tolerance.
+
+    For rows that were measured, whose differences fill the range up to the tolerance: every row is
+    compared with all different ones before it.
+
+    Args:
+        rows: Array of shape ``(n, m)``.
+        tolerance: Largest difference between entries of equal rows.
+        known: Rows at the start that are known to be different, at least one.
+
+    Returns:
+        ``(n,)`` integers, as `label_rows`; and the smallest distance of a new row from the others.
+    """
+    labels = np.arange(len(rows))
+    different = list(range(known))
+    apart = np.inf
+    for i in range(known, len(rows)):
+        distances = np.abs(rows[different] - rows[i]).max(axis=1)
+        if distances.min() <= tolerance:
+            labels[i] = different[int(distances.argmin())]
+        else:
+            different.append(i)
+            apart = min(apart, float(distances.min()))
+    return labels, apart
+
+
 def match_rows(
     known: Float[np.ndarray, "k m"], rows: Float[np.ndarray, "n m"], tolerance: float
 ) -> Int[np.ndarray, " n"]:

@@ -23,6 +23,7 @@ from ._planar import (
 from ._planar import (
     quaternion as quaternion,
 )
+from ._polish import nearest as nearest
 from ._polyhedral import (
     full_icosahedral as full_icosahedral,
 )

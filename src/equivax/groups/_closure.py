@@ -10,7 +10,7 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float, Int
 
-from .._numerics import label_rows
+from .._numerics import label_near, label_rows
 
 Level = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Elements of one word length, the parent of each, and the generator that leads to it."""
@@ -34,11 +34,15 @@ class Closure:
 
 
 class TooLargeError(ValueError):
-    """The closure has more elements than allowed."""
+    """The closure has more elements than allowed, or is none."""
 
 
 def close_matrices(
-    generators: Float[np.ndarray, "k f f"], max_order: int, tolerance: float
+    generators: Float[np.ndarray, "k f f"],
+    max_order: int,
+    tolerance: float,
+    *,
+    measured: bool = False,
 ) -> Closure:
     """All products of invertible matrices that generate a finite group.
 
@@ -46,21 +50,32 @@ def close_matrices(
         generators: ``(k, f, f)``.
         max_order: Give up beyond this many elements.
         tolerance: Entries that differ by less are equal.
+        measured: Whether the generators have errors of up to `tolerance`, which add up in products.
+            Then the table is checked too, since what is near may still be no group.
 
     Raises:
-        TooLargeError: If there are more than `max_order` elements.
+        TooLargeError: If there are more than `max_order` elements, or no group.
     """
     count, size, _ = generators.shape
     elements = np.eye(size)[None]
     frontier = np.zeros(1, dtype=np.int64)
     levels: list[Level] = []
+    apart = np.inf  # the smallest distance of two elements so far
     right_parts = []  # index of (element, generator), level by level
     while len(frontier):
         products = (elements[frontier][:, None] @ generators[None]).reshape(-1, size, size)
         known = len(elements)
         everything = np.concatenate([elements, products]).reshape(-1, size * size)
         try:
-            labels = label_rows(everything, tolerance)[known:]
+            if measured:
+                # Both sides are products of so many generators, each with its error; but nothing
+                # is merged that is nearer to being different.
+                slack = min(2 * (len(levels) + 1) * tolerance, apart / 2)
+                labels, found = label_near(everything, slack, known)
+                apart = min(apart, found)
+            else:
+                labels = label_rows(everything, tolerance)
+            labels = labels[known:]
         except ValueError:
             # Elements pile up: in an infinite group there are some as close as one likes.
             raise TooLargeError(f"more than {max_order} elements") from None
@@ -76,7 +91,17 @@ def close_matrices(
             levels.append((new, frontier[source // count], source % count))
         frontier = new
     right = np.concatenate(right_parts)
-    return Closure(elements, table_from_words(right, levels), right[0], levels)
+    table = table_from_words(right, levels)
+    if measured and not _is_table(table, right):
+        raise TooLargeError("products do not close to a group")
+    return Closure(elements, table, right[0], levels)
+
+
+def _is_table(table: np.ndarray, right: Int[np.ndarray, "n k"]) -> bool:
+    """Whether generators permute the elements, and (a h) s = a (h s) for all a, h."""
+    count = np.arange(len(table))
+    moves = all(np.array_equal(np.sort(column), count) for column in right.T)
+    return moves and all(np.array_equal(column[table], table[:, column]) for column in right.T)
 
 
 def table_from_words(right: Int[np.ndarray, "n k"], levels: list[Level]) -> np.ndarray:

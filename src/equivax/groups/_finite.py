@@ -73,6 +73,7 @@ class FiniteGroup(Group):
         labels: Other names of irreps, such as {"T1": (1,)}.
         values: Natural values; without it the indices.
         given: The matrices a user gave, if they were not orthogonal.
+        removed_error: How far generators that were measured moved to become exact.
     """
 
     order: int
@@ -90,6 +91,7 @@ class FiniteGroup(Group):
         labels: Mapping[str, IrrepId] | None = None,
         values: Values | None = None,
         given: np.ndarray | None = None,
+        removed_error: float = 0.0,
     ) -> None:
         super().__init__(recipe)
         self.name = name
@@ -103,6 +105,7 @@ class FiniteGroup(Group):
         self._labels = dict(labels or {})
         self._values = values
         self.given_matrices = None if given is None else freeze(given)
+        self.removed_error = removed_error
 
     # Elements.
 
@@ -203,6 +206,19 @@ class FiniteGroup(Group):
         from ._characters import conjugacy_labels
 
         return freeze_indices(conjugacy_labels(self.cayley_table, self.inverses))
+
+    @functools.cached_property
+    def subgroup_classes(self) -> tuple[tuple[Any, ...], ...]:
+        """All subgroups up to conjugation: for each class the `Subgroup` objects in it.
+
+        Classes are ordered by the order of their subgroups, the trivial one first.
+
+        Raises:
+            ValueError: If the order of the group is above 200.
+        """
+        from ._subgroup_classes import subgroup_classes
+
+        return subgroup_classes(self)
 
     def extend(self, generator_matrices: np.ndarray) -> Float[np.ndarray, "n d d"]:
         """Matrices of all elements from those of the generators.

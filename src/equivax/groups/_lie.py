@@ -3,7 +3,7 @@
 import abc
 import functools
 import operator
-from typing import Any, SupportsIndex
+from typing import SupportsIndex
 
 from .._arguments import is_integer
 from ._element import GroupElement
@@ -89,7 +89,7 @@ class LieGroup(Group):
         """Text for error messages."""
 
 
-def integers(irrep_id: Any, count: int) -> tuple[int, ...] | None:
+def integers(irrep_id: object, count: int) -> tuple[int, ...] | None:
     """An id of a given number of integers, as plain ints; None if it is no such thing."""
     key = plain_id(irrep_id)
     return key if key is not None and len(key) == count and all(map(is_integer, key)) else None

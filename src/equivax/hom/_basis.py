@@ -17,7 +17,13 @@ from .._arguments import arrays, integer
 from .._values import AbstractValue
 from ..representations import Representation, as_representation, check_same_group
 from ._block import Block
-from ._compiled import compiled_apply, compiled_coefficients, compiled_synthesize
+from ._coefficients import Coefficients
+from ._compiled import (
+    compiled_apply,
+    compiled_coefficients,
+    compiled_stacked,
+    compiled_synthesize,
+)
 from ._cost import cheapest_mode, machine
 from ._dtypes import at_least_float32, widened
 from ._initializers import Scheme, check_scheme, draw
@@ -122,19 +128,54 @@ class HomBasis(AbstractValue):
             ValueError: For an unknown scheme, one that returns a wrong shape, or no taps.
             TypeError: For a dtype that is not floating.
         """
+        return dict(self.initial(key, scheme, dtype=dtype, taps=taps))
+
+    def initial(
+        self,
+        key: PRNGKeyArray,
+        scheme: Scheme = "xavier_normal",
+        *,
+        dtype: DTypeLike | None = None,
+        taps: int = 1,
+    ) -> Coefficients:
+        """The coefficients that `init` draws, those of equal shape in one array."""
         check_scheme(scheme)
         key = arrays.key(key, "init")
         taps = integer(taps, "init", "taps", 1)
         dtype = arrays.dtype(jnp.result_type(float) if dtype is None else dtype, "init")
         blocks = tuple((block.name, *block.shape) for block in self.blocks)
-        drawn = draw(key, blocks, scheme, dtype, taps)  # jit returns dicts sorted by key
+        drawn = draw(key, blocks, scheme, dtype, taps)
         for block in self.blocks:
             if jnp.shape(drawn[block.name]) != block.shape:
                 raise ValueError(
                     f"scheme: expected a callable that returns {block.shape} for irrep "
                     f"'{block.name}', got {jnp.shape(drawn[block.name])}"
                 )
-        return {block.name: drawn[block.name] for block in self.blocks}
+        return compiled_stacked(drawn, self.layout.stacking)
+
+    def stacked(self, coeffs: Mapping[str, ArrayLike]) -> Coefficients:
+        """The same coefficients, those of equal shape in one array.
+
+        Raises:
+            ValueError: If a name or a shape does not fit, naming the irrep.
+        """
+        if isinstance(coeffs, Coefficients) and self._fits(coeffs):
+            return coeffs
+        self._leading(coeffs)
+        given = {name: jnp.asarray(array) for name, array in coeffs.items()}
+        return compiled_stacked(given, self.layout.stacking)
+
+    def _fits(self, coeffs: Coefficients) -> bool:
+        """Whether they are stacked as here; else they are asked one by one."""
+        if coeffs.stacking != self.layout.stacking:
+            return False
+        shapes = {block.name: block.shape for block in self.blocks}
+        return all(
+            isinstance(stack, (jax.Array, np.ndarray))
+            and jnp.issubdtype(stack.dtype, jnp.floating)
+            and stack.shape[-4:] == (len(names), *shapes[names[0]])
+            for stack, names in zip(coeffs.stacks, coeffs.stacking.stacks, strict=True)
+        )
 
     def _leading(self, coeffs: Mapping[str, ArrayLike]) -> tuple[int, ...]:
         """Checks names and shapes; returns the broadcast leading axes."""
@@ -165,10 +206,9 @@ class HomBasis(AbstractValue):
                 f"{', '.join(map(str, leading))} for irreps {names}"
             ) from None
 
-    def _dtype(self, coeffs: Mapping[str, ArrayLike]) -> Any:
-        if not coeffs:
-            return jnp.result_type(float)
-        return jnp.result_type(*(jnp.asarray(c).dtype for c in coeffs.values()))
+    @staticmethod
+    def _dtype(coeffs: Coefficients) -> Any:
+        return jnp.result_type(*coeffs.stacks) if coeffs.stacks else jnp.result_type(float)
 
     def synthesize(self, coeffs: Mapping[str, ArrayLike]) -> Float[Array, "*leading out in"]:
         """The dense matrix of a commuting map.
@@ -183,15 +223,14 @@ class HomBasis(AbstractValue):
         Raises:
             ValueError: If a name or a shape does not fit, naming the irrep.
         """
-        leading = self._leading(coeffs)
+        coeffs = self.stacked(coeffs)
+        leading = np.broadcast_shapes(*(stack.shape[:-4] for stack in coeffs.stacks))
         dtype = self._dtype(coeffs)
         wide = at_least_float32(dtype)
-        wider = {
-            block.name: jnp.broadcast_to(
-                jnp.asarray(coeffs[block.name], wide), leading + block.shape
-            )
-            for block in self.blocks
-        }
+        wider = [
+            jnp.broadcast_to(jnp.asarray(stack, wide), leading + stack.shape[-4:])
+            for stack in coeffs.stacks
+        ]
         return compiled_synthesize(self, wider, leading, wide).astype(dtype)
 
     def coefficients(
@@ -263,9 +302,9 @@ class HomBasis(AbstractValue):
             raise TypeError(f"x: expected real numbers, got dtype {x.dtype}")
         if x.ndim == 0 or x.shape[-1] != self.in_rep.size:
             raise ValueError(f"x: expected (..., {self.in_rep.size}), got {x.shape}")
-        leading = self._leading(coeffs)
-        dtype = jnp.result_type(x.dtype, self._dtype(coeffs)) if coeffs else x.dtype
-        if leading:
+        coeffs = self.stacked(coeffs)
+        dtype = jnp.result_type(x.dtype, *coeffs.stacks)
+        if any(stack.ndim > 4 for stack in coeffs.stacks):
             matrix = self.synthesize(coeffs).astype(dtype)
             return jnp.einsum("...oi,...i->...o", matrix, x.astype(dtype), precision=precision)
         if not coeffs:
@@ -277,11 +316,10 @@ class HomBasis(AbstractValue):
             return jnp.matmul(x.astype(dtype), matrix.T, precision=precision)
         if mode == "irreps":
             blocks = to_irrep_wise(self.in_rep, x.astype(dtype))
-            known = {name: jnp.asarray(c) for name, c in coeffs.items()}
-            y = irrep_wise_map(self.in_rep, self.out_rep, known, blocks, precision)
+            y = irrep_wise_map(self.in_rep, self.out_rep, coeffs, blocks, precision)
             return from_irrep_wise(self.out_rep, y)
         wide = at_least_float32(dtype)
-        wider = {name: jnp.asarray(c, wide) for name, c in coeffs.items()}
+        wider = [jnp.asarray(stack, wide) for stack in coeffs.stacks]
         return compiled_apply(self, wider, x.astype(wide), precision).astype(dtype)
 
     def choose_mode(self, rows: int, dtype: DTypeLike) -> str:
@@ -304,7 +342,7 @@ class HomBasis(AbstractValue):
     def norm_sq(self, coeffs: Mapping[str, ArrayLike]) -> Float[Array, "*leading"]:
         """Squared Frobenius norm of the matrix, ``sum_k d_k |theta_k|^2``."""
         leading = self._leading(coeffs)
-        total = jnp.zeros(leading, self._dtype(coeffs))
+        total = jnp.zeros(leading, self._dtype(self.stacked(coeffs)))
         for block in self.blocks:
             total = total + block.size * jnp.sum(
                 jnp.asarray(coeffs[block.name]) ** 2, axis=(-3, -2, -1)

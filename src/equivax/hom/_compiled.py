@@ -15,9 +15,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ._block import Block
+from ._coefficients import Coefficients, Stacking, stacked, unstacked
 from ._devices import shape_like
 from ._layout import Layout
-from ._synthesis import apply_spectral, synthesize
+from ._synthesis import Stacks, apply_spectral, synthesize
 
 
 @runtime_checkable
@@ -33,12 +34,12 @@ class LayoutAndBlocks(Protocol):
 
 @functools.partial(jax.jit, static_argnums=(0, 2, 3))
 def compiled_synthesize(
-    basis: LayoutAndBlocks, arrays: dict[str, Array], leading: tuple[int, ...], dtype: jnp.dtype
+    basis: LayoutAndBlocks, stacks: Stacks, leading: tuple[int, ...], dtype: jnp.dtype
 ) -> Float[Array, "*leading out in"]:
-    if not leading or not arrays:
-        matrix = synthesize(basis.layout, arrays, dtype)
+    if not leading or not stacks:
+        matrix = synthesize(basis.layout, stacks, dtype)
         return jnp.broadcast_to(matrix, leading + matrix.shape)
-    flat = {n: a.reshape(-1, *a.shape[len(leading) :]) for n, a in arrays.items()}
+    flat = [stack.reshape(-1, *stack.shape[len(leading) :]) for stack in stacks]
     matrix = jax.vmap(lambda c: synthesize(basis.layout, c, dtype))(flat)
     return matrix.reshape(*leading, *matrix.shape[1:])
 
@@ -47,22 +48,30 @@ def compiled_synthesize(
 def compiled_coefficients(
     basis: LayoutAndBlocks, matrix: Float[Array, "*leading out in"]
 ) -> dict[str, Array]:
-    like = {b.name: shape_like(b.shape, matrix) for b in basis.blocks}
+    shapes = {block.name: block.shape for block in basis.blocks}
+    stacking = basis.layout.stacking
+    like = [shape_like((len(names), *shapes[names[0]]), matrix) for names in stacking.stacks]
 
     # Basis elements are orthogonal with squared norm d, so the coefficients of a projection are
     # the adjoint of the synthesis divided by d.
-    def adjoint(w: Array) -> dict[str, Array]:
+    def adjoint(w: Array) -> list[Array]:
         (dual,) = jax.linear_transpose(lambda c: synthesize(basis.layout, c, w.dtype), like)(w)
-        return {b.name: dual[b.name] / b.size for b in basis.blocks}
+        return dual
 
     leading = matrix.shape[:-2]
     flat = matrix.reshape(-1, *matrix.shape[-2:])
-    found = jax.vmap(adjoint)(flat) if leading else adjoint(flat[0])
-    return {b.name: found[b.name].reshape(leading + b.shape) for b in basis.blocks}
+    stacks = jax.vmap(adjoint)(flat) if leading else adjoint(flat[0])
+    found = unstacked(Coefficients(tuple(stacks), stacking))
+    return {b.name: (found[b.name] / b.size).reshape(leading + b.shape) for b in basis.blocks}
 
 
 @functools.partial(jax.jit, static_argnums=(0, 3))
 def compiled_apply(
-    basis: LayoutAndBlocks, arrays: dict[str, Array], x: Array, precision: jax.lax.PrecisionLike
+    basis: LayoutAndBlocks, stacks: Stacks, x: Array, precision: jax.lax.PrecisionLike
 ) -> Array:
-    return apply_spectral(basis.layout, arrays, x, precision)
+    return apply_spectral(basis.layout, stacks, x, precision)
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def compiled_stacked(arrays: dict[str, Array], stacking: Stacking) -> Coefficients:
+    return stacked(arrays, stacking)

@@ -14,12 +14,12 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 
-def varying_axes(*arrays: Any) -> tuple[str, ...]:
+def varying_axes(*arrays: object) -> tuple[str, ...]:
     """The axes of `jax.shard_map` over which some of the arrays differ, sorted."""
     return tuple(sorted(set().union(*map(_varying, arrays))))
 
 
-def _varying(array: Any) -> frozenset[str]:
+def _varying(array: object) -> frozenset[str]:
     abstract = jax.typeof(array)
     manual = getattr(abstract, "mat", None)  # jax >= 0.10
     return getattr(abstract, "vma", frozenset()) if manual is None else manual.varying

@@ -44,7 +44,11 @@ def invariant_vector(
     for run, part in zip(side.runs, parts, strict=True):
         if not run.is_identity:
             part = part.reshape(*leading, run.count, run.basis.shape[1])
-            part = jnp.matmul(part, run.basis.T.astype(coeffs.dtype), precision=HIGHEST)
+            basis = run.basis.T.astype(coeffs.dtype)
+            if len(basis) == 1:  # as a product, its derivative takes longer to compile
+                part = part * basis.reshape((1,) * (part.ndim - 1) + (run.size,))
+            else:
+                part = jnp.matmul(part, basis, precision=HIGHEST)
             part = part.reshape(*leading, run.count * run.size)
         pieces.append(part)
     y = pieces[0] if len(pieces) == 1 else jnp.concatenate(pieces, axis=-1)

@@ -23,6 +23,7 @@ from jaxtyping import Array, Float, Shaped
 from .._numerics import freeze
 from ..groups import IrrepId
 from ..representations import Representation, Summand, trivial
+from ._coefficients import unstacked
 from ._dtypes import at_least_float32
 from ._layout import algebra_basis
 from ._synthesis import HIGHEST, number_table
@@ -407,7 +408,7 @@ def irrep_wise_map(
         precision: As in `jax.lax.dot`. Sums of 16-bit products are taken in float32.
     """
     sources, found = irrep_plan(in_rep).spaces, {}
-    like = next(iter(blocks.values()))
+    like, coeffs = next(iter(blocks.values())), unstacked(coeffs)
     dtype = jnp.result_type(like.dtype, *(c.dtype for c in coeffs.values()))
     for name, space in irrep_plan(out_rep).spaces.items():
         if name not in coeffs:

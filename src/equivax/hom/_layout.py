@@ -20,6 +20,7 @@ from jaxtyping import Float
 from .._numerics import freeze
 from ..groups import Group, IrrepId
 from ..representations import Representation, Summand
+from ._coefficients import Stacking
 
 MULTIPLICATION: dict[int, np.ndarray] = {
     1: np.ones((1, 1, 1)),
@@ -142,11 +143,21 @@ class Side:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Layout:
-    """The whole plan: batches and both sides."""
+    """The whole plan: batches and both sides.
+
+    Attributes:
+        batches: Irreps that go through one product.
+        in_side: The input.
+        out_side: The output.
+        stacks: The numbers of the batches whose coefficients are one array.
+        stacking: The names of their irreps.
+    """
 
     batches: tuple[Batch, ...]
     in_side: Side
     out_side: Side
+    stacks: tuple[tuple[int, ...], ...]
+    stacking: Stacking
 
 
 def build_layout(in_rep: Representation, out_rep: Representation) -> Layout:
@@ -172,7 +183,17 @@ def build_layout(in_rep: Representation, out_rep: Representation) -> Layout:
     )
     in_side = _build_side(in_rep, in_distinct, batches, [b.in_multiplicities for b in batches])
     out_side = _build_side(out_rep, out_distinct, batches, [b.out_multiplicities for b in batches])
-    return Layout(batches, in_side, out_side)
+    stacks: dict[tuple[int, int, int], list[int]] = {}
+    for number, batch in enumerate(batches):
+        first = batch.irreps[0]
+        shape = (out_ids[first], in_rep.multiplicities[first], batch.algebra)
+        stacks.setdefault(shape, []).append(number)
+    members = tuple(map(tuple, stacks.values()))
+    stacking = Stacking(
+        tuple(tuple(n for i in numbers for n in batches[i].names) for numbers in members),
+        tuple(group.irrep_data(i).name for i in in_rep.multiplicities if i in out_ids),
+    )
+    return Layout(batches, in_side, out_side, members, stacking)
 
 
 def _build_side(
@@ -225,6 +246,46 @@ def _run_columns(group: Group, summand: Summand, batches: tuple[Batch, ...]) -> 
             split = moved.reshape(summand.size, len(copies), batch.quotient, batch.algebra)
             pieces.append(split.transpose(0, 2, 1, 3).reshape(summand.size, -1))
     return pieces
+
+
+#: Entries of a table of elements. A regular representation of order 32 has as many.
+LARGEST_TABLE = 1 << 15
+
+
+def has_table(layout: Layout, out_run: Run, in_run: Run) -> bool:
+    """Whether all elements between two summands are written out, from numbers on the host alone.
+
+    The product with a table takes one multiply-add per entry and pair of summands, that with
+    factors about as many for each used column of the change of basis, in several operations.
+    """
+    elements = sum(
+        len(batch.irreps) * m_out * m_in * batch.algebra
+        for batch, m_out, m_in in zip(
+            layout.batches, out_run.multiplicities, in_run.multiplicities, strict=True
+        )
+    )
+    columns = max(out_run.basis.shape[1], in_run.basis.shape[1])
+    return elements <= 2 * columns and elements * out_run.size * in_run.size <= LARGEST_TABLE
+
+
+@functools.lru_cache(maxsize=1024)
+def element_table(
+    layout: Layout, out_run: Run, in_run: Run
+) -> Float[np.ndarray, "elements entries"]:
+    """The elements of the basis between two summands, ``(batch, irrep, m_out, m_in, s)``."""
+    found, out_at, in_at = [], 0, 0
+    sizes = (out_run.size, in_run.size)
+    for index, batch in enumerate(layout.batches):
+        m_out, m_in = out_run.multiplicities[index], in_run.multiplicities[index]
+        out_width, in_width = batch.width(m_out), batch.width(m_in)
+        c, q, s = len(batch.irreps), batch.quotient, batch.algebra
+        left = out_run.basis[:, out_at : out_at + out_width].reshape(sizes[0], c, q, m_out, s)
+        right = in_run.basis[:, in_at : in_at + in_width].reshape(sizes[1], c, q, m_in, s)
+        out_at, in_at = out_at + out_width, in_at + in_width
+        units = MULTIPLICATION[s]
+        elements = np.einsum("xcqop,spt,ycqit->coisxy", left, units, right, optimize=True)
+        found.append(elements.reshape(-1, sizes[0] * sizes[1]))
+    return freeze(np.concatenate(found))
 
 
 def _copy_order(

@@ -40,7 +40,7 @@ def as_batch_index(indices: object, batch: tuple[int, ...]) -> tuple[Any, ...]:
     return tuple(found)
 
 
-def _as_entry(entry: Any) -> Any:
+def _as_entry(entry: object) -> Any:
     """An entry of an index as arrays take it: an integer, an array, a slice, None or `...`."""
     takes = "integers, slices, or arrays of integers or booleans"
     if is_integer(entry):

@@ -111,10 +111,10 @@ class GeometricImage(eqx.Module):
     @classmethod
     def fill(
         cls,
-        spatial: Any,
+        spatial: object,
         parity: int,
         D: int,
-        value: Any,
+        value: object,
         is_torus: object = True,
         covariant_axes: object = False,
         dtype: DTypeLike | None = None,
@@ -215,14 +215,14 @@ class GeometricImage(eqx.Module):
     def __truediv__(self, other: object) -> GeometricImage:
         return self._with(self.data / self._number(other))
 
-    def _number(self, value: Any) -> Any:
+    def _number(self, value: object) -> Any:
         takes = "a number or an image"
         factor = as_factor(value, self.data.dtype, "GeometricImage", takes)
         if jnp.ndim(factor):
             refuse(TypeError, "GeometricImage", "factor", takes, value)
         return factor
 
-    def transpose(self, axes: Any) -> GeometricImage:
+    def transpose(self, axes: object) -> GeometricImage:
         """Tensor axes in another order: axis n of the result is axis ``axes[n]``.
 
         Raises:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import functools
 import math
 import warnings
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -32,10 +31,10 @@ class InexactTransferWarning(UserWarning):
 
 
 def transfer_kernel(
-    kernel: Any,
+    kernel: object,
     D_from: int,
     D_to: int,
-    rule: Any = "min_norm",
+    rule: object = "min_norm",
     *,
     order: int | None = None,
     parity: int = 0,

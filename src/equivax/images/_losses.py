@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._arguments import flag, integer, number, shown, type_of
+from .._arguments import flag, integer, number, refuse, shown, type_of
 from ..hom import at_least_float32
 from ._agreement import matched
 from ._multi_image import MultiImage
@@ -200,6 +200,8 @@ def _pair(
             f"{caller}: true: expected batch axes {predicted.batch}, those of predicted, got "
             f"{true.batch}"
         )
+    if not predicted.array.shape[-1 - predicted.D]:
+        refuse(ValueError, caller, "predicted", "at least one channel", predicted.signature)
     other = matched(predicted, true, "-")
     wide = at_least_float32(jnp.result_type(predicted.dtype, true.dtype))
     return predicted.array.astype(wide), other.astype(wide)

@@ -90,10 +90,13 @@ class MultiImage(eqx.Module):
             metric: As in the constructor.
 
         Raises:
-            ValueError: If the channel axis ``-1 - D`` is not ``signature.size(D)`` long.
+            ValueError: If the channel axis ``-1 - D`` is not ``signature.size(D)`` long, or there
+                is no type.
             TypeError: If ``array`` is no array.
         """
         D, signature = as_dimension(D, "MultiImage"), Signature(signature)
+        if not len(signature):
+            refuse(ValueError, "MultiImage", "signature", "at least one type", signature)
         if not isinstance(array, (jax.Array, np.ndarray)):
             refuse(TypeError, "MultiImage", "array", "an array", array)
         array = arrays.array(array, "MultiImage", "array")

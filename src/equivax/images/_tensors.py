@@ -94,7 +94,7 @@ def _disjoint_pairs(axes: tuple[int, ...], count: int) -> Iterator[tuple[tuple[i
                 yield (i, j), *others
 
 
-def as_axes(axes: Any, k: int, caller: str, argument: str) -> tuple[int, ...]:
+def as_axes(axes: object, k: int, caller: str, argument: str) -> tuple[int, ...]:
     """Different tensor axes ``0 .. k - 1``.
 
     Raises:

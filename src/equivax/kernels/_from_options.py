@@ -87,7 +87,7 @@ def differential_basis(
     ``sum_f (min(P, floor((o - f) / 2)) + 1) m_f`` of order up to o.
 
     Args:
-        space: A line or a plane with a group, see `equivax.spaces`.
+        space: A line, a plane or space with a group, see `equivax.spaces`.
         in_rep: A `Representation` of its group, or a type that has one.
         out_rep: Likewise.
         kernel_size: Taps per axis; at most two of this, ``accuracy`` and ``maximum_order``, see

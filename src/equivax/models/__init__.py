@@ -23,3 +23,6 @@ from ._transformer import TransformerDecoderLayer as TransformerDecoderLayer
 from ._transformer import TransformerEncoder as TransformerEncoder
 from ._transformer import TransformerEncoderLayer as TransformerEncoderLayer
 from ._unet import FieldUNet as FieldUNet
+from ._vision import VisionTransformer as VisionTransformer
+from ._vision import vision_size as vision_size
+from ._vision_block import VisionBlock as VisionBlock

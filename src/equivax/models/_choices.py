@@ -1,12 +1,21 @@
-"""Arguments that networks share: types on the plane, counts, what is copied."""
+"""Arguments that networks share: types of fields, counts, what is copied."""
 
 from __future__ import annotations
 
-from .._arguments import integers, refuse, type_of
+from typing import TypeAlias
+
+from .._arguments import integers, number, refuse, type_of
 from ..fields import FieldType, Type
 from ..groups import told_apart
+from ..kernels import Grid, Harmonic
+from ..nn import FieldDropout, Layer
 from ..representations import Representation
 from ..spaces import GSpace
+
+Basis: TypeAlias = str | Harmonic | Grid
+"""What networks take for a basis of kernels."""
+
+NAMES = ("harmonic", "grid")
 
 #: Taps along an axis beyond which no kernel is made.
 MOST_TAPS = 99
@@ -19,19 +28,22 @@ MOST = 10_000
 MOST_CLASSES = 1_000_000
 
 
-def checked_plane(caller: str, argument: str, type_: Type) -> GSpace:
-    """The space of a field type on the plane.
+def checked_fields(caller: str, argument: str, type_: Type) -> GSpace:
+    """The space of a field type on a line, a plane, in space, ...
 
     Raises:
         TypeError: If it is no `FieldType`.
-        ValueError: If the space is no plane.
+        ValueError: If the space is a point.
     """
     if not isinstance(type_, FieldType):
         raise TypeError(
-            f"{caller}: {argument}: expected a FieldType on a plane, got {type(type_).__name__}"
+            f"{caller}: {argument}: expected a FieldType on a plane or in space, got "
+            f"{type(type_).__name__}"
         )
-    if type_.space.dim != 2:
-        raise ValueError(f"{caller}: {argument}: expected fields on a plane, got {type_!r}")
+    if type_.space.dim == 0:
+        raise ValueError(
+            f"{caller}: {argument}: expected fields on a plane or in space, got {type_!r}"
+        )
     return type_.space
 
 
@@ -48,6 +60,30 @@ def checked_odd(caller: str, kernel_size: object) -> int:
     if sides[0] % 2 == 0:
         raise ValueError(f"{caller}: kernel_size: expected an odd number, got {kernel_size}")
     return sides[0]
+
+
+def checked_basis(caller: str, basis: object) -> Basis:
+    """What `Conv` takes for a basis of kernels of any size.
+
+    Raises:
+        TypeError: If it is neither a name nor a record.
+        ValueError: If the name is unknown.
+    """
+    takes = "'harmonic', 'grid' or a record such as kernels.Harmonic(frequency_cutoff=3)"
+    if isinstance(basis, Harmonic | Grid) or (isinstance(basis, str) and basis in NAMES):
+        return basis
+    refuse(ValueError if isinstance(basis, str) else TypeError, caller, "basis", takes, basis)
+
+
+def dropped(caller: str, fields: FieldType, dropout: object) -> list[Layer]:
+    """A dropout of fields, or nothing if nothing is dropped.
+
+    Raises:
+        TypeError: If the probability is no number.
+        ValueError: If it is not in [0, 1).
+    """
+    p = number(dropout, caller, "dropout", 0, below=1)
+    return [FieldDropout(fields, p)] if p else []
 
 
 def checked_unit(caller: str, space: GSpace, unit: Representation | None) -> Representation:

@@ -16,7 +16,14 @@ from jaxtyping import Array, PRNGKeyArray
 from .._arguments import arrays, choice, flag, integers, is_flag, refuse
 from .._windows import Integers, ModeLike, PaddingLike, Windows, make_windows, one_of
 from ..images import MultiImage, Signature, as_dimension, as_flags, axis_space
-from ..nn import AbstractModule, ConvContract, LayerNorm, PointwiseNonlinearity, VectorNeuron
+from ..nn import (
+    AbstractModule,
+    ConvContract,
+    LayerNorm,
+    PointwiseNonlinearity,
+    Relaxed,
+    VectorNeuron,
+)
 from ..nn.authoring import check_elementwise, checked_signature, exported_chain, split_keys
 from ..nn.convolution._formula import convolved, exported_convolution
 from ..spaces import GSpace, hyperoctahedral_on
@@ -135,7 +142,7 @@ class ConvBlock(AbstractImageModel):
 
 
 def _exported(layer: AbstractModule, is_torus: object) -> Any:
-    if isinstance(layer, (ConvContract, _PlainConv)):
+    if isinstance(layer, (ConvContract, Relaxed, _PlainConv)):
         plain = layer.export(is_torus)
         return plain if isinstance(plain, eqx.Module) else eqx.nn.Lambda(plain)
     return exported_chain([layer], None)[0]

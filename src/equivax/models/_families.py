@@ -1,4 +1,4 @@
-"""`UNet` and `ResNet` for both families: fields on a plane, and tensor images.
+"""`UNet` and `ResNet` for both families: fields, and tensor images.
 
 The families differ in their grids (odd sides and blurred pools, even sides and windows), norms and
 outputs, so each has a class of its own; users ask for the network by its name.
@@ -27,7 +27,7 @@ def UNet(in_type: SignatureLike, out_type: SignatureLike, **options: Any) -> Ten
 def UNet(  # noqa: N802
     in_type: FieldType | SignatureLike, out_type: FieldType | SignatureLike, **options: Any
 ) -> FieldUNet | TensorUNet:
-    """A U-Net: `FieldUNet` for fields on a plane, `TensorUNet` for tensor images.
+    """A U-Net: `FieldUNet` for fields, `TensorUNet` for tensor images.
 
     Args:
         in_type: A `FieldType`, or a `Signature` or what it accepts.
@@ -49,7 +49,7 @@ def ResNet(in_type: SignatureLike, classes: SignatureLike, **options: Any) -> Te
 def ResNet(  # noqa: N802
     in_type: FieldType | SignatureLike, classes: int | SignatureLike, **options: Any
 ) -> FieldResNet | TensorResNet:
-    """A residual network: `FieldResNet` classifies fields on a plane, `TensorResNet` maps images.
+    """A residual network: `FieldResNet` classifies fields, `TensorResNet` maps images.
 
     Args:
         in_type: A `FieldType`, or a `Signature` or what it accepts.
@@ -68,6 +68,6 @@ def _is_field_type(caller: str, given: object) -> bool:
     if isinstance(given, (FieldType, Signature, tuple, list)):
         return isinstance(given, FieldType)
     raise TypeError(
-        f"{caller}: in_type: expected a FieldType (fields on a plane) or a Signature (tensor "
-        f"images), got {type(given).__name__}"
+        f"{caller}: in_type: expected a FieldType (fields) or a Signature (tensor images), got "
+        f"{type(given).__name__}"
     )

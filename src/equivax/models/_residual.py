@@ -13,11 +13,13 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, PRNGKeyArray
 
-from .._arguments import arrays, integer, integers, refuse, shown
+from .._arguments import arrays, integer, integers, refuse, several, shown
 from ..fields import FieldType
+from ..groups import GroupElement
 from ..nn import (
     AbstractContainer,
     Conv,
+    Disentangle,
     GatedNonlinearity,
     GNormBatchNorm,
     GroupPooling,
@@ -25,12 +27,22 @@ from ..nn import (
     Layer,
     NormPool,
     ReLU,
+    Restriction,
     Sequential,
 )
 from ..nn.authoring import plain_steps, split_keys, step
 from ..representations import Representation
 from ..spaces import no_base_space
-from ._choices import MOST, MOST_CLASSES, checked_odd, checked_plane, checked_unit
+from ._choices import (
+    MOST,
+    MOST_CLASSES,
+    Basis,
+    checked_basis,
+    checked_fields,
+    checked_odd,
+    checked_unit,
+    dropped,
+)
 from ._classifier import AbstractClassifier
 
 Activation = Callable[[FieldType], Layer]
@@ -103,7 +115,7 @@ class ResidualBlock(AbstractContainer):
 
     Law: ``f(g x) = g f(x)``, as its convolutions.
 
-    Shapes: ``(..., c_in, H, W) -> (..., c_out, H', W')``.
+    Shapes: ``(..., c_in, *sides) -> (..., c_out, *sides')``.
     """
 
     before: Sequential
@@ -120,6 +132,8 @@ class ResidualBlock(AbstractContainer):
         kernel_size: int = 3,
         stride: int = 1,
         activation: Activation = default_activation,
+        basis: Basis = "harmonic",
+        dropout: float | int = 0.0,
         grid_check: str = "warn",
         axis_name: AxisName = None,
         key: PRNGKeyArray,
@@ -132,6 +146,9 @@ class ResidualBlock(AbstractContainer):
             kernel_size: Of both convolutions, odd.
             stride: Of the first convolution and of the shortcut.
             activation: From a type to a layer with that ``out_type``.
+            basis: Of the kernels, as in `Conv`: its name, or a record such as
+                ``kernels.Harmonic(frequency_cutoff=3)``.
+            dropout: Probability to drop a field at a point, between the two convolutions.
             grid_check: As in `Conv`.
             axis_name: Of the batch norms: the named axes of ``vmap`` or ``shard_map``.
             key: A JAX key.
@@ -140,8 +157,8 @@ class ResidualBlock(AbstractContainer):
             ValueError: If the types do not fit together.
         """
         name = "ResidualBlock"
-        checked_plane(name, "in_fields", in_fields)
-        checked_plane(name, "out_fields", out_fields)
+        checked_fields(name, "in_fields", in_fields)
+        checked_fields(name, "out_fields", out_fields)
         kernel_size, stride = checked_odd(name, kernel_size), integer(stride, name, "stride", 1)
         first, second, third = jax.random.split(arrays.key(key, name), 3)
         start, middle, end = (
@@ -150,6 +167,7 @@ class ResidualBlock(AbstractContainer):
         options: dict[str, Any] = {
             "padding": kernel_size // 2,
             "use_bias": False,
+            "basis": checked_basis(name, basis),
             "grid_check": grid_check,
         }
         self.before = Sequential(batch_norm(start.in_type, axis_name), start)
@@ -157,6 +175,7 @@ class ResidualBlock(AbstractContainer):
             Conv(start.out_type, middle.in_type, kernel_size, stride=stride, key=first, **options),
             batch_norm(middle.in_type, axis_name),
             middle,
+            *dropped(name, middle.out_type, dropout),
             Conv(middle.out_type, end.in_type, kernel_size, key=second, **options),
         )
         self.shortcut = None
@@ -204,7 +223,7 @@ def pre_activation(
 
 
 class WideResNet(AbstractClassifier):
-    """A steerable wide residual network for images, ``depth = 6 n + 4`` (e.g. WRN-16-8).
+    """A steerable wide residual network, ``depth = 6 n + 4`` (e.g. WRN-16-8).
 
     A first convolution, three stages of ``n`` residual blocks (the last two halve the grid), norm,
     nonlinearity, an invariant map, the mean over the grid, and a linear readout.
@@ -212,8 +231,7 @@ class WideResNet(AbstractClassifier):
     Law: the logits do not change under the group, exactly for quarter turns and flips if the
     size is ``4 m + 1``.
 
-    Shapes: ``(..., c_in, H, W) -> (..., classes)``; without batch norms in inference mode the call
-    is ``(x, state) -> (y, state)``.
+    Shapes: ``(..., c_in, *sides) -> (..., classes)``; the call is ``(x, state) -> (y, state)``.
     """
 
     features: Sequential
@@ -230,7 +248,10 @@ class WideResNet(AbstractClassifier):
         widen: int = 8,
         unit: Representation | None = None,
         channels: Sequence[int] = (16, 32, 64),
+        restrict: Sequence[Any] | None = None,
         activation: Activation = default_activation,
+        basis: Basis = "harmonic",
+        dropout: float | int = 0.0,
         grid_check: str = "warn",
         axis_name: AxisName = None,
         key: PRNGKeyArray,
@@ -245,7 +266,14 @@ class WideResNet(AbstractClassifier):
             unit: What is copied: the regular representation by default; needed for infinite groups.
             channels: Of the first convolution and, times ``widen``, of the stages: as many copies
                 of ``unit`` as fit.
+            restrict: Per stage the subgroup that is left of the group from there on, as
+                `Restriction` takes it, or None for all of it: ``(None, (0, 4), (0, 1))`` goes from
+                D8 to D4 and to one mirror. The logits are invariant under the last one.
             activation: From a type to a layer with that ``out_type``.
+            basis: Of the kernels, as in `Conv`: its name, or a record such as
+                ``kernels.Harmonic(frequency_cutoff=3)``.
+            dropout: Probability to drop a field at a point, between the convolutions of a
+                block.
             grid_check: As in `Conv`.
             axis_name: Of the batch norms: the named axes of ``vmap`` or ``shard_map``.
             key: A JAX key.
@@ -254,7 +282,7 @@ class WideResNet(AbstractClassifier):
             ValueError: If the depth or another number does not fit, or ``unit`` is missing.
         """
         name = "WideResNet"
-        space = checked_plane(name, "in_type", in_type)
+        space = checked_fields(name, "in_type", in_type)
         blocks, rest = divmod(integer(depth, name, "depth", maximum=MOST) - 4, 6)
         if rest or blocks < 1:
             raise ValueError(f"WideResNet: depth: expected 10, 16, 22, 28, ..., got {depth}")
@@ -263,15 +291,22 @@ class WideResNet(AbstractClassifier):
         given, channels = channels, integers(channels, name, "channels", 1, MOST)
         if len(channels) != 3:
             raise ValueError(f"WideResNet: channels: expected three numbers, got {given!r}")
-        unit, key = checked_unit(name, space, unit), arrays.key(key, name)
+        given_unit, unit = unit, checked_unit(name, space, unit)
+        basis, key = checked_basis(name, basis), arrays.key(key, name)
+        parts = _parts(restrict)
         keys = iter(jax.random.split(key, 3 * blocks + 2))
-        stages = [FieldType.for_channels(space, unit, widen * c) for c in channels]
         fields = FieldType.for_channels(space, unit, channels[0])
         start = activated(name, activation, fields)
         layers: list[Layer] = [
-            Conv(in_type, start.in_type, 3, padding=1, use_bias=False, key=next(keys))
+            Conv(in_type, start.in_type, 3, padding=1, use_bias=False, basis=basis, key=next(keys))
         ]
-        for number, stage in enumerate(stages):
+        for number, (width, part) in enumerate(zip(channels, parts, strict=True)):
+            if part is not None:
+                fewer, fields = _restriction(activation, layers[-1].out_type, fields, part)
+                layers += fewer
+                space, part = fields.space, unit.group.subgroup(part)
+                unit = space.regular if given_unit is None else unit.restrict(part)
+            stage = FieldType.for_channels(space, unit, widen * width)
             for position in range(blocks):
                 stride = 2 if number and not position else 1
                 layers.append(
@@ -280,6 +315,8 @@ class WideResNet(AbstractClassifier):
                         stage,
                         stride=stride,
                         activation=activation,
+                        basis=basis,
+                        dropout=dropout,
                         grid_check=grid_check,
                         axis_name=axis_name,
                         key=next(keys),
@@ -296,3 +333,53 @@ class WideResNet(AbstractClassifier):
     def is_stateful(self) -> bool:
         """The batch norms are."""
         return True
+
+    def embedding(self, element: GroupElement) -> GroupElement:
+        """The element of the group of ``in_type`` that one of the last subgroup is."""
+        for layer in reversed(self.features.layers):
+            if isinstance(layer, Restriction):
+                element = layer.embedding(element)
+        return element
+
+
+def _parts(restrict: object) -> list[Any]:
+    """One subgroup, or None, for each of the three stages."""
+    if restrict is None:
+        return 3 * [None]
+    takes = "a list of three, per stage a subgroup or None, or None"
+    found = several(restrict, "WideResNet", "restrict", takes)
+    if len(found) != 3:
+        refuse(ValueError, "WideResNet", "restrict", takes, restrict)
+    return list(found)
+
+
+def _restriction(
+    activation: Activation, stream: FieldType, fields: FieldType, subgroup: object
+) -> tuple[list[Layer], FieldType]:
+    """The layers that leave fewer symmetries, and what the next block takes for its fields.
+
+    Args:
+        activation: Of the network.
+        stream: Type between two blocks: what the nonlinearity takes.
+        fields: What it gives.
+        subgroup: What is left.
+    """
+    try:
+        fewer = Restriction(stream, subgroup)
+    except (TypeError, ValueError) as error:
+        text = str(error).removeprefix("Restriction: subgroup: ")
+        raise type(error)(f"WideResNet: restrict: {text}") from None
+    apart = Disentangle(fewer.out_type)
+    assert isinstance(apart.out_type, FieldType)
+    if activated("WideResNet", activation, apart.out_type).in_type == apart.out_type:
+        return [fewer, apart], apart.out_type
+    rest = fields.restrict(fewer.subgroup)  # with gates in front, which stay where they are
+    if activated("WideResNet", activation, rest).in_type != fewer.out_type:
+        refuse(
+            ValueError,
+            "WideResNet",
+            "restrict",
+            f"a subgroup under which the nonlinearity takes {fewer.out_type!r}",
+            subgroup,
+        )
+    return [fewer], rest

@@ -21,7 +21,16 @@ from ..nn import (
 from ..nn.authoring import exported, plain_steps, split_keys, step
 from ..representations import Representation
 from ..spaces import no_base_space
-from ._choices import MOST, MOST_CLASSES, checked_odd, checked_plane, checked_unit
+from ._choices import (
+    MOST,
+    MOST_CLASSES,
+    Basis,
+    checked_basis,
+    checked_fields,
+    checked_odd,
+    checked_unit,
+    dropped,
+)
 from ._classifier import AbstractClassifier
 from ._residual import (
     Activation,
@@ -42,7 +51,7 @@ class BasicBlock(AbstractContainer):
 
     Law: ``f(g x) = g f(x)``, as its convolutions.
 
-    Shapes: ``(..., c_in, H, W) -> (..., c_out, H', W')``.
+    Shapes: ``(..., c_in, *sides) -> (..., c_out, *sides')``.
     """
 
     body: Sequential
@@ -59,6 +68,8 @@ class BasicBlock(AbstractContainer):
         kernel_size: int = 3,
         stride: int = 1,
         activation: Activation = default_activation,
+        basis: Basis = "harmonic",
+        dropout: float | int = 0.0,
         grid_check: str = "warn",
         axis_name: AxisName = None,
         key: PRNGKeyArray,
@@ -71,6 +82,9 @@ class BasicBlock(AbstractContainer):
             kernel_size: Of both convolutions, odd.
             stride: Of the first convolution and of the shortcut.
             activation: From a type to a layer with that ``out_type``.
+            basis: Of the kernels, as in `Conv`: its name, or a record such as
+                ``kernels.Harmonic(frequency_cutoff=3)``.
+            dropout: Probability to drop a field at a point, between the two convolutions.
             grid_check: As in `Conv`.
             axis_name: Of the batch norms: the named axes of ``vmap`` or ``shard_map``.
             key: A JAX key.
@@ -79,8 +93,8 @@ class BasicBlock(AbstractContainer):
             ValueError: If the types do not fit together, or a number does not.
             TypeError: If a type is no `FieldType`.
         """
-        checked_plane("BasicBlock", "in_fields", in_fields)
-        checked_plane("BasicBlock", "out_fields", out_fields)
+        checked_fields("BasicBlock", "in_fields", in_fields)
+        checked_fields("BasicBlock", "out_fields", out_fields)
         kernel_size = checked_odd("BasicBlock", kernel_size)
         stride, key = integer(stride, "BasicBlock", "stride", 1), arrays.key(key, "BasicBlock")
         first, second, third = jax.random.split(key, 3)
@@ -88,12 +102,14 @@ class BasicBlock(AbstractContainer):
         options: dict[str, Any] = {
             "padding": kernel_size // 2,
             "use_bias": False,
+            "basis": checked_basis("BasicBlock", basis),
             "grid_check": grid_check,
         }
         self.body = Sequential(
             Conv(in_fields, middle.in_type, kernel_size, stride=stride, key=first, **options),
             batch_norm(middle.in_type, axis_name),
             middle,
+            *dropped("BasicBlock", middle.out_type, dropout),
             Conv(middle.out_type, end.in_type, kernel_size, key=second, **options),
             batch_norm(end.in_type, axis_name),
         )
@@ -146,7 +162,7 @@ def post_activation(
 
 
 class FieldResNet(AbstractClassifier):
-    """A steerable residual network for images; ResNet-18 by default.
+    """A steerable residual network for images and volumes; ResNet-18 by default.
 
     A stem (convolution with stride, norm, nonlinearity, blurred pool), stages of `BasicBlock` of
     which all but the first halve the grid, an invariant map, the mean over the grid and a linear
@@ -156,7 +172,7 @@ class FieldResNet(AbstractClassifier):
     strided layer meets a grid of odd size: sides ``32 m + 1`` for the default stem, ``8 m + 1``
     for ``stem="small"``.
 
-    Shapes: ``(..., c_in, H, W) -> (..., classes)``; the call is ``(x, state) -> (y, state)``.
+    Shapes: ``(..., c_in, *sides) -> (..., classes)``; the call is ``(x, state) -> (y, state)``.
     """
 
     features: Sequential
@@ -174,6 +190,8 @@ class FieldResNet(AbstractClassifier):
         unit: Representation | None = None,
         stem: str = "large",
         activation: Activation = default_activation,
+        basis: Basis = "harmonic",
+        dropout: float | int = 0.0,
         grid_check: str = "warn",
         axis_name: AxisName = None,
         key: PRNGKeyArray,
@@ -189,6 +207,9 @@ class FieldResNet(AbstractClassifier):
             stem: ``"large"``, a 7 x 7 convolution and a pool, both of stride 2, or ``"small"``, a
                 3 x 3 convolution of stride 1, for small images.
             activation: From a type to a layer with that ``out_type``.
+            basis: Of the kernels, as in `Conv`: its name, or a record such as
+                ``kernels.Harmonic(frequency_cutoff=3)``.
+            dropout: Probability to drop a field at a point, between the convolutions of a block.
             grid_check: As in `Conv`.
             axis_name: Of the batch norms: the named axes of ``vmap`` or ``shard_map``.
             key: A JAX key.
@@ -197,7 +218,7 @@ class FieldResNet(AbstractClassifier):
             ValueError: If a number does not fit, an option is unknown, or ``unit`` is missing.
             TypeError: If the type or a number is of another kind.
         """
-        space = checked_plane("ResNet", "in_type", in_type)
+        space = checked_fields("ResNet", "in_type", in_type)
         classes = integer(classes, "ResNet", "classes", 1, MOST_CLASSES)
         blocks = integers(blocks, "ResNet", "blocks", 1, MOST)
         channels = integers(channels, "ResNet", "channels", 1, MOST)
@@ -212,6 +233,8 @@ class FieldResNet(AbstractClassifier):
         keys = iter(jax.random.split(key, sum(blocks) + 2))
         options: dict[str, Any] = {
             "activation": activation,
+            "basis": checked_basis("ResNet", basis),
+            "dropout": dropout,
             "grid_check": grid_check,
             "axis_name": axis_name,
         }
@@ -226,6 +249,7 @@ class FieldResNet(AbstractClassifier):
                 stride=stride,
                 padding=size // 2,
                 use_bias=False,
+                basis=basis,
                 grid_check=grid_check,
                 key=next(keys),
             ),

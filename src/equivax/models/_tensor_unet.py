@@ -180,7 +180,7 @@ class TensorUNet(AbstractImageModel):
         return eqx.nn.Lambda(plain_steps(u_shaped, *parts))
 
 
-def unchanged(x: Any, skip: Any) -> Any:
+def unchanged(x: object, skip: object) -> Any:
     """The blocks on the way up enlarge by themselves."""
     return x
 

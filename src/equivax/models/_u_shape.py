@@ -21,7 +21,7 @@ def u_shaped(
     join: Sequence[Part],
     merges: Sequence[Part],
     head: Part,
-    x: Any,
+    x: object,
     state: eqx.nn.State | None,
     key: PRNGKeyArray | None,
 ) -> tuple[Any, eqx.nn.State | None]:
@@ -53,7 +53,7 @@ def u_shaped(
     return head(x), state
 
 
-def in_turn(blocks: Sequence[Part], x: Any, key: PRNGKeyArray | None = None) -> Any:
+def in_turn(blocks: Sequence[Part], x: object, key: PRNGKeyArray | None = None) -> Any:
     """Layers one after the other."""
     for block in blocks:
         x = block(x)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import equinox as eqx
@@ -21,7 +22,15 @@ from ..nn import (
 )
 from ..nn.authoring import as_grid_check, plain_steps, resize
 from ..representations import Representation
-from ._choices import MOST, checked_odd, checked_plane, checked_unit
+from ._choices import (
+    MOST,
+    Basis,
+    checked_basis,
+    checked_fields,
+    checked_odd,
+    checked_unit,
+    dropped,
+)
 from ._residual import Activation, AxisName, activated, batch_norm, default_activation
 from ._u_shape import u_shaped
 
@@ -37,8 +46,8 @@ class FieldUNet(AbstractContainer):
     Law: ``f(g x) = g f(x)``, exactly for the elements that map the grid to itself, up to resampling
     for the others.
 
-    Shapes: ``(..., c_in, H, W) -> (..., c_out, H, W)``, sides ``2^n m + 1`` for ``n + 1`` levels;
-    the call is ``(x, state) -> (y, state)``.
+    Shapes: ``(..., c_in, *sides) -> (..., c_out, *sides)``, sides ``2^n m + 1`` for ``n + 1``
+    levels; the call is ``(x, state) -> (y, state)``.
     """
 
     down: tuple[Sequential, ...]
@@ -58,6 +67,8 @@ class FieldUNet(AbstractContainer):
         unit: Representation | None = None,
         kernel_size: int = 3,
         activation: Activation = default_activation,
+        basis: Basis = "harmonic",
+        dropout: float | int = 0.0,
         grid_check: str = "warn",
         axis_name: AxisName = None,
         key: PRNGKeyArray,
@@ -71,6 +82,9 @@ class FieldUNet(AbstractContainer):
             unit: What is copied: the regular representation by default; needed for infinite groups.
             kernel_size: Of all convolutions but the last, odd.
             activation: From a type to a layer with that ``out_type``.
+            basis: Of the kernels, as in `Conv`: its name, or a record such as
+                ``kernels.Harmonic(frequency_cutoff=3)``.
+            dropout: Probability to drop a field at a point, behind every nonlinearity.
             grid_check: As in `Conv`.
             axis_name: Of the batch norms: the named axes of ``vmap`` or ``shard_map``.
             key: A JAX key.
@@ -79,8 +93,8 @@ class FieldUNet(AbstractContainer):
             ValueError: If the spaces differ, a number does not fit, or ``unit`` is missing.
             TypeError: If a type or a number is of another kind.
         """
-        space = checked_plane("UNet", "in_type", in_type)
-        if checked_plane("UNet", "out_type", out_type) != space:
+        space = checked_fields("UNet", "in_type", in_type)
+        if checked_fields("UNet", "out_type", out_type) != space:
             raise ValueError(
                 f"UNet: out_type: expected fields on {space!r}, where in_type lives, got "
                 f"{out_type!r}"
@@ -92,7 +106,7 @@ class FieldUNet(AbstractContainer):
             )
         grid_check = as_grid_check(grid_check, "UNet")
         kernel_size, key = checked_odd("UNet", kernel_size), arrays.key(key, "UNet")
-        unit = checked_unit("UNet", space, unit)
+        unit, basis = checked_unit("UNet", space, unit), checked_basis("UNet", basis)
         widths = [FieldType.for_channels(space, unit, width) for width in channels]
         keys = iter(jax.random.split(key, 5 * len(widths)))
 
@@ -104,9 +118,15 @@ class FieldUNet(AbstractContainer):
                 kernel_size,
                 padding=kernel_size // 2,
                 use_bias=False,
+                basis=basis,
                 key=next(keys),
             )
-            return [conv, batch_norm(act.in_type, axis_name), act]
+            return [
+                conv,
+                batch_norm(act.in_type, axis_name),
+                act,
+                *dropped("UNet", target, dropout),
+            ]
 
         sources = [in_type, *widths[:-1]]
         self.down = tuple(
@@ -138,34 +158,37 @@ class FieldUNet(AbstractContainer):
     def _forward(
         self, x: Array, state: eqx.nn.State | None, key: PRNGKeyArray | None
     ) -> tuple[Array, eqx.nn.State | None]:
-        join = [beside] * len(self.ups)
-        parts = self.down, self.pools, onto, self.ups, join, self.merges, self.head
-        return u_shaped(*parts, x, state, key)
+        dim = self.in_type.space.dim
+        enlarge, join = functools.partial(onto, dim), [functools.partial(beside, dim)]
+        parts = self.down, self.pools, enlarge, self.ups, len(self.ups) * join, self.merges
+        return u_shaped(*parts, self.head, x, state, key)
 
     def evaluate_output_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
         """Shape of the output: the grid stays."""
         self.down[0].evaluate_output_shape(shape)
-        return (*shape[:-3], self.out_type.size, *shape[-2:])
+        axis = len(shape) - 1 - self.in_type.space.dim
+        return (*shape[:axis], self.out_type.size, *shape[axis + 1 :])
 
     def export(self, state: eqx.nn.State | None = None) -> eqx.nn.Lambda:
         """A layer without state that holds the exported parts; it takes one example."""
+        dim = self.in_type.space.dim
         parts = (
             [block.export(state) for block in self.down],
             [pool.export() for pool in self.pools],
-            onto,
+            functools.partial(onto, dim),
             [block.export(state) for block in self.ups],
-            [beside] * len(self.ups),
+            [functools.partial(beside, dim)] * len(self.ups),
             [block.export(state) for block in self.merges],
             self.head.export(),
         )
         return eqx.nn.Lambda(plain_steps(u_shaped, *parts))
 
 
-def onto(x: Array, skip: Array) -> Array:
+def onto(dim: int, x: Array, skip: Array) -> Array:
     """On the grid of a skip; cell ``i`` of the coarse grid falls on cell ``2 i`` of it."""
-    return resize(x, ratios=None, size=skip.shape[-2:], nearest=False, align_corners=True)
+    return resize(x, ratios=None, size=skip.shape[-dim:], nearest=False, align_corners=True)
 
 
-def beside(x: Array, skip: Array) -> Array:
+def beside(dim: int, x: Array, skip: Array) -> Array:
     """The channels of both, those of the skip first."""
-    return jnp.concatenate([skip, x], axis=-3)
+    return jnp.concatenate([skip, x], axis=-1 - dim)

@@ -9,10 +9,13 @@ from ._core._module import AbstractLayer as AbstractLayer
 from ._core._module import AbstractModule as AbstractModule
 from ._core._module import AbstractStatefulModule as AbstractStatefulModule
 from ._core._module import Layer as Layer
+from .attention import AbsoluteGridPositions as AbsoluteGridPositions
 from .attention import AbsolutePositions as AbsolutePositions
 from .attention import AbstractPositions as AbstractPositions
 from .attention import MultiheadAttention as MultiheadAttention
+from .attention import RelativeGridPositions as RelativeGridPositions
 from .attention import RelativePositions as RelativePositions
+from .attention import RotaryGridPositions as RotaryGridPositions
 from .attention import RotaryPositions as RotaryPositions
 from .containers import ModuleList as ModuleList
 from .containers import Multiple as Multiple
@@ -60,6 +63,8 @@ from .normalization import Moments as Moments
 from .normalization import NormBatchNorm as NormBatchNorm
 from .normalization import RMSNorm as RMSNorm
 from .normalization import RunningMoments as RunningMoments
+from .patches import PatchEmbed as PatchEmbed
+from .patches import PatchUnembed as PatchUnembed
 from .pooling import GroupPooling as GroupPooling
 from .pooling import InducedNormPool as InducedNormPool
 from .pooling import InvariantPool as InvariantPool
@@ -86,3 +91,7 @@ from .rearranging import Mask as Mask
 from .rearranging import Reshuffle as Reshuffle
 from .rearranging import Restriction as Restriction
 from .rearranging import Upsampling as Upsampling
+from .relaxed import Relaxed as Relaxed
+from .relaxed import Rest as Rest
+from .relaxed import relax as relax
+from .relaxed import symmetry_penalty as symmetry_penalty

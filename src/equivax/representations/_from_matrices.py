@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 
-from .._arguments import generator_matrix, real_array, refuse, several, text, type_of
-from ..groups import Group, GroupElement
+from .._arguments import (
+    generator_list,
+    generator_matrix,
+    number,
+    real_array,
+    refuse,
+    text,
+    type_of,
+)
+from ..groups import FiniteGroup, Group, GroupElement, nearest
 from ._decomposition import Component, components, decompose, decompose_components
 from ._matrix_checks import (
     HOMOMORPHISM_TOLERANCE,
@@ -47,7 +55,10 @@ def summand_from_matrices(
 
 
 def summand_from_generators(
-    group: Group, matrices: Sequence[Any] | np.ndarray, name: str
+    group: Group,
+    matrices: object,
+    name: str,
+    tolerance: float | int | None = None,
 ) -> Summand:
     """Extends matrices on the generators to the group; see `Representation.from_generators`."""
     type_of(group, "from_generators", "group", Group, "a group")
@@ -56,9 +67,12 @@ def summand_from_generators(
         raise ValueError(
             f"group: {group.name} is infinite; use Representation.from_matrices with a callable"
         )
+    slack = None
+    if tolerance is not None:
+        slack = number(tolerance, "from_generators", "tolerance", 0, below=1)
     generators = group.generators
     takes = f"a list, one per generator of {group.name} ({len(generators)})"
-    given = several(matrices, "from_generators", "matrices", takes, 0)
+    given = generator_list(matrices, "from_generators", "matrices", takes, 0)
     if len(given) != len(generators):
         raise ValueError(
             f"matrices: expected one per generator of {group.name} ({len(generators)}), got "
@@ -72,13 +86,38 @@ def summand_from_generators(
     read = [generator_matrix(m, "from_generators", f"matrices[{k}]") for k, m in enumerate(given)]
     steps = _checked(read, "one per generator", len(generators))
     known: dict[int, np.ndarray] = {}
-    parts = []
+    parts, removed = [], 0.0
     for part in components(steps):
         key = id(part.matrices)
         if key not in known:
             known[key] = _extended(group, part.matrices)
+            if slack is not None:
+                known[key], moved = _polished(group, known[key], slack)
+                removed = max(removed, moved)
         parts.append(Component(part.indices, known[key]))
-    return _summand_of_components(group, parts, name)
+    made = _summand_of_components(group, parts, name)
+    return dataclasses.replace(made, removed_error=removed) if removed else made
+
+
+def _polished(group: Group, stack: np.ndarray, tolerance: float) -> tuple[np.ndarray, float]:
+    """The exact representation next to matrices that were measured, and how far that is."""
+    if not isinstance(group, FiniteGroup):
+        raise ValueError("from_generators: tolerance: expected None for a group that is no table")
+    slack = tolerance * max(1.0, float(np.abs(stack).max()))
+    found = nearest(stack, group.cayley_table, group.generator_indices, slack)
+    removed = float(found.moved.max(initial=0.0))
+    if found.refused:
+        worst = int(found.moved.argmax())
+        nearest_one = (
+            f"the nearest one moves an entry of matrices[{worst}] by {removed:.3g}, too far for"
+            if np.isfinite(removed)
+            else "there is none near them; got"
+        )
+        raise ValueError(
+            f"from_generators: matrices: expected generators of a representation of {group.name}, "
+            f"but {nearest_one} tolerance={tolerance}"
+        )
+    return found.given, removed
 
 
 def _extended(group: Group, given: np.ndarray) -> np.ndarray:

@@ -6,9 +6,9 @@ summands, so that 128 copies of a regular representation of order 8 store one 8 
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 from jaxtyping import Float
@@ -17,6 +17,7 @@ from .._arguments import is_integer, real_array, text
 from .._numerics import freeze
 from .._values import AbstractValue
 from ..groups import Group, GroupElement, Irrep, IrrepId, Subgroup, told_apart
+from ._determinant import determinant_summand, pseudo_summand
 from ._from_matrices import summand_from_generators, summand_from_matrices
 from ._operations import block_diagonal, is_permutation, restricted_summand, tensor_summand
 from ._summand import Summand
@@ -35,6 +36,7 @@ class Representation(AbstractValue):
     Attributes:
         group: The group that acts.
         data: Runs of equal summands as plain data, for code that builds on representations.
+        part_sizes: Names and sizes of the parts of a sum that was made with names.
 
     Examples:
         >>> import equivax as evx
@@ -46,13 +48,20 @@ class Representation(AbstractValue):
 
     group: Group
     data: tuple[tuple[Summand, int], ...]
+    part_sizes: tuple[tuple[str, int], ...] = dataclasses.field(compare=False, default=())
 
-    def __init__(self, group: Group, runs: Iterable[tuple[Summand, int]]) -> None:
+    def __init__(
+        self,
+        group: Group,
+        runs: Iterable[tuple[Summand, int]],
+        part_sizes: Iterable[tuple[str, int]] = (),
+    ) -> None:
         """Builds a representation from runs of equal summands.
 
         Args:
             group: The group that acts.
             runs: Pairs ``(summand, number of copies)``; neighbours that are equal are merged.
+            part_sizes: Names and sizes of the parts that `parts` lists, labels as a name is.
 
         Raises:
             ValueError: If there is no summand, a count is not positive or a group differs.
@@ -71,7 +80,7 @@ class Representation(AbstractValue):
                 merged.append((summand, count))
         if not merged:
             raise ValueError("Representation: got no summand; a representation has at least one")
-        self._fill(group=group, data=tuple(merged))
+        self._fill(group=group, data=tuple(merged), part_sizes=tuple(part_sizes))
 
     # ---- value -------------------------------------------------------------------------------
 
@@ -119,6 +128,25 @@ class Representation(AbstractValue):
     def summands(self) -> tuple[Representation, ...]:
         """The summands in order, each a representation; what a field type calls fields."""
         return tuple(rep for rep, count in self.runs for _ in range(count))
+
+    @property
+    def parts(self) -> dict[str, slice]:
+        """Where the named parts of a direct sum are, to slice a state: ``x[..., rep.parts["q"]]``.
+
+        Made by `direct_sum` of a mapping; empty without names. Restriction, `isotypic`, `fused` and
+        `renamed` keep the coordinates, hence the parts; sums and products of sums have none.
+
+        Examples:
+            >>> import equivax as evx
+            >>> vector = evx.groups.o3().standard
+            >>> state = evx.direct_sum({"velocity": vector, "spin": vector.pseudo()})
+            >>> state.parts
+            {'velocity': slice(0, 3, None), 'spin': slice(3, 6, None)}
+        """
+        ends = np.cumsum([size for _, size in self.part_sizes], dtype=int).tolist()
+        starts = [0, *ends][: len(ends)]
+        names = [name for name, _ in self.part_sizes]
+        return {name: slice(a, b) for name, a, b in zip(names, starts, ends, strict=True)}
 
     # ---- matrices ----------------------------------------------------------------------------
 
@@ -248,11 +276,39 @@ class Representation(AbstractValue):
         return freeze(block_diagonal(roots))
 
     @property
+    def removed_error(self) -> float:
+        """How far measured matrices moved to become exact; see `from_generators`."""
+        return max(summand.removed_error for summand, _ in self.data)
+
+    @property
     def induced_from(self) -> tuple[Subgroup, Representation] | None:
         """``(H, sigma)`` if this is one summand induced from ``sigma`` of ``H``, else None."""
         if len(self.data) != 1 or self.data[0][1] != 1:
             return None
         return self.data[0][0].induced_from
+
+    @functools.cached_property
+    def determinant(self) -> Representation:
+        """The one-dimensional representation ``det rho(g)``: 1 for rotations, -1 for mirrors.
+
+        Pseudoscalars of a space turn like the determinant of its vectors.
+
+        Examples:
+            >>> import equivax as evx
+            >>> vector = evx.groups.o3().standard
+            >>> vector.determinant
+            O(3): irrep(0,1)
+        """
+        return Representation(self.group, [(determinant_summand(self.group, self.data), 1)])
+
+    def pseudo(self) -> Representation:
+        """``det rho(g) rho(g)``, summand by summand: axial vectors, where this one is of vectors.
+
+        Angular velocities, torques and magnetic fields are axial: a mirror turns them like a
+        rotation by 180 degrees about its normal. The same as ``rep @ rep.determinant`` for one
+        summand.
+        """
+        return Representation(self.group, [(pseudo_summand(s), n) for s, n in self.data])
 
     # ---- operations --------------------------------------------------------------------------
 
@@ -317,7 +373,7 @@ class Representation(AbstractValue):
             one, other = told_apart(self.group, inner.parent)
             raise ValueError(f"subgroup: expected a subgroup of {one}, got one of {other}")
         runs = [(restricted_summand(summand, inner), count) for summand, count in self.data]
-        return Representation(inner.group, runs)
+        return Representation(inner.group, runs, self.part_sizes)
 
     @functools.cached_property
     def isotypic_blocks(self) -> tuple[tuple[IrrepId, int, np.ndarray], ...]:
@@ -347,7 +403,7 @@ class Representation(AbstractValue):
         name = f"isotypic({self.name})"
         basis = self.change_of_basis[:, columns]
         fused = Summand(self.group, irreps, basis, name, self.orthogonalizer)
-        return Representation(self.group, [(fused, 1)])
+        return Representation(self.group, [(fused, 1)], self.part_sizes)
 
     def fused(self, name: str | None = None) -> Representation:
         """The same matrices as one single summand (one field).
@@ -357,11 +413,10 @@ class Representation(AbstractValue):
         """
         label = text(name, "fused", "name") if name is not None else f"({self.name})"
         if len(self.data) == 1 and self.data[0][1] == 1:
-            return Representation(
-                self.group, [(self.data[0][0].renamed(name or self.data[0][0].name), 1)]
-            )
+            same = self.data[0][0].renamed(name or self.data[0][0].name)
+            return Representation(self.group, [(same, 1)], self.part_sizes)
         fused = Summand(self.group, self.irreps, self.change_of_basis, label, self.orthogonalizer)
-        return Representation(self.group, [(fused, 1)])
+        return Representation(self.group, [(fused, 1)], self.part_sizes)
 
     def renamed(self, name: str) -> Representation:
         """The same single summand under another label (equal to the original)."""
@@ -401,7 +456,12 @@ class Representation(AbstractValue):
 
     @classmethod
     def from_generators(
-        cls, group: Group, matrices: Sequence[Any] | np.ndarray, name: str = "custom"
+        cls,
+        group: Group,
+        matrices: object,
+        name: str = "custom",
+        *,
+        tolerance: float | int | None = None,
     ) -> Representation:
         """Decomposes a representation given on ``group.generators`` (finite groups).
 
@@ -410,6 +470,9 @@ class Representation(AbstractValue):
             matrices: One per generator: an ``(n, n)`` matrix, a permutation ``p`` (integers,
                 coordinate ``j`` goes to ``p[j]``), or a pair ``(p, signs)``.
             name: Label.
+            tolerance: For matrices that were measured or rounded: how wrong their entries may be,
+                relative to the largest one. They are moved to the exact representation next to
+                them; how far is `removed_error`.
 
         Returns:
             The representation as one summand.
@@ -417,4 +480,4 @@ class Representation(AbstractValue):
         Raises:
             ValueError: If they do not extend to a representation; the worst pair is named.
         """
-        return cls(group, [(summand_from_generators(group, matrices, name), 1)])
+        return cls(group, [(summand_from_generators(group, matrices, name, tolerance), 1)])

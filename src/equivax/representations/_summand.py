@@ -32,6 +32,7 @@ class Summand(AbstractValue):
             orthogonal, else None.
         induced_from: ``(subgroup, representation of the subgroup)`` for induced and quotient
             representations, else None.
+        removed_error: How far matrices that were measured moved to become exact.
     """
 
     group: Group
@@ -40,6 +41,7 @@ class Summand(AbstractValue):
     name: str = dataclasses.field(compare=False)
     orthogonalizer: Float[np.ndarray, "n n"] | None
     induced_from: tuple[Any, Any] | None = dataclasses.field(compare=False)
+    removed_error: float = dataclasses.field(compare=False, default=0.0)
 
     def __init__(
         self,
@@ -49,6 +51,7 @@ class Summand(AbstractValue):
         name: str,
         orthogonalizer: Float[np.ndarray, "n n"] | None = None,
         induced_from: tuple[Any, Any] | None = None,
+        removed_error: float = 0.0,
     ) -> None:
         self._fill(
             group=group,
@@ -57,6 +60,7 @@ class Summand(AbstractValue):
             name=name,
             orthogonalizer=None if orthogonalizer is None else freeze(orthogonalizer),
             induced_from=induced_from,
+            removed_error=removed_error,
         )
 
     @property

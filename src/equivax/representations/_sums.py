@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from .._arguments import is_traced, refuse, type_of
+from .._arguments import is_traced, refuse, text, type_of
 from ._representation import Representation
 
 
-def direct_sum(reps: Iterable[Representation]) -> Representation:
+def direct_sum(reps: Iterable[Representation] | Mapping[str, Representation]) -> Representation:
     """Direct sum of representations of one group; summands are kept in order.
 
+    Args:
+        reps: Representations; a mapping gives them names, by which `Representation.parts` slices a
+            vector of the sum.
+
     Raises:
-        ValueError: If the list is empty or the groups differ.
+        ValueError: If there is none or the groups differ.
+
+    Examples:
+        >>> import equivax as evx
+        >>> G = evx.groups.dihedral(4)
+        >>> state = evx.direct_sum({"position": G.standard, "legs": G.regular})
+        >>> state.size, state.parts["legs"]
+        (10, slice(2, 10, None))
     """
     if isinstance(reps, Representation) or is_traced(reps) or not isinstance(reps, Iterable):
         refuse(TypeError, "direct_sum", "reps", "a list of representations", reps)
+    names: list[str] = []
+    if isinstance(reps, Mapping):
+        names = [text(name, "direct_sum", "reps, a name") for name in reps]
+        reps = reps.values()
     reps = list(reps)
     if not reps:
         raise ValueError(
@@ -25,7 +40,8 @@ def direct_sum(reps: Iterable[Representation]) -> Representation:
     for rep in reps:
         if not isinstance(rep, Representation):
             refuse(TypeError, "direct_sum", "reps", "representations", rep)
-    return Representation(reps[0].group, [run for rep in reps for run in rep.data])
+    sizes = [(name, rep.size) for name, rep in zip(names, reps, strict=False)]
+    return Representation(reps[0].group, [run for rep in reps for run in rep.data], sizes)
 
 
 def tensor_product(a: Representation, b: Representation) -> Representation:

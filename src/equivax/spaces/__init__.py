@@ -5,6 +5,7 @@ from ._grid import center as center
 from ._grid import grid_points as grid_points
 from ._grid import index_matrix as index_matrix
 from ._grid_spaces import axis_matrices as axis_matrices
+from ._grid_spaces import grid as grid
 from ._grid_spaces import hyperoctahedral_on as hyperoctahedral_on
 from ._grid_spaces import rotations_on as rotations_on
 from ._grid_spaces import signed_matrices as signed_matrices
@@ -17,3 +18,14 @@ from ._plane import trivial_on_r2 as trivial_on_r2
 from ._point_and_line import flip_on_r1 as flip_on_r1
 from ._point_and_line import no_base_space as no_base_space
 from ._point_and_line import on_r1 as on_r1
+from ._volume import cyclic_on_r3 as cyclic_on_r3
+from ._volume import dihedral_on_r3 as dihedral_on_r3
+from ._volume import flip_rot_on_r3 as flip_rot_on_r3
+from ._volume import full_icosahedral_on_r3 as full_icosahedral_on_r3
+from ._volume import full_octahedral_on_r3 as full_octahedral_on_r3
+from ._volume import icosahedral_on_r3 as icosahedral_on_r3
+from ._volume import octahedral_on_r3 as octahedral_on_r3
+from ._volume import on_r3 as on_r3
+from ._volume import rot_on_r3 as rot_on_r3
+from ._volume import tetrahedral_on_r3 as tetrahedral_on_r3
+from ._volume import trivial_on_r3 as trivial_on_r3

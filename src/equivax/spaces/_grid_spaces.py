@@ -15,21 +15,60 @@ from typing import SupportsIndex
 import numpy as np
 from jaxtyping import Float, Int
 
-from .._arguments import is_integer, type_of
+from .._arguments import integer, is_integer, type_of
 from ..groups import Group, hyperoctahedral, octahedral
 from ..representations import Representation
 from ._grid import index_matrix
 from ._gspace import GSpace
 
+MOST_AXES = 4
+"""Axes whose signed permutations are all listed: 384 of them; of five axes there are 3840."""
+
 _EXACT = 1e-9
 """Distance from an integer below which an entry of a matrix is that integer."""
 
 
-def hyperoctahedral_on(dim: SupportsIndex) -> GSpace:
-    """The line, plane or volume with all signed permutations of its axes, ``2^d d!`` of them.
+def grid(D: SupportsIndex, group: Group | None = None) -> GSpace:
+    """A grid with signed permutations of its axes, in any dimension.
 
     Args:
-        dim: 1, 2 or 3.
+        D: Number of axes of the grid.
+        group: A group of signed permutation matrices of D axes, such as ``dihedral(4)`` or one
+            from ``from_generators``; by default all of them, `hyperoctahedral_on`, up to D = 4.
+
+    Raises:
+        ValueError: If the group's matrices are none, or of another size.
+        TypeError: If ``group`` is no group.
+
+    Examples:
+        >>> import equivax as evx
+        >>> space = evx.spaces.grid(4)  # three axes of space and one of time, all alike
+        >>> space.dim, space.group.order
+        (4, 384)
+    """
+    dim = integer(D, "grid", "D", 1)
+    if group is None:
+        if dim > MOST_AXES:
+            raise ValueError(
+                f"grid: group: expected a group of signed permutations of {dim} axes, got None, "
+                f"which stands for all of them up to D = {MOST_AXES}"
+            )
+        return _hyperoctahedral_on(dim)
+    type_of(group, "grid", "group", Group, "a Group or None")
+    space = _signed_permutations_on(group)
+    if space.dim != dim:
+        raise ValueError(
+            f"grid: group: expected signed permutations of {dim} axes, got {group!r}, which acts "
+            f"on {space.dim}"
+        )
+    return space
+
+
+def hyperoctahedral_on(dim: SupportsIndex) -> GSpace:
+    """The line, plane, volume, ... with all signed permutations of its axes, ``2^d d!`` of them.
+
+    Args:
+        dim: 1 to 4.
 
     Raises:
         ValueError: For another dimension.
@@ -38,10 +77,10 @@ def hyperoctahedral_on(dim: SupportsIndex) -> GSpace:
 
 
 def rotations_on(dim: SupportsIndex) -> GSpace:
-    """The line, plane or volume with the signed permutations of determinant 1.
+    """The line, plane, volume, ... with the signed permutations of determinant 1.
 
     Args:
-        dim: 1 (nothing moves), 2 (4 quarter turns) or 3 (the octahedral group).
+        dim: 1 (nothing moves), 2 (4 quarter turns), 3 (the octahedral group) or 4.
 
     Raises:
         ValueError: For another dimension.
@@ -56,7 +95,7 @@ def signed_permutations_on(group: Group) -> GSpace:
         group: A group such as ``dihedral(4)``, ``octahedral()`` or one from ``from_generators``.
 
     Raises:
-        ValueError: If its defining matrices are no signed permutations of 1 to 3 axes.
+        ValueError: If its defining matrices are no signed permutations.
         TypeError: If it is no group.
     """
     if not isinstance(group, Group):
@@ -67,20 +106,23 @@ def signed_permutations_on(group: Group) -> GSpace:
 
 
 def signed_matrices(group: Group) -> Int[np.ndarray, "N d d"]:
-    """The defining matrices of the testing elements, as integers.
+    """The defining matrices of all elements, as integers.
 
     Args:
         group: The group.
 
     Raises:
-        ValueError: If they are no signed permutations of 1 to 3 axes.
+        ValueError: If they are no signed permutations.
     """
     type_of(group, "signed_matrices", "group", Group, "a Group")
-    return _integers(group, group.defining_matrices(group.testing_coordinates))
+    every = None if group.order is None else np.arange(group.order)[:, None]
+    return _integers(
+        group, group.defining_matrices(group.testing_coordinates if every is None else every)
+    )
 
 
 def axis_matrices(space: GSpace) -> Int[np.ndarray, "N d d"]:
-    """``J^-1 A(g) J`` for the testing elements: how they move the axes of an array.
+    """``J^-1 A(g) J`` for all elements: how they move the axes of an array.
 
     Args:
         space: A space whose group maps the grid to itself.
@@ -90,13 +132,12 @@ def axis_matrices(space: GSpace) -> Int[np.ndarray, "N d d"]:
     """
     type_of(space, "axis_matrices", "space", GSpace)
     frame = index_matrix(space.dim)
-    moved = space.matrices(space.group.testing_coordinates)
-    return _integers(space, frame.T @ moved @ frame)
+    return _integers(space, frame.T @ space.element_matrices @ frame)
 
 
 def _dimension(caller: str, dim: SupportsIndex) -> int:
-    if not is_integer(dim) or int(dim) not in (1, 2, 3):
-        raise ValueError(f"{caller}: dim: expected 1, 2 or 3, got {dim!r}")
+    if not is_integer(dim) or not 1 <= int(dim) <= MOST_AXES:
+        raise ValueError(f"{caller}: dim: expected 1 to {MOST_AXES}, got {dim!r}")
     return int(dim)
 
 
@@ -104,9 +145,9 @@ def _integers(owner: object, matrices: Float[np.ndarray, "N d d"]) -> Int[np.nda
     rounded = np.rint(matrices)
     near = np.abs(matrices - rounded).max(initial=0.0) < _EXACT
     size = matrices.shape[-1]
-    if not near or not 1 <= size <= 3 or not ((np.abs(rounded) == 1).sum(axis=1) == 1).all():
+    if not near or not size or not ((np.abs(rounded) == 1).sum(axis=1) == 1).all():
         raise ValueError(
-            f"group: expected signed permutation matrices of 1 to 3 axes, got {owner!r}, which "
+            f"group: expected signed permutation matrices, got {owner!r}, which "
             "does not map the pixel grid to itself; layers on field types take any group with "
             "basis='harmonic'"
         )
@@ -122,10 +163,7 @@ def _hyperoctahedral_on(dim: int) -> GSpace:
 def _rotations_on(dim: int) -> GSpace:
     if dim == 3:
         return _signed_permutations_on(octahedral())
-    space = _hyperoctahedral_on(dim)
-    proper = np.linalg.det(signed_matrices(space.group)) > 0
-    elements = space.group.elements_at(space.group.testing_coordinates[proper])
-    return space.restrict(list(elements))
+    return _hyperoctahedral_on(dim).restrict("rotations")
 
 
 @functools.lru_cache(maxsize=256)

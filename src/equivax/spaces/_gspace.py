@@ -51,7 +51,7 @@ class GSpace(AbstractValue):
             label: What `repr` appends, such as the axis of a mirror; no part of equality.
 
         Raises:
-            ValueError: If the action is of another group, is not orthogonal or d > 3.
+            ValueError: If the action is of another group, or is not orthogonal.
             TypeError: If ``group`` is no group or ``action`` no representation.
         """
         if not isinstance(group, Group):
@@ -74,15 +74,13 @@ class GSpace(AbstractValue):
                     "GSpace: action: expected orthogonal matrices, got a representation that had "
                     "to be made orthogonal; pixels can only be turned and mirrored"
                 )
-            if action.size > 3:
-                raise ValueError(f"GSpace: action: expected size 1, 2 or 3, got {action.size}")
         self._fill(group=group, _action=action, _label=label)
 
     # ---- value -------------------------------------------------------------------------------
 
     @functools.cached_property
     def dim(self) -> int:
-        """Dimension d of the base space: 0, 1, 2 or 3."""
+        """Dimension d of the base space; 0 for a point."""
         return 0 if self._action is None else self._action.size
 
     @property
@@ -117,7 +115,7 @@ class GSpace(AbstractValue):
 
     @property
     def domain(self) -> str:
-        """``"a point"``, ``"R1"``, ``"R2"`` or ``"R3"``."""
+        """``"a point"``, ``"R1"``, ``"R2"``, ..."""
         return f"R{self.dim}" if self.dim else "a point"
 
     # ---- the action --------------------------------------------------------------------------
@@ -127,6 +125,13 @@ class GSpace(AbstractValue):
         if self._action is None:
             return np.zeros((len(coordinates), 0, 0))
         return self._action.evaluate(coordinates)
+
+    @functools.cached_property
+    def element_matrices(self) -> Float[np.ndarray, "N d d"]:
+        """``A(g)`` of all elements of a finite group, of the testing elements of another."""
+        order = self.group.order
+        every = None if order is None else np.arange(order)[:, None]
+        return self.matrices(self.group.testing_coordinates if every is None else every)
 
     def matrix(self, g: GroupElement) -> Float[np.ndarray, "d d"]:
         """``A(g)`` for one element.

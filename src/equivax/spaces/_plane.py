@@ -28,11 +28,17 @@ def _rotation(angle: float) -> np.ndarray:
     return np.where(np.abs(matrix - snapped) < 1e-15, snapped, matrix)
 
 
-def _action(group: Group, irreps: tuple, basis: np.ndarray) -> Representation:
+def action_by_irreps(group: Group, irreps: tuple, basis: np.ndarray) -> Representation:
+    """Coordinates ``basis @ (irreps)``, with an orthogonal basis."""
     return Representation(group, [(Summand(group, irreps, basis, "vector"), 1)])
 
 
-def _order(caller: str, n: int) -> int:
+def number_of_turns(caller: str, n: int) -> int:
+    """A number of rotations, or -1 for all of them.
+
+    Raises:
+        ValueError: If it is neither.
+    """
     try:
         order = operator.index(n)
     except TypeError:
@@ -68,12 +74,12 @@ def rot_on_r2(n: int) -> GSpace:
     Raises:
         ValueError: If ``n`` is neither positive nor -1.
     """
-    order = _order("rot_on_r2", n)
+    order = number_of_turns("rot_on_r2", n)
     if order == -1:
-        return GSpace(so2(), _action(so2(), ((1,),), np.eye(2)))
+        return GSpace(so2(), action_by_irreps(so2(), ((1,),), np.eye(2)))
     group = cyclic(order)
     irreps = ((1,),) if order > 2 else ((order - 1,),) * 2
-    return GSpace(group, _action(group, irreps, np.eye(2)))
+    return GSpace(group, action_by_irreps(group, irreps, np.eye(2)))
 
 
 def flip_on_r2(axis: float = VERTICAL) -> GSpace:
@@ -87,7 +93,7 @@ def flip_on_r2(axis: float = VERTICAL) -> GSpace:
     """
     axis = _axis("flip_on_r2", axis)
     group = dihedral(1)
-    return GSpace(group, _action(group, ((0, 0), (1, 0)), _rotation(axis)), _label(axis))
+    return GSpace(group, action_by_irreps(group, ((0, 0), (1, 0)), _rotation(axis)), _label(axis))
 
 
 def flip_rot_on_r2(n: int, axis: float = VERTICAL) -> GSpace:
@@ -100,9 +106,9 @@ def flip_rot_on_r2(n: int, axis: float = VERTICAL) -> GSpace:
     Raises:
         ValueError: If ``n`` is neither positive nor -1, or ``axis`` is not finite.
     """
-    order, axis = _order("flip_rot_on_r2", n), _axis("flip_rot_on_r2", axis)
+    order, axis = number_of_turns("flip_rot_on_r2", n), _axis("flip_rot_on_r2", axis)
     if order == -1:
-        return GSpace(o2(), _action(o2(), ((1, 1),), _rotation(axis)), _label(axis))
+        return GSpace(o2(), action_by_irreps(o2(), ((1, 1),), _rotation(axis)), _label(axis))
     group = dihedral(order)
     if order == 1:
         irreps = ((0, 0), (1, 0))
@@ -110,4 +116,4 @@ def flip_rot_on_r2(n: int, axis: float = VERTICAL) -> GSpace:
         irreps = ((0, 1), (1, 1))
     else:
         irreps = ((1, 1),)
-    return GSpace(group, _action(group, irreps, _rotation(axis)), _label(axis))
+    return GSpace(group, action_by_irreps(group, irreps, _rotation(axis)), _label(axis))

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import warnings
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Shaped
@@ -30,6 +31,9 @@ from ..hom import (
     widened,
 )
 from ..representations import Representation, as_representation, check_same_group, trivial
+
+#: Two numbers of so many bits have a product that float32 holds.
+HALF_BITS = 12
 
 ESTIMATORS = ("unbiased", "ml")
 
@@ -131,6 +135,8 @@ def moment_coefficients(
         Name to ``(*rest, m_out, m_in, S)``.
     """
     group = basis.in_rep.group
+    if centered:
+        x, y = _about_zero(basis.in_rep, x, share), _about_zero(basis.out_rep, y, share)
     xh, yh = to_irreps(basis.in_rep, x), to_irreps(basis.out_rep, y)
     identity = trivial(group).irreps[0]
     coeffs = {}
@@ -235,7 +241,7 @@ def spectral_var(
     share = _normalised(weights, samples)
     identity = rep.group.irrep_data(trivial(rep.group).irreps[0]).name
     values = {}
-    for name, copies in to_irreps(rep, samples).items():
+    for name, copies in to_irreps(rep, _about_zero(rep, samples, share)).items():
         factor: object = 1.0
         if name == identity:
             copies = copies - jnp.tensordot(share, copies, 1, precision=HIGHEST)
@@ -251,6 +257,32 @@ def _invariant_mean(samples: Array, rep: Representation, share: Array) -> Array:
     identity = rep.group.irrep_data(trivial(rep.group).irreps[0]).name
     average = jnp.tensordot(share, samples, 1, precision=HIGHEST)
     return invariant_vector(rep, to_irreps(rep, average)[identity][..., 0])
+
+
+def _about_zero(rep: Representation, samples: Array, share: Array) -> Array:
+    """Samples less an invariant vector near their mean, without a rounding of that size.
+
+    In coordinates of irreps a mean of 1e5 deviations would leave its rounding in all of them. The
+    product of two numbers of half the bits is exact, and so is the difference of numbers that are
+    nearly equal. What a vector of half the bits lacks of an invariant one is small, and added.
+    """
+    identity, pieces, start = trivial(rep.group).irreps[0], [], 0
+    for summand, count in rep.data:
+        stop = start + summand.size * count
+        fields = samples[..., start:stop].reshape(*samples.shape[:-1], count, summand.size)
+        columns = summand.change_of_basis[:, summand.columns_of(identity).reshape(-1)]
+        mean = jnp.tensordot(share, jax.lax.stop_gradient(fields), 1, precision=HIGHEST)
+        places = jnp.matmul(mean, columns.astype(mean.dtype), precision=HIGHEST)
+        places = jax.lax.reduce_precision(places, jnp.finfo(mean.dtype).nexp, HALF_BITS - 1)
+        fraction, exponent = np.frexp(columns)
+        short = np.ldexp(np.round(np.ldexp(fraction, HALF_BITS)), exponent - HALF_BITS)
+        for i in range(short.shape[1]):
+            fields = fields - places[..., i, None] * short[:, i].astype(mean.dtype)
+        lacking = (short - columns @ (columns.T @ short)).T.astype(mean.dtype)
+        fields = fields + jnp.matmul(places, lacking, precision=HIGHEST)
+        pieces.append(fields.reshape(*samples.shape[:-1], stop - start))
+        start = stop
+    return jnp.concatenate(pieces, axis=-1)
 
 
 def _bessel(share: Array, count: int) -> Array:

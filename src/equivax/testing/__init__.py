@@ -10,3 +10,4 @@ from ._leaves import TraceCount as TraceCount
 from ._leaves import assert_finite_gradients as assert_finite_gradients
 from ._leaves import assert_only_parameters as assert_only_parameters
 from ._leaves import count_traces as count_traces
+from ._symmetry import symmetry_report as symmetry_report

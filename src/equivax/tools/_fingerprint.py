@@ -21,7 +21,7 @@ from jaxtyping import PyTree
 from .._numerics import rounded_digest
 from ..fields import FieldType
 from ..groups import Group
-from ..hom import HomBasis
+from ..hom import HomBasis, spread
 from ..kernels import SteerableBasis, TypeBasis
 from ..nn._core._printing import border, is_layer, parts
 from ..representations import Representation, Summand
@@ -88,11 +88,13 @@ def combined(listed: list[Part]) -> str:
 def described(model: PyTree, *, settings: bool = True) -> list[Part]:
     """Every array and every module of a model, in the order of the tree.
 
+    Coefficients of linear maps are told irrep by irrep, however many of them are one leaf.
+
     Args:
         model: PyTree pytree.
         settings: Whether `SETTINGS` take part.
     """
-    return [_part(path, node, settings) for path, node in nodes(model)]
+    return [_part(path, node, settings) for path, node in nodes(spread(model))]
 
 
 def nodes(node: PyTree, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -63,11 +63,13 @@ def is_texts(value: object) -> bool:
     return isinstance(value, list) and all(map(is_text, value))
 
 
-def is_date(value: Any) -> bool:
+def is_date(value: object) -> bool:
     """A date and time in ISO format."""
+    if not isinstance(value, str):
+        return False
     try:
         datetime.datetime.fromisoformat(value)
-    except (TypeError, ValueError):
+    except ValueError:
         return False
     return True
 

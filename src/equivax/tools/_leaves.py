@@ -18,7 +18,7 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import PyTree
 
-from ..hom import is_concrete
+from ..hom import is_concrete, spread
 from ._fingerprint import nodes
 
 NUMBERS = (bool, int, float, complex)
@@ -59,8 +59,12 @@ class StoredArray(NamedTuple):
 
 
 def named_leaves(model: PyTree, state: PyTree) -> list[tuple[str, Any]]:
-    """Leaves that are stored, of the model and then of the state, with their names."""
-    found = [(name, leaf) for name, leaf in nodes(model) if not isinstance(leaf, eqx.Module)]
+    """Arrays that are stored, of the model and then of the state, with their names.
+
+    Coefficients of linear maps are stored irrep by irrep, however many of them are one leaf.
+    """
+    listed = nodes(spread(model))
+    found = [(name, leaf) for name, leaf in listed if not isinstance(leaf, eqx.Module)]
     found += [(f"state[{i}]", leaf) for i, leaf in enumerate(jax.tree.leaves(state))]
     return [(name, leaf) for name, leaf in found if is_stored(leaf)]
 

@@ -22,7 +22,7 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import PyTree
 
-from ..hom import at_least_float32
+from ..hom import at_least_float32, gathered, spread
 from ._comparing import SWITCH, compare, has_64_bits
 from ._files import Digested, checked_digest, checked_path, opened, replacing
 from ._fingerprint import combined, described
@@ -251,7 +251,7 @@ def _filled(
     dtype: DTypeLike | None,
 ) -> Any:
     """The built model and state with the numbers of the file."""
-    leaves, structure = jax.tree.flatten(like)
+    leaves, structure = jax.tree.flatten(spread(like))
     places = [i for i, leaf in enumerate(leaves) if is_stored(leaf)]
     arrays = [*header.leaves, *(header.state or ())]
     damaged = f"load: path: {where} ends early or is damaged"
@@ -273,7 +273,7 @@ def _filled(
             raise ValueError(f"{damaged}: {error}") from None
     if file.tell() != end:
         raise ValueError(f"load: path: {where} goes on behind the last array: it is damaged")
-    model, state = jax.tree.unflatten(structure, leaves)
+    model, state = gathered(jax.tree.unflatten(structure, leaves), like)
     return model if state is None else (model, state)
 
 

@@ -20,7 +20,7 @@ from ._canvas import new_figure
 
 def error_by_angle(
     function: Callable[..., Any],
-    x: Any,
+    x: object,
     in_type: FieldType | None = None,
     out_type: FieldType | None = None,
     *,

@@ -11,7 +11,7 @@ from ..fields import FieldType, GeometricTensor
 from ._canvas import draw_arrows, draw_image, new_figure, to_vector
 
 
-def plot_fields(x: Any, in_type: FieldType | None = None, *, columns: int = 4) -> Any:
+def plot_fields(x: object, in_type: FieldType | None = None, *, columns: int = 4) -> Any:
     """Draws the fields of one example on the plane, one picture per scalar or vector.
 
     Fields that turn as the plane does become arrows: ``v_xy = M v``, where ``M`` goes from the
@@ -69,7 +69,7 @@ def plot_fields(x: Any, in_type: FieldType | None = None, *, columns: int = 4) -
     return figure
 
 
-def checked_columns(caller: str, columns: Any) -> int:
+def checked_columns(caller: str, columns: object) -> int:
     """A positive integer.
 
     Raises:

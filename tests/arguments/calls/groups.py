@@ -6,7 +6,17 @@ import numpy as np
 
 from cases import Call
 from equivax import groups
-from kinds import EITHER, anything, element, group, integer, several, subgroup, text
+from kinds import (
+    EITHER,
+    anything,
+    element,
+    group,
+    integer,
+    number,
+    several,
+    subgroup,
+    text,
+)
 
 C4, D4, SO2, SO3 = groups.cyclic(4), groups.dihedral(4), groups.so2(), groups.so3()
 TURN = np.array([[0.0, -1.0], [1.0, 0.0]])
@@ -23,6 +33,7 @@ CALLS = [
         matrices=several([TURN, np.diag([1.0, -1.0])]),
         name=text("robot"),
         max_order=integer(100),
+        tolerance=number(0.01),
     ).but("max_order", "3", "refused", "the group has 8 elements"),
     Call(C4.element, value=integer(3)).but("value", "float", EITHER, "an angle"),
     Call(SO2.element, value=anything(0.3)),

@@ -27,7 +27,7 @@ from kinds import (
     text,
 )
 
-C4, D4 = groups.cyclic(4), groups.dihedral(4)
+C4, D4, O = groups.cyclic(4), groups.dihedral(4), groups.octahedral()
 ROT, FLIP = spaces.rot_on_r2(4), spaces.flip_rot_on_r2(4)
 R4 = C4.regular
 BASIS = kernels.steerable_basis(ROT, R4, R4, 3)
@@ -48,6 +48,12 @@ CALLS = [
     Call(spaces.rot_on_r2, n=integer(4)),
     Call(spaces.flip_rot_on_r2, n=integer(4), axis=number(0.5)),
     Call(spaces.flip_on_r2, axis=number(0.5)),
+    Call(spaces.on_r3, group=group(O), action=representation(O.standard)).but(
+        "group", "group", EITHER, "the action is of another"
+    ),
+    Call(spaces.cyclic_on_r3, n=integer(4), axis=choice("x")),
+    Call(spaces.dihedral_on_r3, n=integer(4)),
+    Call(spaces.grid, D=integer(2), group=group(groups.hyperoctahedral(2))),
     Call(spaces.hyperoctahedral_on, dim=integer(2)),
     Call(spaces.rotations_on, dim=integer(2)),
     Call(spaces.signed_permutations_on, group=group(groups.hyperoctahedral(2))),
@@ -136,6 +142,9 @@ CALLS = [
         method=choice("rbf"),
         phi=choice("gaussian"),
         shape=number(1.0),
+    ),
+    Call(kernels.solid_harmonics, points=array(np.ones((4, 3))), degree=integer(2)).but(
+        "points", "lists; a number", "refused", "tells NumPy from JAX by its points"
     ),
     Call(kernels.finite_difference_weights, size=integer(5), order=integer(2)),
     Call(kernels.stencil_sizes, kernel_size=integer(5), maximum_order=integer(2)),

@@ -20,6 +20,7 @@ from cases import Call
 from equivax import FieldType, groups, images, models, nn, spaces
 from kinds import (
     EITHER,
+    TAKEN,
     Argument,
     anything,
     array,
@@ -236,6 +237,21 @@ DECODER = models.TransformerDecoder(R4, 1, 1, key=KEY)
 TOKENS = normal(3, 4)
 SEEN = np.tri(3, dtype=bool)
 PLACES = np.arange(3, dtype=np.float32)
+EMBED = nn.PatchEmbed(T, T, 2, key=KEY)
+UNEMBED = nn.PatchUnembed(R4, T, 2, key=KEY)
+ON_CELLS = {
+    "space": anything(ROT, "space"),
+    "grid": integers((3, 3)),
+    "extra": integer(1),
+}
+PATCHES = {
+    "patch": integers(2),
+    "use_bias": flag(True),
+    "init": scheme("xavier_normal"),
+    "mode": choice("auto"),
+    "dtype": dtype(),
+    "key": key(),
+}
 WINDOW = {
     "kernel_size": integers(3),
     "stride": integers(1),
@@ -318,6 +334,8 @@ MLP = {
 ON_PLANE = {
     "unit": representation(R4),
     "activation": function(models._residual.default_activation, classes=True),
+    "basis": choice("grid"),
+    "dropout": number(0.1),
     "grid_check": choice("off"),
     "key": key(),
 }
@@ -330,6 +348,8 @@ def field_network(call: Call) -> Call:
 def without(options: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name not in names}
 
+
+RELAXED_CONV = nn.Relaxed(nn.ConvContract(S, S, key=KEY))
 
 CALLS = [
     # Containers.
@@ -495,6 +515,12 @@ CALLS = [
     ),
     Call(nn.FourierGrid.uniform, group=group(SO2), points=integer(8)),
     Call(
+        nn.FourierGrid.near_uniform,
+        group=group(groups.so3()),
+        points=integer(24),
+        subgroup=subgroup("so2"),
+    ),
+    Call(
         nn.FourierNonlinearity,
         in_type=type_(),
         function=elementwise(jax.nn.elu),
@@ -611,6 +637,20 @@ CALLS = [
         y=or_none(array(normal(3, 4))),
         key=call_key(),
     ).slow(20.0),
+    # Images as tokens.
+    Call(
+        nn.AbsoluteGridPositions, in_type=vectors(), dtype=or_none(dtype()), key=key(), **ON_CELLS
+    ).but("in_type", "field type", EITHER, POINT),
+    Call(nn.AbsoluteGridPositions(R4, ROT, 3, key=KEY), _0=array(normal(9, 4), lists=False)),
+    Call(nn.RelativeGridPositions, num_heads=integer(2), dtype=or_none(dtype()), **ON_CELLS),
+    Call(nn.RotaryGridPositions, head_type=vectors(2 * R4), base=number(10.0), **ON_CELLS).but(
+        "head_type", "field type", EITHER, POINT
+    ),
+    Call(nn.PatchEmbed, in_type=field_type(T), out_type=type_(), **PATCHES),
+    Call(EMBED, _0=data(ON_GRID), key=call_key()),
+    Call(EMBED.with_kernel, kernel=array(normal(8, 8, 2, 2))),
+    Call(nn.PatchUnembed, in_type=type_(), out_type=field_type(T), **PATCHES),
+    Call(UNEMBED, _0=data(normal(3, 6, 4)), grid=integers((2, 3))),
     # Pools.
     Call(nn.GroupPooling, in_type=type_(), reduce=function(jnp.max)),
     Call(nn.SubgroupPooling, in_type=type_(), subgroup=subgroup(2), reduce=function(jnp.max)),
@@ -692,6 +732,30 @@ CALLS = [
         sigma=number(2.0),
         profile=choice("radial"),
     ),
+    Call(
+        nn.Relaxed,
+        layer=anything(nn.Linear(R4, R4, key=KEY)),
+        to=subgroup(2),
+        scale=number(0.5),
+        use_bias=flag(True),
+        key=key(),
+    ).but("to", "None", TAKEN, "nothing is kept"),
+    Call(RELAXED_CONV.export, is_torus=torus()).but("is_torus", "None", TAKEN, "that of the layer"),
+    Call(
+        nn.relax,
+        model=anything(nn.Linear(R4, R4, key=KEY)),
+        to=subgroup(2),
+        scale=number(0.5),
+        use_bias=flag(True),
+        key=key(),
+    ).but("to", "None", TAKEN, "nothing is kept"),
+    Call(
+        nn.symmetry_penalty,
+        _0=anything(eqx.nn.Linear(4, 4, key=KEY)),
+        _1=representation(R4),
+        _2=representation(R4),
+        weights=number(2.0),
+    ).but("weights", "0-d; [x]; tracer", EITHER, "one number per layer"),
     Call(nn.Reshuffle, in_type=type_(), permutation=several([1, 0])),
     Call(nn.Restriction, in_type=type_(), subgroup=subgroup(2)),
     Call(nn.Restriction(R4, 2).embedding, element=element(groups.cyclic(2).elements[1])).but(
@@ -799,6 +863,7 @@ CALLS = [
             depth=integer(10),
             widen=integer(1),
             channels=integers((4, 4, 4)),
+            restrict=several((2, None, None)),
             **ON_PLANE,
         )
     ),
@@ -905,5 +970,6 @@ LEFT_OUT: dict[str, str] = {
     r"nn\.squash": "a formula that exports take along, without checks",
     r".*\.Abstract.*": "interfaces are not made",
     r"nn\.(FourierGrid|Moments|MultivariateNormal)": "records that functions of the library make",
+    r"nn\.Rest": "made by `Relaxed`",
     r"nn\.RunningMoments\.(evaluate_output_shape|export)": "refuse always",
 }

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import tempfile
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 import equivax as evx
 from cases import Call
-from equivax import FieldType, groups, kernels, nn, spaces, testing, tools, viz
+from equivax import FieldType, groups, interop, kernels, nn, spaces, stats, testing, tools, viz
 from kinds import (
     EITHER,
+    TAKEN,
     any_representation,
     anything,
     array,
@@ -38,6 +40,7 @@ FOLDER = tempfile.mkdtemp()
 FILE = f"{FOLDER}/linear.evx"
 T = FieldType(ROT, ROT.regular)
 POINT = nn.PointwiseNonlinearity(T)
+REPORT = stats.symmetry_report(np.ones((9, 4)), R4, draws=9)
 GRID = np.ones((1, 4, 9, 9), np.float32)
 
 
@@ -103,6 +106,21 @@ CALLS = [
     ),
     Call(testing.assert_homomorphism, rep=any_representation(R4), atol=number(1e-8)),
     Call(testing.assert_only_parameters, module=anything(LINEAR), expected=integer(5)),
+    Call(
+        testing.symmetry_report,
+        _0=anything(np.eye(4)),
+        _1=representation(R4),
+        _2=representation(R4),
+        subgroups=several([2]),
+    ).but("subgroups", "None", TAKEN, "all of them"),
+    Call(
+        interop.impose,
+        _0=anything(eqx.nn.Linear(4, 4, key=jax.random.key(0))),
+        _1=representation(R4),
+        _2=representation(R4),
+    ),
+    Call(viz.plot_symmetry_report, report=anything(REPORT)).slow(8),
+    Call(REPORT.table, width=integer(80)),
     Call(testing.randomize_parameters, module=anything(LINEAR), key=key()),
     Call(
         viz.error_by_angle,
@@ -134,6 +152,7 @@ LEFT_OUT = {
         "in the tables of their rooms"
     ),
     r"(direct_sum|hom_basis|induced|tensor_directsum|tensor_product)": "in those tables too",
+    r"interop\.Imposed": "made by `impose`",
     r"testing\.count_traces": "a context, which counts calls of whatever it is given",
     r"testing\.(EquivarianceErrors?|TraceCount)": "made by functions",
     r"tools\.(Description|StoredArray)": "made by `describe`",

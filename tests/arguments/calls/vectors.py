@@ -9,6 +9,7 @@ from cases import Call
 from equivax import groups, hom, hom_basis, linalg, stats
 from kinds import (
     EITHER,
+    TAKEN,
     Argument,
     any_representation,
     anything,
@@ -23,6 +24,7 @@ from kinds import (
     key,
     number,
     representation,
+    several,
 )
 
 C4 = groups.cyclic(4)
@@ -101,6 +103,25 @@ CALLS = [
         weights=array(WEIGHTS),
     ),
     Call(
+        stats.symmetry_report,
+        _0=array(X, traced=False),
+        _1=rep(),
+        subgroups=several([2]),
+        level=number(0.1),
+        draws=integer(9),
+        folds=integer(3),
+        seed=integer(0),
+    )
+    .but("subgroups", "None", TAKEN, "all of them")
+    .slow(8),
+    Call(
+        stats.symmetry_report,
+        _0=array(X, traced=False),
+        _1=array(X, traced=False),
+        _2=rep(),
+        _3=rep(),
+    ),
+    Call(
         stats.cov,
         x=array(X),
         y=array(X),
@@ -115,6 +136,7 @@ CALLS = [
 
 LEFT_OUT = {
     r"hom\.(Block|HomBasis)(\..*)?": "made by `hom_basis`",
+    r"stats\.Symmetry(Report|Row)(\..*)?": "made by `symmetry_report`",
     r"hom\.Machine": "a record of prices, of which the table has one for every machine",
     r"hom\.(check_scheme|irrep_product|standard_normal|varying_alike)": "helpers within `hom`",
 }

@@ -32,7 +32,7 @@ def of_the_grid(module):
 def functions(type_: FieldType) -> FieldType:
     """Functions on the group, three fields of two kinds."""
     G = type_.group
-    limits = (None, None) if G.order is not None else (3, 1)
+    limits = (None, None) if G.order is not None else (3, 1) if type_.space.dim < 3 else (1, 1)
     first, second = (band_limited(G, limit) for limit in limits)
     return FieldType(type_.space, [first, second, first])
 

@@ -20,7 +20,7 @@ def _is_array(leaf):
 
 
 def _wide(type_, other, key, **axes):
-    unit = type_.space.regular if type_.group.order else type_.space.trivial + type_.space.irrep(1)
+    unit = _unit(type_)
     small = [unit.size, 2 * unit.size, 2 * unit.size]
     return models.WideResNet(
         type_, 3, depth=10, widen=1, unit=unit, channels=small, key=key, **axes
@@ -28,7 +28,7 @@ def _wide(type_, other, key, **axes):
 
 
 def _unit(type_):
-    return type_.space.regular if type_.group.order else type_.space.trivial + type_.space.irrep(1)
+    return type_.space.regular if type_.group.order else type_.space.trivial + type_.space.vector
 
 
 def _resnet(type_, other, key, **axes):

@@ -15,7 +15,11 @@ def _part(type_):
     kind = type_.group.family[0]
     if kind == "cyclic":
         return max(1, type_.group.order // 2)
-    named = {"dihedral": "rotations", "hyperoctahedral": "rotations", "o2": "so2", "so2": 4}
+    named = {
+        "dihedral": "rotations", "hyperoctahedral": "rotations", "o2": "so2", "so2": 4,
+        "octahedral": "tetrahedral", "full_octahedral": "octahedral", "icosahedral": "tetrahedral",
+        "so3": "octahedral", "o3": "so3",
+    }  # fmt: skip
     return named[kind]
 
 

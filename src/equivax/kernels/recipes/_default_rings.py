@@ -21,10 +21,10 @@ CUTOFFS = ("default", "narrow", "flat")
 """Names of the frequency cut-offs."""
 
 
-def default_radii(size: int) -> tuple[float, ...]:
-    """``ceil(k / 2)`` radii ``0, 1, ...``; a kernel of two taps gets the one that they lie on."""
+def default_radii(size: int, dim: int) -> tuple[float, ...]:
+    """``ceil(k / 2)`` radii ``0, 1, ...``; two taps per axis get the one ring that they lie on."""
     if size == 2:
-        return (math.sqrt(0.5),)
+        return (math.sqrt(dim / 4),)
     return tuple(float(r) for r in range((size + 1) // 2))
 
 
@@ -35,17 +35,20 @@ def default_widths(radii: tuple[float, ...]) -> tuple[float, ...]:
     return tuple(CENTRE_WIDTH if r == 0 else w for r, w in zip(radii, widths, strict=True))
 
 
-def cutoff(policy: str, radius: float, size: int) -> int:
+def cutoff(policy: str, radius: float, size: int, dim: int) -> int:
     """Highest frequency of a ring.
 
-    ``"default"``: 0 at the centre, ``min(2 r, 2)`` on the ring at ``floor(k / 2)``, else
-    ``2 r - ((r + 1) mod 2)``. ``"narrow"`` has 1 instead of 2 on that outer ring; ``"flat"`` is
-    0, then 2, then 1 on the outer ring. Never below 0, which counts for radii between the taps.
+    ``"default"``: on planes 0 at the centre, ``min(2 r, 2)`` on the ring at ``floor(k / 2)``, else
+    ``2 r - ((r + 1) mod 2)``; in space ``min(2 r, floor(k / 2) - r + 2)``, since there a degree has
+    many functions. ``"narrow"`` has 1 instead of 2 on that outer ring; ``"flat"`` is 0, then 2,
+    then 1 on the outer ring. Never below 0, which counts for radii between the taps.
     """
     if radius == 0:
         return 0
-    if size == 2:  # one ring through all four taps
+    if size == 2:  # one ring through all taps
         return 2 if policy == "default" else 1
+    if policy == "default" and dim == 3:
+        return max(0, math.floor(min(2 * radius, size // 2 - radius + 2)))
     outer = radius == size // 2
     if policy == "flat":
         return 1 if outer else 2

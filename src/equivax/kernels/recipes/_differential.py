@@ -18,10 +18,11 @@ from jaxtyping import Float
 from ..._numerics import freeze
 from ...spaces import GSpace
 from .._parts import BasisFilter, Part, times
+from .._solid_harmonics import DIMENSIONS, harmonic_polynomials
 from ._angular import harmonic_representation
 from ._arguments import as_number, check_filter, non_negative
 from ._offsets import offset
-from ._polynomials import DIMENSIONS, harmonic_polynomials, times_laplacian
+from ._polynomials import times_laplacian
 from ._stencil_sizes import check_sizes, stencil_sizes
 from ._stencils import Discretization, check_method, discretization, one_size, stencil_of
 
@@ -100,7 +101,7 @@ class Differential:
 
         Args:
             caller: Who asks, for messages.
-            space: A line or a plane.
+            space: A line, a plane or space.
             kernel_size: Taps per axis, or None if they follow from the options.
 
         Raises:
@@ -108,7 +109,7 @@ class Differential:
         """
         if space.dim not in DIMENSIONS:
             raise ValueError(
-                f"{caller}: space: expected a line or a plane, got {space!r} of dimension "
+                f"{caller}: space: expected a line, a plane or space, got {space!r} of dimension "
                 f"{space.dim}"
             )
         size = None if kernel_size is None else one_size(caller, space, kernel_size)

@@ -170,9 +170,12 @@ def tap_points(kernel: tuple[int, ...]) -> np.ndarray:
 
 
 def permutation_table(space: GSpace, kernel: tuple[int, ...]) -> np.ndarray | None:
-    """``table[g, p]``: where a testing element sends a tap; None if some tap leaves the kernel."""
+    """``table[g, p]``: where an element sends a tap; None if some tap leaves the kernel.
+
+    All elements of a finite group, the testing elements of another.
+    """
     points = np.rint(2 * tap_points(kernel)).astype(np.int64)
-    matrices = np.rint(space.matrices(space.group.testing_coordinates)).astype(np.int64)
+    matrices = np.rint(space.element_matrices).astype(np.int64)
     return _find(points, np.einsum("gij,pj->gpi", matrices, points))
 
 

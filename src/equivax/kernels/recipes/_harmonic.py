@@ -36,13 +36,14 @@ class Harmonic:
     without a space and a kernel size.
 
     Attributes:
-        rings: Radii in taps, within ``[0, sqrt(2) (k - 1) / 2]``; by default ``0, 1, ...``.
+        rings: Radii in taps, within ``[0, sqrt(d) (k - 1) / 2]`` in d dimensions; by default
+            ``0, 1, ...``.
         sigma: Width of the rings, one number or one per ring; by default 0.6, and 0.4 for the
             outermost.
         frequency_cutoff: Highest frequency per ring: ``"default"``, ``"narrow"``, ``"flat"``, a
             number ``a`` for ``a r``, or a callable of the radius.
-        maximum_offset: Finite groups: keep solutions with ``f = +-m +- n + t N``, ``|t|`` at most
-            this.
+        maximum_offset: Finite groups on a plane: keep solutions with ``f = +-m +- n + t N``,
+            ``|t|`` at most this.
         basis_filter: Takes the attributes of an element (see `SteerableBasis.attributes`), returns
             whether to keep it. Bases are cached by its identity, so give one function, not a new
             lambda each time.
@@ -99,21 +100,31 @@ class Harmonic:
         if space.dim < 2:
             refuse_rings(caller, space, vars(self))
             return Grid().recipe(caller, space, kernel)
-        if space.dim not in DIMENSIONS:
+        dim, pointwise = space.dim, set(kernel) == {1} and self.frequency_cutoff is None
+        if dim not in DIMENSIONS and not pointwise:  # one tap has one function anywhere
             way = (
                 'use basis="grid"'
                 if space.preserves_grid
                 else "restrict the space to a subgroup that maps the grid to itself, for which "
                 'there is basis="grid"'
             )
-            raise ValueError(f'{caller}: basis: "harmonic" is for planes, got {space!r}; {way}')
+            raise ValueError(
+                f'{caller}: basis: "harmonic" is for planes and space, got {space!r}; {way}'
+            )
+        if self.maximum_offset is not None and dim != 2:
+            raise ValueError(
+                f"{caller}: maximum_offset: counts turns of a plane, got {self.maximum_offset!r} "
+                f"on {space!r}; frequency_cutoff limits frequencies anywhere"
+            )
         size = kernel[0]
         if len(set(kernel)) > 1:
             raise ValueError(
                 f"{caller}: kernel_size: the harmonic basis expects equal sizes, got {kernel}; the "
                 'grid basis takes unequal ones (basis="grid")'
             )
-        radii = default_radii(size) if self.rings is None else _radii(caller, self.rings, size)
+        radii = default_radii(size, dim)
+        if self.rings is not None:
+            radii = _radii(caller, self.rings, size, dim)
         widths = default_widths(radii)
         if self.sigma is not None:
             found = _widths(caller, self.sigma, len(radii))
@@ -128,7 +139,7 @@ class Harmonic:
             kernel=kernel,
             radii=radii,
             sigmas=widths,
-            cutoffs=tuple(_highest(caller, policy, r, size) for r in radii),
+            cutoffs=tuple(_highest(caller, policy, r, size, dim) for r in radii),
             maximum_offset=self.maximum_offset,
             # The default is independent (tests show the singular values); two taps are a narrow
             # fit.
@@ -136,7 +147,7 @@ class Harmonic:
         )
 
 
-def _numbers(values: Any) -> tuple[float, ...] | None:
+def _numbers(values: object) -> tuple[float, ...] | None:
     """Finite real numbers, or None."""
     if isinstance(values, str) or not hasattr(values, "__iter__"):
         return None
@@ -149,9 +160,9 @@ def _numbers(values: Any) -> tuple[float, ...] | None:
     return found if all(map(math.isfinite, found)) else None
 
 
-def _radii(caller: str, rings: Numbers, size: int | None = None) -> tuple[float, ...]:
+def _radii(caller: str, rings: Numbers, size: int | None = None, dim: int = 2) -> tuple[float, ...]:
     """Radii that fit into a kernel, if its size is known."""
-    largest = math.inf if size is None else math.sqrt(2) * (size - 1) / 2
+    largest = math.inf if size is None else math.sqrt(dim) * (size - 1) / 2
     found = _numbers(rings)
     if not found or not all(0 <= r <= largest * (1 + 1e-12) for r in found):
         bounds = ", 0 or more"
@@ -208,10 +219,10 @@ _CUTOFF_EXPECTED = (
 )
 
 
-def _highest(caller: str, policy: FrequencyCutoff, radius: float, size: int) -> int:
+def _highest(caller: str, policy: FrequencyCutoff, radius: float, size: int, dim: int) -> int:
     """The cut-off of a ring by a policy's name, a slope or a callable."""
     if isinstance(policy, str):
-        return cutoff(policy, radius, size)
+        return cutoff(policy, radius, size, dim)
     value = policy(radius) if callable(policy) else policy * radius
     try:
         highest = math.floor(value + 1e-9)  # 3 * (1 / 3) should mean 1
@@ -263,7 +274,9 @@ class HarmonicRecipe:
         return _parts(self, space)
 
     def offset(self, space: GSpace, part: Part, in_irrep: tuple, out_irrep: tuple) -> int | None:
-        """Smallest ``|t|`` with ``f = +-m +- n + t N``."""
+        """Smallest ``|t|`` with ``f = +-m +- n + t N``; None in space."""
+        if space.dim != 2:
+            return None
         return offset(space, part.frequency or 0, in_irrep, out_irrep)
 
     def allows(self, space: GSpace, part: Part, in_irrep: tuple, out_irrep: tuple) -> bool:

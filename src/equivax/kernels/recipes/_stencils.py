@@ -231,7 +231,7 @@ def derivative_stencil(
     kernels that ``with_kernel`` takes, for known operators such as a Laplacian.
 
     Args:
-        space: A line or a plane; its dimension counts.
+        space: A line, a plane or space; its dimension counts.
         orders: Of the derivatives along x, y, ...
         kernel_size: Taps per axis, more than each order.
         method: As in `Differential`.
@@ -241,7 +241,7 @@ def derivative_stencil(
         spacing: Distance of neighbouring taps: the size of a pixel times the dilation.
 
     Returns:
-        Float64, ``(k,)`` or ``(k, k)`` with rows against y.
+        Float64, one axis per coordinate: ``(k,)``, ``(k, k)`` with rows against y, ...
 
     Raises:
         ValueError: If an option is out of range.

@@ -124,7 +124,7 @@ def parameter_dtype(dtype: object, caller: str) -> np.dtype:
     return jnp.dtype(jnp.result_type(float)) if dtype is None else arrays.dtype(dtype, caller)
 
 
-def checked_scheme(scheme: Any, caller: str) -> Scheme:
+def checked_scheme(scheme: object, caller: str) -> Scheme:
     """How coefficients of a Hom space are drawn: one of `SCHEMES`, or a function.
 
     Raises:

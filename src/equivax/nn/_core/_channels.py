@@ -11,7 +11,7 @@ import functools
 import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -103,7 +103,7 @@ def along(values: Shaped[Array, " n"], axis: int) -> Shaped[Array, "..."]:
 
 
 def on_last_axis(
-    function: Callable[..., Array], axis: int, x: Float[Array, "..."], *rest: Any
+    function: Callable[..., Array], axis: int, x: Float[Array, "..."], *rest: object
 ) -> Float[Array, "..."]:
     """A function of the last axis as one of the channel axis; ``rest`` is passed on."""
     if axis == -1:

@@ -146,7 +146,7 @@ def moved_axes(space: GSpace) -> tuple[tuple[int, ...], tuple[tuple[int, int], .
     dim = space.dim
     mirrored: set[int] = set()
     exchanged: set[tuple[int, int]] = set()
-    for matrix in space.matrices(space.group.testing_coordinates):
+    for matrix in space.element_matrices:
         exact = SignedPermutation.of(matrix)
         if exact is not None:
             mirrored.update(exact.axes[axis] for axis in exact.reverse)

@@ -24,7 +24,7 @@ def on_any_mesh(call: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     @functools.wraps(call)
-    def wrapped(*arguments: Any, **options: Any) -> Any:
+    def wrapped(*arguments: object, **options: Any) -> Any:
         given = arguments, options
         mesh = _explicit_mesh(given)
         if mesh is None:
@@ -40,7 +40,7 @@ def on_any_mesh(call: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
-def _explicit_mesh(tree: Any) -> Any:
+def _explicit_mesh(tree: object) -> Any:
     """The mesh with explicit axes that an array lies on, or None."""
     if not hasattr(jax.sharding, "use_abstract_mesh"):  # jax < 0.7: axes are explicit by request
         return None
@@ -65,7 +65,7 @@ def _placed(y: Any, arguments: tuple[Any, ...], options: dict[str, Any], mesh: A
     return _like(y, source, mesh), kept
 
 
-def _like(tree: Any, source: Any, mesh: Any) -> Any:
+def _like(tree: object, source: Any, mesh: Any) -> Any:
     """Every array of a tree, split as the source is."""
     spec = () if source is None else jax.typeof(source).sharding.spec
 
@@ -81,7 +81,7 @@ def _like(tree: Any, source: Any, mesh: Any) -> Any:
     return jax.tree.map(put, tree)
 
 
-def _parts(name: Any, mesh: Any) -> int:
+def _parts(name: str | tuple[str, ...] | None, mesh: Any) -> int:
     """Into how many parts an axis is split."""
     names = () if name is None else name if isinstance(name, tuple) else (name,)
     parts = 1

@@ -185,7 +185,7 @@ class AbstractLayer(eqx.Module):
 
     # ---- and back ------------------------------------------------------------------------------
 
-    def _value(self, y: Any, given: tuple[object, ...]) -> Any:
+    def _value(self, y: object, given: tuple[object, ...]) -> Any:
         """The output as what the inputs were: an array, a tensor with its type, or an image.
 
         Distributions and moments know their types and stay what they are, as do fields on a grid
@@ -239,7 +239,7 @@ class AbstractModule(AbstractLayer):
 
     @on_any_mesh
     def __call__(
-        self, x: Any, *others: Any, key: PRNGKeyArray | None = None, **options: Any
+        self, x: object, *others: object, key: PRNGKeyArray | None = None, **options: Any
     ) -> Any:
         """Applies the layer.
 
@@ -334,7 +334,7 @@ class AbstractStatefulModule(AbstractLayer, eqx.nn.StatefulLayer):
 
     @on_any_mesh
     def __call__(
-        self, x: Any, state: eqx.nn.State, *, key: PRNGKeyArray | None = None, **options: Any
+        self, x: object, state: eqx.nn.State, *, key: PRNGKeyArray | None = None, **options: Any
     ) -> tuple[Any, eqx.nn.State]:
         """Applies the layer.
 
@@ -396,7 +396,7 @@ class AbstractContainer(AbstractLayer, eqx.nn.StatefulLayer):
 
     @on_any_mesh
     def __call__(
-        self, x: Any, state: eqx.nn.State | None = None, *, key: PRNGKeyArray | None = None
+        self, x: object, state: eqx.nn.State | None = None, *, key: PRNGKeyArray | None = None
     ) -> Any:
         """Applies the layers.
 

@@ -180,7 +180,7 @@ def _is_instance(node: object) -> bool:
 
 
 def plain_function(
-    function: Callable[..., Any], *constants: Any, **options: Any
+    function: Callable[..., Any], *constants: object, **options: Any
 ) -> jax.tree_util.Partial:
     """A detached function with its first arguments and some options bound, see `plain_value`."""
     return jax.tree_util.Partial(
@@ -188,17 +188,19 @@ def plain_function(
     )
 
 
-def plain_layer(function: Callable[..., Any], *constants: Any, **options: Any) -> eqx.nn.Lambda:
+def plain_layer(function: Callable[..., Any], *constants: object, **options: Any) -> eqx.nn.Lambda:
     """`plain_function` as an Equinox layer, callable as ``layer(x, key=None)``."""
     return eqx.nn.Lambda(plain_function(function, *constants, **options))
 
 
-def plain_layer_of_several(function: Callable[..., Any], *constants: Any) -> jax.tree_util.Partial:
+def plain_layer_of_several(
+    function: Callable[..., Any], *constants: object
+) -> jax.tree_util.Partial:
     """`plain_layer` of several arrays, callable as ``layer(x, y, key=None)``."""
     return plain_function(_without_key, plain_function(function, *constants))
 
 
-def plain_steps(function: Callable[..., Any], *constants: Any) -> jax.tree_util.Partial:
+def plain_steps(function: Callable[..., Any], *constants: object) -> jax.tree_util.Partial:
     """A formula ``(..., x, state, key) -> (y, state)`` without a state: ``layer(x, key=None)``.
 
     The layers among its constants are exported ones, which have none.
@@ -266,16 +268,17 @@ def plain_on_channels(function: Callable[..., Any], type_: Type) -> Callable[...
 
 
 def plain_conv(weight: Array, bias: Array | None, **options: Any) -> eqx.nn.Conv:
-    """An `equinox.nn.Conv1d`, `Conv2d` or `Conv3d` that holds a given kernel and bias.
+    """An `equinox.nn.Conv1d`, `Conv2d`, `Conv3d` or `Conv` that holds a given kernel and bias.
 
     Args:
         weight: ``(out, in / groups, *kernel)``.
         bias: ``(out,)`` or None.
         **options: ``stride``, ``padding``, ``dilation``, ``groups``, ``padding_mode``.
     """
-    layers = {3: eqx.nn.Conv1d, 4: eqx.nn.Conv2d, 5: eqx.nn.Conv3d}
-    in_channels = weight.shape[1] * options.get("groups", 1)
-    return _filled(layers[weight.ndim], in_channels, weight, bias, options)
+    named = {1: eqx.nn.Conv1d, 2: eqx.nn.Conv2d, 3: eqx.nn.Conv3d}
+    dim, in_channels = weight.ndim - 2, weight.shape[1] * options.get("groups", 1)
+    layer = named.get(dim, functools.partial(eqx.nn.Conv, dim))
+    return _filled(layer, in_channels, weight, bias, options)
 
 
 def plain_conv_transpose(weight: Array, bias: Array | None, **options: Any) -> eqx.nn.ConvTranspose:
@@ -286,9 +289,10 @@ def plain_conv_transpose(weight: Array, bias: Array | None, **options: Any) -> e
         bias: ``(out,)`` or None.
         **options: ``stride``, ``padding``, ``output_padding``, ``dilation``, ``groups``.
     """
-    layers = {3: eqx.nn.ConvTranspose1d, 4: eqx.nn.ConvTranspose2d, 5: eqx.nn.ConvTranspose3d}
-    in_channels = weight.shape[1] * options.get("groups", 1)
-    return _filled(layers[weight.ndim], in_channels, weight, bias, options)
+    named = {1: eqx.nn.ConvTranspose1d, 2: eqx.nn.ConvTranspose2d, 3: eqx.nn.ConvTranspose3d}
+    dim, in_channels = weight.ndim - 2, weight.shape[1] * options.get("groups", 1)
+    layer = named.get(dim, functools.partial(eqx.nn.ConvTranspose, dim))
+    return _filled(layer, in_channels, weight, bias, options)
 
 
 def _filled(

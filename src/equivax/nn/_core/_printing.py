@@ -91,9 +91,10 @@ def parts(node: PyTree) -> Iterator[tuple[str, Any]]:
             yield "".join(map(_step, path)).removeprefix("."), child
 
 
-def _step(key: Any) -> str:
-    if hasattr(key, "name"):
-        return f".{key.name}"
+def _step(key: object) -> str:
+    name = getattr(key, "name", None)
+    if name is not None:
+        return f".{name}"
     inner = getattr(key, "idx", getattr(key, "key", None))
     return f"[{inner!r}]"
 

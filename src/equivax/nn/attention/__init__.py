@@ -1,7 +1,10 @@
 """Attention between tokens, for vectors of any type, and where the tokens stand."""
 
 from ._multihead import MultiheadAttention as MultiheadAttention
+from ._on_grids import AbsoluteGridPositions as AbsoluteGridPositions
+from ._on_grids import RelativeGridPositions as RelativeGridPositions
 from ._positions import AbsolutePositions as AbsolutePositions
 from ._positions import AbstractPositions as AbstractPositions
 from ._positions import RelativePositions as RelativePositions
 from ._rotary import RotaryPositions as RotaryPositions
+from ._rotary_on_grids import RotaryGridPositions as RotaryGridPositions

@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -211,6 +210,6 @@ class RotaryPositions(AbstractModule, AbstractPositions):
         function, constants = self._constants(irrep_wise=False)
         return None, plain_function(function, *constants), None
 
-    def export(self) -> Callable[..., Any]:
+    def export(self) -> Callable[..., Array]:
         """A plain function ``(x, positions=None, key=None)`` of the tokens of one example."""
         return plain_function(turned_tokens, self.plain()[1], ())

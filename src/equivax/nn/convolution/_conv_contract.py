@@ -20,6 +20,7 @@ from ...images import (
     FilterBasis,
     MultiImage,
     Signature,
+    TensorType,
     as_flags,
     axis_space,
     flat_metric_axes,
@@ -28,8 +29,10 @@ from ...images import (
 )
 from ...spaces import GSpace
 from .._core._admission import checked_precision, checked_signature, parameter_dtype
+from .._core._biases import total
 from .._core._grid_rule import as_grid_check, checked_windows, moved_axes, report, unequal_axes
 from .._core._module import AbstractImageLayer, AbstractModule, check_no_leaf, no_weight
+from .._core._plain import plain_function
 from ._formula import convolved, exported_convolution, plus_bias
 from ._shared import check_taps
 
@@ -227,6 +230,17 @@ class ConvContract(AbstractModule, AbstractImageLayer):
         metric: Array | None = None,
         periodic: tuple[bool, ...] = (),
     ) -> Float[Array, "..."]:
+        return self._applied(self.kernel, x, is_torus, metric, periodic)
+
+    def _applied(
+        self,
+        kernel: Float[Array, "out in *kernel"],
+        x: Float[Array, "..."],
+        is_torus: object = True,
+        metric: Array | None = None,
+        periodic: tuple[bool, ...] = (),
+    ) -> Float[Array, "..."]:
+        """The layer with another dense kernel."""
         D = self.space.dim
         sides = x.shape[x.ndim - D :]
         flags = as_flags(is_torus, D, "ConvContract", "is_torus")
@@ -239,9 +253,9 @@ class ConvContract(AbstractModule, AbstractImageLayer):
         bias, scaled = self._channel_bias()
         settings = {**windows.settings, "precision": self.precision}
         if metric is None:
-            return convolved(self.kernel, bias, x, scaled=scaled, **settings)
+            return convolved(kernel, bias, x, scaled=scaled, **settings)
         x = flat_metric_axes(x, self.in_signature, metric, D, lower=True)
-        y = convolved(self.kernel, None, x, **settings)
+        y = convolved(kernel, None, x, **settings)
         there = windows.metric(metric, sides)
         y = flat_metric_axes(y, self.out_signature, there, D, lower=False)
         return plus_bias(y, bias, D, scaled)
@@ -275,15 +289,27 @@ class ConvContract(AbstractModule, AbstractImageLayer):
         Returns:
             A layer on arrays ``(C_in, *sides)``.
         """
+        return self._exported(self.kernel, None, is_torus)
+
+    def _exported(self, kernel: Array, shift: Array | None, is_torus: object = True) -> Any:
+        """The export with another dense kernel, and something added to every output."""
         bias, scaled = self._channel_bias()
+        later = any(scaled)  # such a bias multiplies a mean
         flags = as_flags(is_torus, self.space.dim, "ConvContract", "is_torus")
-        return exported_convolution(
-            self.kernel,
-            bias,
+        plain = exported_convolution(
+            kernel,
+            bias if later else total(bias, shift),
             self.windows.filled(flags),
             precision=self.precision,
             scaled=scaled,
         )
+        if shift is None or not later:
+            return plain
+        return plain_function(_then_shifted, plain, shift, self.space.dim)
+
+
+def _then_shifted(function, shift, dim, x, key=None):
+    return plus_bias(function(x), shift, dim)
 
 
 def _cut(windows: Windows, periodic: tuple[bool, ...]) -> list[str]:
@@ -314,7 +340,7 @@ def _bias_mode(use_bias: object) -> str | None:
 
 
 def _initial(
-    basis: FilterBasis, init: object, gain: Any, dtype: DTypeLike, key: PRNGKeyArray
+    basis: FilterBasis, init: object, gain: object, dtype: DTypeLike, key: PRNGKeyArray
 ) -> dict[str, Array]:
     init = choice(init, "ConvContract", "init", ("he", "ginjax"))
     return _drawn(basis, init, dtype, number(gain, "ConvContract", "gain", 0), key)
@@ -322,7 +348,7 @@ def _initial(
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def _drawn(
-    basis: FilterBasis, init: str, dtype: DTypeLike, gain: Any, key: PRNGKeyArray
+    basis: FilterBasis, init: str, dtype: DTypeLike, gain: float | Array, key: PRNGKeyArray
 ) -> dict[str, Array]:
     """All weights of a layer from one draw: programs of random numbers are slow to compile."""
     D, found, start = basis.space.dim, {}, 0
@@ -360,7 +386,7 @@ def _unreachable(basis: FilterBasis) -> str:
     return f"{text} (allow_unreachable=True makes it zero if other types are reached)"
 
 
-def _connects(basis: FilterBasis, target: Any, size: int) -> bool:
+def _connects(basis: FilterBasis, target: TensorType, size: int) -> bool:
     D, space = basis.space.dim, basis.space
     return any(
         len(invariant_filters(D, size, len(flags) + len(target[0]), p + target[1], space))

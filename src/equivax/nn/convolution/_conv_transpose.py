@@ -17,6 +17,7 @@ from ..._arguments import choice, flag
 from ..._windows import PaddingLike, Windows, as_tuple, make_windows
 from ...fields import FieldType
 from ...kernels import Differential, Grid, Harmonic, HarmonicOptions, TypeBasis
+from .._core._biases import total
 from .._core._grid_rule import GridWarning, as_grid_check
 from .._core._plain import plain_conv_transpose
 from ._shared import Weights, check_taps, checked_types, types_of_one_group
@@ -151,15 +152,19 @@ class ConvTranspose(AbstractSteerable):
         )
         return adjoint.on("ConvTranspose", lengths)
 
-    def _taps(self) -> Float[Array, "out in *kernel"]:
-        return jnp.flip(self.kernel, tuple(range(2, self.kernel.ndim)))
+    def _taps(self, kernel: Float[Array, "out in *kernel"]) -> Float[Array, "out in *kernel"]:
+        return jnp.flip(kernel, tuple(range(2, kernel.ndim)))
 
     def export(self) -> eqx.nn.ConvTranspose:
         """`equinox.nn.ConvTranspose1d`, ... with the kernel reversed, as Equinox correlates."""
+        return self._exported(self.kernel, None)
+
+    def _exported(self, kernel: Array, shift: Array | None) -> eqx.nn.ConvTranspose:
+        """The export with another dense kernel, and something added to the bias."""
         w = self.windows
         return plain_conv_transpose(
-            self._taps(),
-            self.bias,
+            self._taps(kernel),
+            total(self.bias, shift),
             stride=w.stride,
             padding=w.pairs,
             output_padding=self.output_padding,

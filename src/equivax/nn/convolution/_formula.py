@@ -55,7 +55,7 @@ def exported_convolution(
     windows: Windows,
     *,
     groups: int = 1,
-    precision: Any = None,
+    precision: object = None,
     scaled: tuple[bool, ...] = (),
 ) -> Any:
     """`equinox.nn.Conv` where that is the same function, else a plain function of an example.

@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ..._arguments import arrays, number, refuse, type_of
 from ...hom import SCHEMES as MAPS
 from ...hom import hom_basis, standard_normal
-from ...kernels import TypeBasis
+from ...kernels import SteerableBasis, TypeBasis
 from ...spaces import GSpace
 
 Coefficients = dict[str, Float[Array, "out in dim"]]
@@ -136,7 +136,7 @@ def _copy_numbers(fields: Any) -> dict[int, list[int]]:
     return numbers
 
 
-def _central(basis: Any) -> Iterator[tuple[Any, int, int, int, int]]:
+def _central(basis: SteerableBasis) -> Iterator[tuple[Any, int, int, int, int]]:
     """Elements at the centre between equal irreps: irrep, element, out and in index, number."""
     data = basis.data
     ins, outs = basis.irrep_types

@@ -18,9 +18,9 @@ from ...fields import FieldType
 from ...images import MultiImage
 from ...kernels import TypeBasis
 from .._core._admission import checked_precision
+from .._core._biases import bias_coefficients, initial_bias, invariant_bias, total
 from .._core._grid_rule import as_grid_check, checked_windows, moved_axes
 from .._core._module import AbstractModule, check_no_leaf, no_weight
-from ..linear._invariant_bias import bias_coefficients, initial_bias, invariant_bias
 from ._formula import convolved, exported_convolution
 from ._shared import Weights, initial_weights
 
@@ -148,17 +148,23 @@ class AbstractSteerable(AbstractModule):
         name, space = type(self).__name__, self.in_type.space
         return checked_windows(name, space, self.windows, lengths, grid_check)
 
-    def _taps(self) -> Float[Array, "out in *kernel"]:
-        """The kernel in the order in which windows meet the input."""
-        return self.kernel
+    def _taps(self, kernel: Float[Array, "out in *kernel"]) -> Float[Array, "out in *kernel"]:
+        """A kernel in the order in which windows meet the input."""
+        return kernel
 
     def _forward(
         self, x: Float[Array, "..."], key: PRNGKeyArray | None = None
     ) -> Float[Array, "..."]:
+        return self._applied(self.kernel, x)
+
+    def _applied(
+        self, kernel: Float[Array, "out in *kernel"], x: Float[Array, "..."]
+    ) -> Float[Array, "..."]:
+        """The layer with another dense kernel."""
         dim = self.in_type.space.dim
         on = self._windows_on(x.shape[x.ndim - dim :], self.grid_check)
         return convolved(
-            self._taps(),
+            self._taps(kernel),
             self.bias,
             x,
             **on.settings,
@@ -179,6 +185,14 @@ class AbstractCorrelation(AbstractSteerable):
         A plain function where Equinox has no such layer: with a mode per axis, or ``"same"`` on a
         circle whose padding depends on the size.
         """
+        return self._exported(self.kernel, None)
+
+    def _exported(self, kernel: Array, shift: Array | None) -> Any:
+        """The export with another dense kernel, and something added to the bias."""
         return exported_convolution(
-            self.kernel, self.bias, self.windows, groups=self.groups, precision=self.precision
+            kernel,
+            total(self.bias, shift),
+            self.windows,
+            groups=self.groups,
+            precision=self.precision,
         )

@@ -11,9 +11,9 @@ from jaxtyping import Array, ArrayLike, Float, Shaped
 
 from ..._arguments import arrays, flag
 from ...fields import Type
-from ...hom import hom_basis, invariant_vector
+from ...hom import hom_basis, invariant_vector, trivial_count
+from .._core._biases import bias_coefficients
 from .._core._module import representation_of
-from ._invariant_bias import bias_coefficients, trivial_count
 from ._linear import Linear, checked_basis
 
 

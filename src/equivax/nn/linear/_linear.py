@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jax.lax import PrecisionLike
 from jax.typing import DTypeLike
@@ -17,6 +18,7 @@ from ..._arguments import arrays, choice, flag
 from ...fields import IrrepTensor, Type
 from ...hom import (
     MODES,
+    Coefficients,
     HomBasis,
     Machine,
     Scheme,
@@ -30,17 +32,18 @@ from ...hom import (
 )
 from ...representations import as_representation, check_same_group, direct_sum
 from .._core._admission import checked_precision, checked_scheme, parameter_dtype
+from .._core._biases import bias_coefficients, initial_bias, invariant_bias, total
 from .._core._module import AbstractModule, channel_axis, check_no_leaf, representation_of
 from .._core._plain import plain_linear
 from .._core._ways import Ways
-from ._invariant_bias import bias_coefficients, initial_bias, invariant_bias
 
 
 class Linear(AbstractModule):
     """``y = x W^T + b`` with ``W`` in ``Hom_G(in, out)`` and ``b`` invariant.
 
     Law: ``f(rho_in(g) x) = rho_out(g) f(x)``. Parameters are one array per irrep that both types
-    contain, ``(m_out, m_in, S)`` (Schur's lemma); ``W`` need never be formed.
+    contain, ``(m_out, m_in, S)`` (Schur's lemma), read as ``layer.weights[name]``; ``W`` need never
+    be formed. Their leaves are one array ``(irreps, m_out, m_in, S)`` for each shape.
 
     Shapes: ``(..., n_in) -> (..., n_out)``, in the promoted dtype of input and parameters.
 
@@ -52,7 +55,7 @@ class Linear(AbstractModule):
         ((12,), (12, 8))
     """
 
-    weights: dict[str, Float[Array, "m_out m_in s"]]
+    weights: Coefficients
     bias_coeffs: Float[Array, " m0"] | None
     in_type: Type = eqx.field(static=True)
     out_type: Type = eqx.field(static=True)
@@ -109,7 +112,7 @@ class Linear(AbstractModule):
         basis = checked_basis("Linear", in_rep, out_rep, warn_unused)
         self.mode = choice(mode, "Linear", "mode", MODES)
         dtype, key = parameter_dtype(dtype, "Linear"), arrays.key(key, "Linear")
-        self.weights = basis.init(key, checked_scheme(init, "Linear"), dtype=dtype)
+        self.weights = basis.initial(key, checked_scheme(init, "Linear"), dtype=dtype)
         bias = initial_bias("Linear", out_rep, bias_init, in_rep.size, dtype, key)
         self.bias_coeffs = bias if flag(use_bias, "Linear", "use_bias") else None
         self.in_type = in_type
@@ -137,8 +140,9 @@ class Linear(AbstractModule):
     def with_weight(self, matrix: Shaped[ArrayLike, "out in"]) -> Linear:
         """This layer with the orthogonal projection of a dense matrix as its weight."""
         found = self.basis.coefficients(arrays.array(matrix, "Linear", "matrix"))
-        new = {name: found[name].astype(old.dtype) for name, old in self.weights.items()}
-        return eqx.tree_at(lambda tree: tree.weights, self, new)
+        dtype = jnp.result_type(*jax.tree.leaves(self.weights))
+        new = {name: theta.astype(dtype) for name, theta in found.items()}
+        return eqx.tree_at(lambda tree: tree.weights, self, self.basis.stacked(new))
 
     def with_bias(self, vector: Shaped[ArrayLike, " out"]) -> Linear:
         """This layer with the projection of a dense vector on the invariants as its bias.
@@ -168,9 +172,22 @@ class Linear(AbstractModule):
         """See `AbstractLayer`: a mode that was asked for is free, and the others are out."""
         return costs_of_map(self.basis, self.mode, rows, prices)
 
+    def _applied(
+        self, weight: Float[Array, "out in"], x: Float[Array, "*batch in"]
+    ) -> Float[Array, "*batch out"]:
+        """The layer with another dense weight."""
+        dtype = jnp.result_type(x.dtype, weight.dtype)
+        y = jnp.matmul(x.astype(dtype), weight.astype(dtype).T, precision=self.precision)
+        bias = self.bias
+        return y if bias is None else y + bias.astype(y.dtype)
+
     def export(self) -> eqx.nn.Linear:
         """The same map as `equinox.nn.Linear` with a dense weight; it takes one example."""
-        return plain_linear(self.weight, self.bias)
+        return self._exported(self.weight, None)
+
+    def _exported(self, weight: Array, shift: Array | None) -> eqx.nn.Linear:
+        """The export with another dense weight, and something added to the bias."""
+        return plain_linear(weight, total(self.bias, shift))
 
 
 # ---- several maps of one input -------------------------------------------------------------------
@@ -217,14 +234,14 @@ def costs_of_map(basis: HomBasis, mode: str, rows: int, prices: Machine) -> Ways
 
 
 def _on_arrays(
-    basis: HomBasis, weights: dict[str, Array], bias: Array | None, layer: Linear, x: Array
+    basis: HomBasis, weights: Mapping[str, Array], bias: Array | None, layer: Linear, x: Array
 ) -> Array:
     y = basis.apply(weights, x, mode=layer.mode, precision=layer.precision)
     return y if bias is None else y + invariant_bias(basis.out_rep, bias).astype(y.dtype)
 
 
 def _on_blocks(
-    basis: HomBasis, weights: dict[str, Array], bias: Array | None, layer: Linear, x: IrrepTensor
+    basis: HomBasis, weights: Mapping[str, Array], bias: Array | None, layer: Linear, x: IrrepTensor
 ) -> dict[str, Array]:
     blocks = irrep_wise_map(basis.in_rep, basis.out_rep, weights, x.blocks, layer.precision)
     return with_invariant(basis.out_rep, bias, blocks)

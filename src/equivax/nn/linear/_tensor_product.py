@@ -166,7 +166,7 @@ class TensorProduct(AbstractModule):
         kinds = []
         for kind in self.kinds:
             i, j, factors = kind.pairs
-            matrix = self.matrix(kind)
+            matrix = kind.basis.synthesize(jax.tree.map(widened, self.weights[kind.name]))
             matrix = matrix * jnp.asarray(factors, matrix.dtype)
             left, right = kind.first[:, i].ravel(), kind.second[:, j].ravel()
             kinds.append((len(kind.out), left, right, matrix))

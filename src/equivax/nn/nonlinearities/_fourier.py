@@ -39,8 +39,9 @@ class FourierNonlinearity(AbstractModule):
 
     Law: ``f(rho(g) x) = rho(g) f(x)`` for every ``g`` that maps the grid to itself: always for a
     finite group, all of whose elements are taken; in SO(2) and O(2) for the angles of the grid,
-    by default a multiple of 4, and the mirrors. For other elements it holds up to an error that
-    falls with ``oversampling`` and the smoothness of ``phi`` (see the guide on continuous groups).
+    by default a multiple of 4, and the mirrors; in SO(3) and O(3) for the rotations of a cube. For
+    other elements it holds up to an error that falls with ``oversampling`` and the smoothness of
+    ``phi`` (see the guide on continuous groups).
     A regular field is taken as it is: there the layer equals `PointwiseNonlinearity`.
 
     Shapes: ``(..., C, *spatial) -> (..., C_out, *spatial)``; unchanged without ``out_irreps``.
@@ -81,7 +82,8 @@ class FourierNonlinearity(AbstractModule):
             grid: Where samples are taken. Default: all elements of a finite group; else as many
                 as ``oversampling`` asks for.
             oversampling: Samples a turn over ``2 L + 1``, with ``L`` the largest frequency of input
-                and output; rounded up to a multiple of 4 samples. Default 2.
+                and output; rounded up to a multiple of 4 samples. Default 2. In space as many
+                points as lie at that distance.
             out_irreps: The band of every output field, a frequency or ids of irreps; default: each
                 field keeps its own.
             subgroup: ``H``, for functions on ``G / H``: a `Subgroup`, or whatever
@@ -107,7 +109,7 @@ class FourierNonlinearity(AbstractModule):
         self.out_type = in_type if out is None else type_like(in_type, fields * out)
         ids = {*rep.irreps, *(self.out_irreps or ())}
         highest = max(group.irrep_data(id).frequency for id in ids)
-        self.grid = _grid(group, highest, grid, oversampling)
+        self.grid = _grid(group, highest, grid, oversampling, inner)
         for index, field, _ in numbered_runs(rep):
             try:
                 transform(field.data[0][0], self.out_irreps, self.grid, inner)
@@ -175,7 +177,9 @@ def _band(group: Group, irreps: object, subgroup: Subgroup | None) -> Representa
         raise type(error)(f"{_NAME}: out_irreps: {error}") from None
 
 
-def _grid(group: Group, frequency: int, grid: object, oversampling: object) -> FourierGrid:
+def _grid(
+    group: Group, frequency: int, grid: object, oversampling: object, subgroup: Subgroup | None
+) -> FourierGrid:
     if grid is not None:
         if oversampling is not None:
             raise ValueError(
@@ -190,11 +194,11 @@ def _grid(group: Group, frequency: int, grid: object, oversampling: object) -> F
             raise ValueError(f"{_NAME}: grid: expected elements of {group.name}, got {grid!r}")
         return grid
     if oversampling is None:
-        return default_grid(group, frequency, 2.0)
+        return default_grid(group, frequency, 2.0, subgroup)
     factor = number(oversampling, _NAME, "oversampling", 1, MOST_OVERSAMPLING)
     if group.order is not None:
         raise ValueError(
             f"{_NAME}: oversampling: expected None for the finite group {group.name}, all of whose "
             f"elements are sampled, got {oversampling!r}"
         )
-    return default_grid(group, frequency, factor)
+    return default_grid(group, frequency, factor, subgroup)

@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from ..._arguments import integer, is_number, is_several, refuse, shown
 from ..._numerics import digest, freeze, label_rows
-from ...groups import Group, GroupElement, Subgroup
+from ...groups import Group, GroupElement, Subgroup, o3, so2, so3
 from ...representations import (
     Representation,
     Summand,
@@ -22,6 +22,7 @@ from ...representations import (
     point_vectors,
     sampled_functions,
 )
+from ._near_uniform import near_uniform_directions, near_uniform_rotations
 
 #: Samples a turn come in multiples of this, so that quarter turns map the grid to itself.
 TURN = 4
@@ -76,6 +77,49 @@ class FourierGrid:
             return cls._make(group, *group.quadrature(0))
         count = integer(points, "FourierGrid", "points", 1, MOST_POINTS)
         return cls._make(group, *group.quadrature(count - 1))
+
+    @classmethod
+    def near_uniform(cls, group: Group, points: int, subgroup: object = None) -> FourierGrid:
+        """Nearly even points on SO(3) or O(3), or on the sphere, that a cube's rotations permute.
+
+        A layer is exact under all rotations that map a cubic grid to itself, and needs a third
+        fewer samples than with `uniform` for the same error under the others.
+
+        Args:
+            group: ``so3()`` or ``o3()``.
+            points: At least so many, rounded up to whole orbits of 24 (48 in O(3)).
+            subgroup: ``"so2"`` for functions on the sphere; None for functions on the group.
+
+        Raises:
+            ValueError: If the group or the subgroup is another one, or ``points`` not positive.
+            TypeError: If an argument is of a wrong kind.
+
+        Examples:
+            >>> import equivax as evx
+            >>> evx.nn.FourierGrid.near_uniform(evx.groups.so3(), 40, subgroup="so2")
+            FourierGrid(SO(3), 48 points)
+        """
+        if not isinstance(group, Group):
+            raise TypeError(f"FourierGrid: group: expected a group, got {type(group).__name__}")
+        if not _of_space(group):
+            raise ValueError(f"FourierGrid: group: expected SO(3) or O(3), got {group}")
+        inner = None if subgroup is None else group.subgroup(subgroup)
+        if inner is not None and not _is_circle(inner):
+            raise ValueError(
+                f'FourierGrid: subgroup: expected None or "so2", the rotations about z, got '
+                f"{subgroup!r}"
+            )
+        count = integer(points, "FourierGrid", "points", 1, MOST_POINTS)
+        make = near_uniform_rotations if inner is None else near_uniform_directions
+        if group is so3():
+            return cls._even(group, make(count))
+        turns = make(-(-count // 2))
+        both = [np.insert(turns, 0, s, axis=1) for s in (0.0, 1.0)]  # and with the inversion
+        return cls._even(group, np.concatenate(both))
+
+    @classmethod
+    def _even(cls, group: Group, coordinates: np.ndarray) -> FourierGrid:
+        return cls._make(group, coordinates, np.ones(len(coordinates)))
 
     @classmethod
     def of(
@@ -141,13 +185,31 @@ class FourierGrid:
         return f"FourierGrid({self.group.name}, {len(self)} points)"
 
 
-def default_grid(group: Group, frequency: int, oversampling: float) -> FourierGrid:
-    """At least ``oversampling (2 L + 1)`` samples a turn, a multiple of 4."""
+def default_grid(
+    group: Group, frequency: int, oversampling: float, subgroup: Subgroup | None = None
+) -> FourierGrid:
+    """At least ``oversampling (2 L + 1)`` samples a turn, a multiple of 4.
+
+    On SO(3), O(3) and the sphere as many points as lie at that distance from each other.
+    """
     if group.order is not None:
         return FourierGrid.uniform(group)
-    return FourierGrid.uniform(
-        group, TURN * math.ceil(oversampling * (2 * frequency + 1) / TURN - 1e-9)
-    )
+    turn = TURN * math.ceil(oversampling * (2 * frequency + 1) / TURN - 1e-9)
+    if not _of_space(group):
+        return FourierGrid.uniform(group, turn)
+    both = 1 if group is so3() else 2
+    if subgroup is not None and _is_circle(subgroup):
+        return FourierGrid.near_uniform(group, both * math.ceil(turn**2 / math.pi), subgroup)
+    return FourierGrid.near_uniform(group, both * math.ceil(turn**3 / math.pi))
+
+
+def _of_space(group: Group) -> bool:
+    return group is so3() or group is o3()
+
+
+def _is_circle(subgroup: Subgroup) -> bool:
+    """Whether its cosets are the directions of space, or each of them twice."""
+    return subgroup.group is so2()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

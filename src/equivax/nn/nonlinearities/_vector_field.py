@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..._arguments import flag, number
 from ...fields import Type
+from ...hom import widened
 from ...representations import Representation, direct_sum, induced_structure
 from .._core._admission import numbered_runs
 from .._core._channels import along, merge_axis, split_axis, type_like
@@ -97,7 +98,8 @@ def one_vector(
     x: Float[Array, "..."],
 ) -> Float[Array, "..."]:
     """``max(m, 0) u_j`` for every field; the mean of ``u`` with a temperature of the softmax."""
-    orientations = directions.shape[1]
+    orientations, dtype = directions.shape[1], x.dtype
+    x = widened(x)  # directions whose weights are nearly equal cancel
     v = split_axis(x, x.shape[axis] // orientations, orientations, axis)
     if temperature is None:
         largest = jnp.argmax(v, axis=axis, keepdims=True)
@@ -108,7 +110,7 @@ def one_vector(
         weights = weights * jax.nn.relu(v.max(axis=axis, keepdims=True))
     table = jnp.asarray(directions, x.dtype).reshape(*directions.shape, *[1] * (-1 - axis))
     parts = [(weights * table[:, :, i]).sum(axis=axis) for i in range(directions.shape[2])]
-    return merge_axis(jnp.stack(parts, axis=axis), axis)
+    return merge_axis(jnp.stack(parts, axis=axis), axis).astype(dtype)
 
 
 @functools.lru_cache(maxsize=256)

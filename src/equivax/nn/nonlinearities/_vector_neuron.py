@@ -32,6 +32,8 @@ class VectorNeuron(AbstractModule):
     ``w`` mixes whole fields of one kind, so that u turns with x and s is invariant: f acts on the
     component along u, the rest passes (Deng et al. 2021). Trivial fields take ``f(x)``. Where q
     vanishes, as on a blank background, y is x and every gradient is finite.
+    Where the terms of q nearly cancel, rounding of x turns u by ``|w| |x| / (|q| + eps)`` times
+    itself: an eps near the size of x makes it less.
 
     ``convention="magnitude"`` is ``y = x - s u + f(s) s / (|s| + eps) u``, which agrees for ReLU
     and is there for weights of ginjax: where s < 0 and f keeps a sign it *reverses* the component.

@@ -39,7 +39,7 @@ def mean_over(axis_name: AxisName, x: Array) -> Array:
     return x if axis_name is None else jax.lax.pmean(x, axis_name)  # pyright: ignore[reportArgumentType]
 
 
-def updated(name: str, state: eqx.nn.State, index: eqx.nn.StateIndex, new: Any) -> eqx.nn.State:
+def updated(name: str, state: eqx.nn.State, index: eqx.nn.StateIndex, new: object) -> eqx.nn.State:
     """The state with new statistics, which are those of all devices.
 
     Raises:
@@ -55,7 +55,7 @@ def updated(name: str, state: eqx.nn.State, index: eqx.nn.StateIndex, new: Any) 
     return state.set(index, jax.lax.stop_gradient(new))
 
 
-def checked_axis_name(value: Any, caller: str) -> AxisName:
+def checked_axis_name(value: object, caller: str) -> AxisName:
     """Named axes of ``vmap``, ``pmap`` or ``shard_map``.
 
     Raises:

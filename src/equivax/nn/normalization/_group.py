@@ -42,8 +42,9 @@ class GroupNorm(AbstractModule):
     Law: ``f(rho(g) x) = rho(g) f(x)``, and the same when the points move: the symmetric root turns
     with S. Gradients are finite everywhere, also second ones. In single precision the formula holds
     for directions of very different strength, and beside large means. What varies by less than the
-    rounding of x itself is taken for zero, and so is a kind that is less than the rounding of the
-    largest channel: what a convolution leaves where symmetry says zero.
+    rounding of x itself is taken for zero. On constant images so is what is less than the rounding
+    of the largest channel: what a convolution leaves where symmetry says zero. Kinds of an image
+    that varies may be in units as far apart as floating numbers are.
 
     Shapes: ``(..., C, *spatial)``, unchanged. Statistics are taken in at least float32.
 
@@ -168,7 +169,7 @@ def _bias_mode(bias: object) -> str | None:
     return bias
 
 
-def _checked_groups(groups: Any, rep: Representation) -> int:
+def _checked_groups(groups: object, rep: Representation) -> int:
     groups = integer(groups, "GroupNorm", "groups", 1)
     for label, fibre in zip(kind_names(rep), fibre_plan(rep).fibres, strict=True):
         if len(fibre.fields) % groups:

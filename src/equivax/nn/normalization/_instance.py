@@ -106,7 +106,7 @@ def instance_normed(eps, largest, invariant, weight, shift, z):
 
     Args:
         eps: Positive.
-        largest: Mean square of the largest channel.
+        largest: Mean square of a constant image's largest channel, else 0.
         invariant: Orthonormal columns of invariant vectors, ``(size, rank)``.
         weight: One per field, or None.
         shift: An invariant vector per field, ``(fields, size)``, or None.

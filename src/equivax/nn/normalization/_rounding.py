@@ -6,8 +6,9 @@ and the derivative that of the formula at that point.
 
 The layer before leaves rounding too, of the size of all that it added up: where symmetry makes the
 vectors of an image zero, a convolution leaves ``u`` times its scalars. Every norm would magnify
-that again, by 316 for ``eps = 1e-5``, until it is as large as data. So on images the fields of a
-kind are compared with all channels beside them, not only with themselves.
+that again, by 316 for ``eps = 1e-5``, until it is as large as data. That is so on constant images,
+so there fields are compared with the largest channel beside them. Of an image that varies nothing
+can be told: vectors may be a millionth of the scalars because of their units.
 """
 
 from __future__ import annotations
@@ -25,16 +26,20 @@ from .._core._fibres import by_kind
 ROUNDINGS = 8.0
 
 
+def rounding_of(level):
+    """Variance of numbers that are nothing but rounding of data with this mean square, at most."""
+    return (ROUNDINGS * jnp.finfo(level.dtype).eps) ** 2 * level
+
+
 def above_rounding(variance, level, largest=0.0):
     """Whether numbers vary by more than rounding.
 
     Args:
         variance: Of the numbers.
         level: Their mean square, before anything was subtracted.
-        largest: Mean square of the largest channel beside them.
+        largest: Mean square of what has left its rounding among them.
     """
-    rounding = (ROUNDINGS * jnp.finfo(variance.dtype).eps) ** 2
-    alive = (variance > rounding * level) & (level > rounding * largest)
+    alive = variance > rounding_of(jnp.maximum(level, largest))
     return jax.lax.stop_gradient(alive)
 
 
@@ -44,17 +49,23 @@ def denoised(value, alive):
 
 
 def by_kind_with_level(function, kinds, order, back, axis, x):
-    """`by_kind` of a function that takes the mean square of an image's largest channel first.
+    """`by_kind` of a function that takes the mean square of a constant image's largest channel.
 
-    It is ``(batch, 1, 1, 1)``; 0 without spatial axes, where a field may be small by chance.
+    It is ``(batch, 1, 1, 1)``; 0 for images that vary, and without spatial axes.
     """
     wide = widened(jax.lax.stop_gradient(x))
     place = wide.ndim + axis
     leading, spatial = wide.shape[:place], wide.shape[place + 1 :]
     if spatial:
         wide = wide.reshape(math.prod(leading), wide.shape[place], math.prod(spatial))
-        level = jnp.max(jnp.mean(wide * wide, axis=2), axis=1)
+        level, variance = largest_square(wide), largest_square(wide - wide[..., :1])
+        level = jnp.where(variance > rounding_of(level), 0.0, level)
     else:
         level = jnp.zeros(math.prod(leading), wide.dtype)
     function = functools.partial(function, level[:, None, None, None])
     return by_kind(function, kinds, order, back, axis, x)
+
+
+def largest_square(x):
+    """The mean square of the largest channel of ``(batch, channels, points)``."""
+    return jnp.max(jnp.mean(x * x, axis=2), axis=1)

@@ -38,7 +38,7 @@ def whitened(groups, eps, whiten, largest, basis, rows, scale, bias, added, z):
         groups: Number of groups, neighbouring fields each.
         eps: Added to the covariance.
         whiten: ``"full"``, ``"isotypic"`` or ``"rms"``.
-        largest: Mean square of the largest channel, of all kinds, ``(batch, 1, 1, 1)``.
+        largest: Mean square of a constant image's largest channel, else 0; ``(batch, 1, 1, 1)``.
         basis: For ``"isotypic"``, as in `whitened_by_rows`.
         rows: Likewise.
         scale: One number per field, or None.

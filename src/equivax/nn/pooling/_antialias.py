@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import equinox as eqx
@@ -180,12 +181,16 @@ def blur_weights(sigma: float, reach: int) -> tuple[float, ...]:
     return tuple((weights / weights.sum()).tolist())
 
 
-def _as_sigma(sigma: Any, caller: str) -> float:
+def _as_sigma(sigma: object, caller: str) -> float:
     return number(sigma, caller, "sigma", maximum=MOST_SIGMA, above=0)
 
 
 def _plain_blur(
-    in_type: FieldType, weights: Any, stride: Integers, padding: PaddingLike, edge: bool
+    in_type: FieldType,
+    weights: Iterable[object],
+    stride: Integers,
+    padding: PaddingLike,
+    edge: bool,
 ) -> eqx.nn.Conv:
     channels, dim = in_type.size, in_type.space.dim
     kernel = np.ones(())

@@ -1,0 +1,183 @@
+"""Arrays of escnn modules into layers of equivax: kernels, biases, gates, running statistics."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from .. import nn
+from ..nn.authoring import representation_of
+
+Arrays = Mapping[str, np.ndarray]
+Statistics = tuple[np.ndarray, np.ndarray, np.ndarray]
+Layer = TypeVar("Layer")
+
+CARRIED = 1e-4
+"""A kernel that lies further than this share from all kernels of a layer is not carried by it."""
+DENSE = (nn.Linear, nn.Conv, nn.ConvTranspose)
+NORMS = (nn.InnerBatchNorm, nn.NormBatchNorm, nn.InducedNormBatchNorm, nn.GNormBatchNorm)
+GATES = (nn.GatedNonlinearity, nn.NormNonlinearity, nn.InducedNormNonlinearity)
+FILLED = (*DENSE, *NORMS, *GATES)
+"""Layers with parameters or statistics."""
+_INSIDE = re.compile(r"_basisexpansion|batch_norm_\[")
+_TELLING = ("filter", "matrix", "weights", "running_var", "log_bias", "bias")
+
+
+def lost(wanted: np.ndarray, found: object) -> float:
+    """The share of an array that a layer cannot represent."""
+    size = float(np.linalg.norm(wanted))
+    return float(np.linalg.norm(np.asarray(found, np.float64) - wanted)) / size if size else 0.0
+
+
+def filled(layer: Layer, arrays: Arrays, name: str) -> tuple[Layer, Statistics | None]:
+    """The layer with the arrays of a module, and its running statistics, if it has any.
+
+    Args:
+        layer: One of `FILLED`.
+        arrays: By their names in the module.
+        name: Of the module, for messages.
+
+    Raises:
+        ValueError: If an array is missing, has another shape, or is not equivariant in the layer's
+            types.
+    """
+    if isinstance(layer, DENSE):
+        return _dense(layer, arrays, name), None  # pyright: ignore[reportReturnType]
+    if isinstance(layer, NORMS):
+        return _norm(layer, arrays, name)  # pyright: ignore[reportReturnType]
+    return _gates(layer, arrays, name), None
+
+
+def _dense(layer: Any, arrays: Arrays, name: str) -> Any:
+    if "filter" not in arrays and "matrix" not in arrays:
+        raise ValueError(
+            f"{name}: expected an expanded filter, got {sorted(arrays)}; call module.eval() before "
+            "module.state_dict()"
+        )
+    if isinstance(layer, nn.Linear):
+        wanted = _taken(arrays, "matrix", name)
+        made = layer.with_weight(wanted)
+        missed = lost(wanted, made.weight)
+    else:
+        wanted = _taken(arrays, "filter", name)
+        if isinstance(layer, nn.ConvTranspose):
+            wanted = in_our_order(wanted, layer.groups)
+        made = layer.with_kernel(wanted)
+        missed = lost(wanted, made.kernel)
+    if missed > CARRIED:
+        raise ValueError(
+            f"{name}: expected a kernel of {layer.in_type} to {layer.out_type} in the basis of "
+            f"{type(layer).__name__}, but {missed:.2g} of it lies outside; give the layer the "
+            "options of the module: rings, sigma and frequency_cutoff, or basis='grid'"
+        )
+    bias = arrays.get("expanded_bias")
+    if layer.bias_coeffs is not None and layer.bias_coeffs.size:
+        zero = np.zeros((made.out_type.size,))
+        made = made.with_bias(zero if bias is None else np.asarray(bias))
+    elif bias is not None and np.abs(bias).max(initial=0.0) > 0:
+        raise ValueError(f"{name}: expected no bias, since the layer has use_bias=False, got one")
+    return made
+
+
+def in_our_order(kernel: np.ndarray, groups: int) -> np.ndarray:
+    """From ``(in, out / groups, ...)``, as torch transposes, to ``(out, in / groups, ...)``."""
+    parts = kernel.reshape(groups, -1, *kernel.shape[1:])
+    return np.swapaxes(parts, 1, 2).reshape(-1, parts.shape[1], *kernel.shape[2:])
+
+
+def _norm(layer: Any, arrays: Arrays, name: str) -> tuple[Any, Statistics | None]:
+    if isinstance(layer, nn.InnerBatchNorm):
+        taken = _by_size(layer, arrays, name, "batch_norm_[{}].{}")
+        mean = taken("running_mean") if layer.running is not None else None
+    elif isinstance(layer, nn.NormBatchNorm):
+        taken = _by_size(layer, arrays, name, "{}_{}")
+        mean = np.zeros(0)
+    else:
+        raise ValueError(
+            f"{name}: {type(layer).__name__} is not carried: its statistics are in another basis"
+        )
+    if layer.weight is not None:
+        layer = eqx.tree_at(lambda l: l.weight, layer, _like(layer.weight, taken("weight")))
+    if layer.bias is not None:
+        layer = eqx.tree_at(lambda l: l.bias, layer, _like(layer.bias, taken("bias")))
+    if layer.running is None or mean is None:
+        return layer, None
+    counts = [a for key, a in arrays.items() if key.endswith("num_batches_tracked")]
+    return layer, (mean, taken("running_var"), np.asarray(max(counts, default=0), np.int32))
+
+
+def _by_size(layer: Any, arrays: Arrays, name: str, pattern: str) -> Any:
+    """Numbers per field, which they keep by the size of the fields, in the order of the fields."""
+    rep = representation_of(layer.in_type, name, "in_type")
+    sizes = np.array([field.size for field, count in rep.runs for _ in range(count)])
+
+    def taken(what: str) -> np.ndarray:
+        found = np.zeros(len(sizes))
+        for size in np.unique(sizes):
+            values = _taken(arrays, pattern.format(size, what), name).reshape(-1)
+            fields = np.flatnonzero(sizes == size)
+            if len(values) != len(fields):
+                raise ValueError(
+                    f"{name}: {what}: expected {len(fields)} numbers for fields of size {size}, "
+                    f"got {len(values)}"
+                )
+            found[fields] = values
+        return found
+
+    return taken
+
+
+def _gates(layer: Any, arrays: Arrays, name: str) -> Any:
+    if isinstance(layer, nn.GatedNonlinearity):
+        found = _like(layer.bias, _taken(arrays, "bias", name).reshape(-1))
+        return eqx.tree_at(lambda l: l.bias, layer, found)
+    if layer.log_bias is None:
+        return layer
+    values = _taken(arrays, "log_bias", name).reshape(-1)
+    rep = representation_of(layer.in_type, name, "in_type")
+    sizes = [field.size for field, count in rep.runs for _ in range(count)]
+    in_order = np.empty_like(values)
+    in_order[np.argsort(sizes, kind="stable")] = values  # they count fields by size
+    return eqx.tree_at(lambda l: l.log_bias, layer, _like(layer.log_bias, in_order))
+
+
+def _like(old: Array | None, new: np.ndarray) -> Array:
+    assert old is not None
+    if old.shape != new.shape:
+        raise ValueError(f"expected {old.shape} parameters, got {new.shape}")
+    return jnp.asarray(new, old.dtype)
+
+
+def _taken(arrays: Arrays, key: str, name: str) -> np.ndarray:
+    if key not in arrays:
+        raise ValueError(f"{name}: expected an array {key!r}, got {sorted(arrays)}")
+    return np.asarray(arrays[key], np.float64)
+
+
+def by_module(arrays: Arrays) -> dict[str, dict[str, np.ndarray]]:
+    """The arrays of a state_dict, module by module; those without parameters are left out."""
+    found: dict[str, dict[str, np.ndarray]] = {}
+    for key, array in arrays.items():
+        inside = _INSIDE.search(key)
+        end = inside.start() if inside else key.rfind(".") + 1
+        module = key[:end].rstrip(".")
+        found.setdefault(module, {})[key[end:]] = np.asarray(array)
+    return {
+        module: own
+        for module, own in found.items()
+        if any(key.endswith(word) for key in own for word in _TELLING) and not _is_blur(own)
+    }
+
+
+def _is_blur(arrays: Arrays) -> bool:
+    """Whether a filter is that of an antialiased pool: one and the same for all channels."""
+    found = arrays.get("filter")
+    if found is None or "weights" in arrays:
+        return False
+    return found.shape[1] == 1 and bool((found == found[:1]).all())

@@ -1,0 +1,135 @@
+"""Real solid harmonics: homogeneous polynomials without Laplacian, which rotations mix by degree.
+
+``|x|^l Y_l(x / |x|)`` as polynomials in the coordinates: 1 and x on a line, real and imaginary
+part of ``(x + i y)^l`` on a plane, the real spherical harmonics in space. There, with
+``rho^2 = x^2 + y^2``,
+
+    Y_lm = sqrt(2 (l - m)! / (l + m)!) Re (x + i y)^m Q_lm    (m > 0; Im for -m; Q_l0 for 0),
+    Q_lm = sum_k (-1)^k (l + m)! / (2^(2k + m) k! (k + m)! (l - m - 2k)!) rho^(2k) z^(l - m - 2k)
+
+in the order ``m = -l .. l``. The squares sum to ``|x|^(2 l)`` in every dimension, and
+``Y_l(R x) = D^l(R) Y_l(x)`` with the irreps ``(l,)`` of ``groups.so3()``.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import TypeVar
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from .._arguments import integer, refuse
+from .._numerics import freeze
+from ..hom import HIGHEST
+
+Polynomials = dict[tuple[int, ...], Float[np.ndarray, " y"]]
+"""Several polynomials at once: exponents of (x, y, ...) to their coefficients."""
+
+DIMENSIONS = (1, 2, 3)
+"""Dimensions whose harmonic polynomials are known here."""
+
+MOST_DEGREE = 100
+"""Highest degree: its coefficients leave half of the digits of a float64 number."""
+
+A = TypeVar("A", np.ndarray, Array)
+
+
+def harmonic_polynomials(dim: int, degree: int) -> Polynomials:
+    """The solid harmonics of a degree as polynomials.
+
+    Args:
+        dim: Dimension, one of `DIMENSIONS`.
+        degree: ``l``.
+
+    Returns:
+        The polynomials, without any if there is none: on a line from degree 2 on.
+    """
+    if dim == 1:
+        return {(degree,): np.ones(1)} if degree < 2 else {}
+    if degree == 0:
+        return {(0,) * dim: np.ones(1)}
+    if dim == 2:
+        return {
+            orders: np.array([value.real, value.imag])
+            for orders, value in _circle(degree, 0).items()
+        }
+    found: Polynomials = {}
+    for m in range(degree + 1):
+        scale = math.sqrt((2 if m else 1) / math.perm(degree + m, 2 * m))
+        for k in range((degree - m) // 2 + 1):
+            rest = degree - m - 2 * k
+            below = 2 ** (2 * k + m) * math.factorial(k) * math.factorial(k + m)
+            factor = (-1) ** k * math.factorial(degree + m) / (below * math.factorial(rest))
+            for (a, b), value in _circle(m, k).items():
+                row = found.setdefault((a, b, rest), np.zeros(2 * degree + 1))
+                row[degree + m] += scale * factor * value.real
+                row[degree - m] += scale * factor * value.imag
+    return found
+
+
+def _circle(m: int, k: int) -> dict[tuple[int, int], complex]:
+    """``(x + i y)^m (x^2 + y^2)^k``."""
+    found: dict[tuple[int, int], complex] = {}
+    for i in range(m + 1):
+        for j in range(k + 1):
+            orders = (m - i + 2 * j, i + 2 * (k - j))
+            value = math.comb(m, i) * math.comb(k, j) * 1j**i  # exact in Python: a unit
+            found[orders] = found.get(orders, 0) + value
+    return found
+
+
+def solid_harmonics(points: A, degree: int) -> A:
+    """``|x|^l Y_l(x / |x|)`` at points of a line, a plane or space.
+
+    Args:
+        points: ``(..., d)``, of NumPy or of JAX.
+        degree: ``l``.
+
+    Returns:
+        ``(..., n)`` of the same kind: on a plane 2 functions (1 for degree 0), in space
+        ``2 l + 1``, whose squares sum to ``|x|^(2 l)``. Derivatives exist everywhere.
+
+    Raises:
+        ValueError: If the points have another dimension, or the degree is out of range.
+        TypeError: If the points are no array, or the degree no integer.
+
+    Examples:
+        >>> import equivax as evx, numpy as np
+        >>> evx.kernels.solid_harmonics(np.array([1.0, 2.0, 3.0]), 1)  # y, z, x
+        array([2., 3., 1.])
+    """
+    caller = "solid_harmonics"
+    if not isinstance(points, np.ndarray | Array):
+        refuse(TypeError, caller, "points", "an array of NumPy or JAX", points)
+    takes = "floating-point coordinates (..., d) with d = 1, 2 or 3"
+    if points.ndim == 0 or points.shape[-1] not in DIMENSIONS:
+        refuse(ValueError, caller, "points", takes, points)
+    if not jnp.issubdtype(points.dtype, jnp.floating):
+        refuse(TypeError, caller, "points", takes, points)
+    return _evaluate(points, integer(degree, caller, "degree", 0, MOST_DEGREE))
+
+
+def _evaluate(points: A, degree: int) -> A:
+    if points.shape[-1] == 1 and degree > 1:
+        return points[..., :0]
+    orders, table = _tables(points.shape[-1], degree)
+    powers = [[points[..., axis] ** 0] for axis in range(points.shape[-1])]
+    for axis, row in enumerate(powers):
+        for _ in range(degree):
+            row.append(row[-1] * points[..., axis])
+    monomials = [
+        math.prod(row[n] for row, n in zip(powers, order, strict=True)) for order in orders
+    ]
+    if isinstance(points, np.ndarray):
+        return np.stack(monomials, axis=-1) @ table
+    stacked = jnp.stack(monomials, axis=-1)
+    return jnp.matmul(stacked, jnp.asarray(table, stacked.dtype), precision=HIGHEST)
+
+
+@functools.lru_cache(maxsize=256)
+def _tables(dim: int, degree: int) -> tuple[tuple[tuple[int, ...], ...], Float[np.ndarray, "n y"]]:
+    polynomials = harmonic_polynomials(dim, degree)
+    return tuple(polynomials), freeze(np.array([*polynomials.values()]))

@@ -1,0 +1,296 @@
+"""Networks of escnn 1.0.11 that were trained there compute the same here."""
+
+import warnings
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+pytestmark = [pytest.mark.oracle, pytest.mark.filterwarnings("ignore")]
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # it warns of an optional package at import
+    torch = pytest.importorskip("torch", reason="escnn lives in an environment of its own")
+    gspaces = pytest.importorskip("escnn.gspaces", reason="escnn lives in its own environment")
+    their_nn = pytest.importorskip("escnn.nn", reason="escnn lives in its own environment")
+    their_groups = pytest.importorskip("escnn.group", reason="escnn lives in its own environment")
+
+import equinox as eqx  # noqa: E402
+
+from equivax import FieldType, interop, nn, spaces  # noqa: E402
+
+SPACES = {
+    "C1": gspaces.trivialOnR2,
+    "C4": lambda: gspaces.rot2dOnR2(4),
+    "C8": lambda: gspaces.rot2dOnR2(8),
+    "D2": lambda: gspaces.flipRot2dOnR2(2),
+    "D4": lambda: gspaces.flipRot2dOnR2(4),
+    "flip": gspaces.flip2dOnR2,
+    "SO2": lambda: gspaces.rot2dOnR2(-1, maximum_frequency=3),
+    "O2": lambda: gspaces.flipRot2dOnR2(-1, maximum_frequency=3),
+}
+
+
+def fields(space, *names):
+    """Types by short names: trivial, regular, and irreps by their ids."""
+    reps = []
+    for name in names:
+        if name == "trivial":
+            reps.append(space.trivial_repr)
+        elif name == "regular":
+            reps.append(space.regular_repr)
+        else:
+            reps.append(space.irrep(*name))
+    return their_nn.FieldType(space, reps)
+
+
+def trained(module, shape=(4, 11, 11), steps=3):
+    """A few steps there, so that weights, biases and statistics are those of no initial value."""
+    torch.manual_seed(0)
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    optimizer = torch.optim.Adam(parameters, lr=0.05) if parameters else None
+    for _ in range(steps):
+        x = torch.randn(shape[0], module.in_type.size, *shape[1:])
+        loss = ((module(module.in_type(x)).tensor - 0.3) ** 2).mean()
+        if optimizer:
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    return module
+
+
+def assert_same(module, shape=(2, 11, 11), atol=1e-5):
+    """Equal outputs at inference; with running statistics also in training, and those after it."""
+    x = torch.randn(shape[0], module.in_type.size, *shape[1:])
+    module.eval()
+    loaded = interop.escnn.load(module)
+    model, state = loaded if isinstance(loaded, tuple) else (loaded, None)
+    with torch.no_grad():
+        wanted = module(module.in_type(x)).tensor.numpy()
+    with jax.default_matmul_precision("highest"):
+        found = (
+            model(jnp.asarray(x.numpy()))
+            if state is None
+            else model(jnp.asarray(x.numpy()), state)[0]
+        )
+    scale = max(1.0, float(np.abs(wanted).max()))
+    np.testing.assert_allclose(np.asarray(found), wanted, atol=atol * scale)
+    return model, state
+
+
+def c8_blocks(space):
+    """The steerable part of the network of the well-known C8 tutorial, with fewer fields."""
+    image = fields(space, "trivial")
+    layers, current = [their_nn.MaskModule(image, 29, margin=1)], image
+    for count, size, padding in ((2, 7, 1), (3, 5, 2)):
+        new = fields(space, *["regular"] * count)
+        layers += [
+            their_nn.R2Conv(current, new, kernel_size=size, padding=padding, bias=False),
+            their_nn.InnerBatchNorm(new),
+            their_nn.ReLU(new, inplace=True),
+        ]
+        current = new
+    layers.append(their_nn.PointwiseAvgPoolAntialiased(current, sigma=0.66, stride=2))
+    new = fields(space, *["regular"] * 2)
+    layers += [
+        their_nn.R2Conv(current, new, kernel_size=5, padding=2, bias=True),
+        their_nn.InnerBatchNorm(new),
+        their_nn.ELU(new),
+        their_nn.PointwiseAvgPoolAntialiased(new, sigma=0.66, stride=1, padding=0),
+        their_nn.GroupPooling(new),
+    ]
+    return their_nn.SequentialModule(*layers)
+
+
+@pytest.mark.parametrize("name", ["C8", "D4"])
+def test_the_tutorial_network(name):
+    module = trained(c8_blocks(SPACES[name]()), (4, 29, 29))
+    model, state = assert_same(module, (2, 29, 29))
+    # It goes on training alike.
+    module.train()
+    x = torch.randn(4, 1, 29, 29)
+    wanted = module(module.in_type(x)).tensor.detach().numpy()
+    model = eqx.nn.inference_mode(model, value=False)
+    found, state = model(jnp.asarray(x.numpy()), state)
+    np.testing.assert_allclose(found, wanted, atol=2e-5 * np.abs(wanted).max())
+    norms = [m for m in module.modules() if type(m).__name__ == "InnerBatchNorm"]
+    ours = [m for m in model.layers if isinstance(m, nn.InnerBatchNorm)]
+    for theirs, layer in zip(norms, ours, strict=True):
+        (inner,) = [m for key, m in theirs.named_children() if key.startswith("batch_norm")]
+        mean, variance, count = state.get(layer.running)
+        np.testing.assert_allclose(mean, inner.running_mean, atol=1e-5)
+        np.testing.assert_allclose(variance, inner.running_var, rtol=1e-4)
+        assert int(count) == int(inner.num_batches_tracked)
+
+
+@pytest.mark.parametrize("size", [1, 3, 5, 7])
+@pytest.mark.parametrize("name", SPACES)
+def test_convolutions(name, size):
+    space = SPACES[name]()
+    one = {
+        "C1": (0,),
+        "flip": (1,),
+        "C4": (1,),
+        "C8": (2,),
+        "D2": (1, 1),
+        "D4": (1, 1),
+        "SO2": (1,),
+        "O2": (1, 1),
+    }
+    middle = ["regular"] if space.fibergroup.order() > 0 else [(2,) if name == "SO2" else (1, 2)]
+    hidden = fields(space, "trivial", one[name], *middle)
+    module = their_nn.R2Conv(
+        hidden, hidden, size, padding=size // 2, stride=2, padding_mode="circular"
+    )
+    assert_same(trained(module))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"frequencies_cutoff": 3.0},
+        {"rings": [0.0, 1.0, 1.5], "sigma": [0.1, 0.5, 0.5]},
+        {"frequencies_cutoff": lambda r: 1},
+        {"groups": 2},
+        {"dilation": 2, "padding": 4},
+        {"basis_filter": lambda d: d["radius"] < 1.5},
+    ],
+    ids=["cutoff", "rings", "low", "groups", "dilation", "filter"],
+)
+def test_options_of_convolutions(options):
+    space = SPACES["C8"]()
+    hidden = fields(space, "regular", "regular")
+    assert_same(trained(their_nn.R2Conv(hidden, hidden, 5, **options)))
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_transposed_convolutions(groups):
+    space = SPACES["D4"]()
+    hidden = fields(space, "regular", "regular")
+    module = their_nn.R2ConvTransposed(
+        hidden, hidden, 5, padding=2, stride=2, output_padding=1, groups=groups
+    )
+    assert_same(trained(module))
+
+
+def layer_of(name, space):
+    hidden, mixed = (
+        fields(space, "regular", "regular"),
+        fields(space, "regular", "trivial", "regular"),
+    )
+    vectors = fields(space, (1, 1), "regular", (1, 1))
+    gates = fields(space, "trivial", (1, 1), "trivial", "regular")
+    return {
+        "inner norm": lambda: their_nn.InnerBatchNorm(mixed, momentum=0.3, eps=1e-3),
+        "inner norm without affine": lambda: their_nn.InnerBatchNorm(mixed, affine=False),
+        "norm batch norm": lambda: their_nn.NormBatchNorm(fields(space, (1, 1), (1, 0), (1, 1))),
+        "relu": lambda: their_nn.ReLU(hidden),
+        "tanh": lambda: their_nn.PointwiseNonLinearity(hidden, "p_tanh"),
+        "norm nonlinearity": lambda: their_nn.NormNonLinearity(vectors, "n_softplus"),
+        "gated": lambda: their_nn.GatedNonLinearity1(gates, ["gate", "gated"] * 2),
+        "group pooling": lambda: their_nn.GroupPooling(mixed),
+        "norm pooling": lambda: their_nn.NormPool(vectors),
+        "max": lambda: their_nn.PointwiseMaxPool2D(hidden, 3, 2, 1),
+        "blurred max": lambda: their_nn.PointwiseMaxPoolAntialiased2D(hidden, 3, 2),
+        "mean": lambda: their_nn.PointwiseAvgPool2D(hidden, 3, 2),
+        "blurred mean": lambda: their_nn.PointwiseAvgPoolAntialiased2D(hidden, 0.66, 2),
+        "norm max": lambda: their_nn.NormMaxPool(vectors, 2),
+        "dropout": lambda: their_nn.FieldDropout(hidden),
+        "channel dropout": lambda: their_nn.PointwiseDropout(hidden),
+        "reshuffle": lambda: their_nn.ReshuffleModule(mixed, [1, 2, 0]),
+        "upsampling": lambda: their_nn.R2Upsampling(hidden, 2),
+        "mask": lambda: their_nn.MaskModule(hidden, 11, margin=3.0, sigma=1.5),
+        "identity": lambda: their_nn.IdentityModule(hidden),
+    }[name]()  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("inner norm", "inner norm without affine", "norm batch norm", "relu", "tanh"),
+        *("norm nonlinearity", "gated", "group pooling", "norm pooling", "max", "blurred max"),
+        *("mean", "blurred mean", "norm max", "dropout", "channel dropout", "reshuffle"),
+        *("upsampling", "mask", "identity"),
+    ],
+)
+def test_layers(name):
+    assert_same(trained(layer_of(name, SPACES["D4"]())))
+
+
+def test_restriction_and_what_follows():
+    space = SPACES["D4"]()
+    restriction = their_nn.RestrictionModule(fields(space, "regular", (1, 1)), (None, 4))
+    apart = their_nn.DisentangleModule(restriction.out_type)
+    conv = their_nn.R2Conv(apart.out_type, apart.out_type, 3)
+    module = their_nn.SequentialModule(restriction, apart, conv)
+    x = torch.randn(2, module.in_type.size, 7, 7)
+    module.eval()
+    wanted = module(module.in_type(x)).tensor.detach().numpy()
+    first = interop.escnn.load(restriction)
+    np.testing.assert_allclose(first(jnp.asarray(x.numpy())), x.numpy())
+    found = interop.escnn.load(conv)
+    between = apart(restriction(module.in_type(x))).tensor.numpy()
+    np.testing.assert_allclose(found(jnp.asarray(between)), wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("make", ["dihedral_group", "klein4", "product"])
+def test_linear_layers_on_vectors(make):
+    group = {
+        "dihedral_group": lambda: their_groups.dihedral_group(3),
+        "klein4": their_groups.klein4_group,
+        "product": lambda: their_groups.direct_product(
+            their_groups.cyclic_group(2), their_groups.cyclic_group(3)
+        ),
+    }[make]()
+    space = gspaces.no_base_space(group)
+    hidden = their_nn.FieldType(space, 2 * [group.regular_representation])
+    module = their_nn.SequentialModule(
+        their_nn.Linear(hidden, hidden), their_nn.ReLU(hidden), their_nn.Linear(hidden, hidden)
+    )
+    assert_same(trained(module, (5,)), (5,))
+
+
+def test_arrays_without_torch():
+    module = trained(c8_blocks(SPACES["C8"]()), (4, 29, 29)).eval()
+    arrays = {k: v.numpy() for k, v in module.state_dict().items()}
+    space = spaces.rot_on_r2(8)
+    image = FieldType(space, space.trivial)
+    two, three = (FieldType(space, n * space.regular) for n in (2, 3))
+
+    def build(key):
+        keys = jax.random.split(key, 3)
+        return nn.Sequential(
+            nn.Mask(image, 29, margin=1),
+            nn.Conv(image, two, 7, padding=1, use_bias=False, key=keys[0]),
+            nn.InnerBatchNorm(two),
+            nn.ReLU(two),
+            nn.Conv(two, three, 5, padding=2, use_bias=False, key=keys[1]),
+            nn.InnerBatchNorm(three),
+            nn.ReLU(three),
+            nn.PointwiseAvgPoolAntialiased(three, 0.66, 2),
+            nn.Conv(three, two, 5, padding=2, key=keys[2]),
+            nn.InnerBatchNorm(two),
+            nn.ELU(two),
+            nn.PointwiseAvgPoolAntialiased(two, 0.66, 1, 0),
+            nn.GroupPooling(two),
+        )
+
+    model, state = eqx.nn.make_with_state(build)(jax.random.key(0))
+    model, state = interop.escnn.load_arrays(model, arrays, state)
+    x = torch.randn(2, 1, 29, 29)
+    wanted = module(module.in_type(x)).tensor.detach().numpy()
+    found, _ = eqx.nn.inference_mode(model)(jnp.asarray(x.numpy()), state)
+    np.testing.assert_allclose(found, wanted, atol=1e-5 * np.abs(wanted).max())
+
+
+def test_what_has_no_counterpart_is_named():
+    class Network(torch.nn.Module):
+        pass
+
+    with pytest.raises(TypeError, match=r"interop.escnn.load: module: .* got Network"):
+        interop.escnn.load(Network())
+    space = SPACES["D4"]()
+    pool = their_nn.PointwiseMaxPoolAntialiased2D(fields(space, "regular"), 3, 2, 1)
+    with pytest.raises(ValueError, match="PointwiseMaxPoolAntialiased2D: padding: expected 0"):
+        interop.escnn.load(pool)

@@ -1,0 +1,116 @@
+"""Networks of symm-learning 0.8.1 that were trained there compute the same here."""
+
+import warnings
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+pytestmark = [pytest.mark.oracle, pytest.mark.filterwarnings("ignore")]
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # escnn warns of an optional package at import
+    torch = pytest.importorskip("torch", reason="the peer lives in an environment of its own")
+    escnn_group = pytest.importorskip("escnn.group", reason="the peer builds on escnn")
+    peer = pytest.importorskip("symm_learning.nn", reason="the peer itself")
+    peer_models = pytest.importorskip("symm_learning.models", reason="the peer itself")
+    theory = pytest.importorskip("symm_learning.representation_theory", reason="the peer itself")
+
+from equivax import interop, testing  # noqa: E402
+
+GROUPS = {
+    "C5": lambda: escnn_group.cyclic_group(5),
+    "D3": lambda: escnn_group.dihedral_group(3),
+    "D4": lambda: escnn_group.dihedral_group(4),
+    "K4": escnn_group.klein4_group,
+    "C2xD3": lambda: escnn_group.direct_product(
+        escnn_group.cyclic_group(2), escnn_group.dihedral_group(3)
+    ),
+}
+each_group = pytest.mark.parametrize("name", GROUPS)
+
+
+def types(group):
+    """An input and an output of several irreps, and copies of the regular representation."""
+    irreps = group.irreps()
+    return (
+        theory.direct_sum([irreps[-1], irreps[0], group.regular_representation]),
+        theory.direct_sum([irreps[0], irreps[-1], irreps[-1]]),
+        theory.direct_sum([group.regular_representation] * 2),
+    )
+
+
+def trained(module, shape=(16,), steps=4):
+    """A few steps there, so that weights and biases are those of no initial value."""
+    torch.manual_seed(0)
+    optimizer = torch.optim.Adam(module.parameters(), lr=0.1)
+    size = module.in_rep.size
+    for _ in range(steps):
+        x = torch.randn(shape[0], size, *shape[1:])
+        loss = ((module(x) - 0.3) ** 2).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return module.eval()
+
+
+def assert_same(module, shape=(8,)):
+    model = interop.symm_learning.load(module)
+    x = torch.randn(shape[0], module.in_rep.size, *shape[1:])
+    with torch.no_grad():
+        wanted = module(x).numpy()
+    with jax.default_matmul_precision("highest"):
+        found = model(jnp.asarray(x.numpy()))
+    np.testing.assert_allclose(found, wanted, atol=1e-5 * max(1.0, np.abs(wanted).max()))
+    return model
+
+
+@each_group
+def test_mlps(name):
+    in_rep, out_rep, _ = types(GROUPS[name]())
+    module = peer_models.eMLP(in_rep, out_rep, [24, 24], activation=torch.nn.ELU(), dropout=0.1)
+    model = assert_same(trained(module))
+    testing.assert_equivariant(model, key=jax.random.key(0), rtol=1e-4)
+
+
+@each_group
+def test_invariant_mlps(name):
+    in_rep, _, _ = types(GROUPS[name]())
+    module = peer_models.iMLP(in_rep, 3, [24, 24], activation=torch.nn.Tanh())
+    assert_same(trained(module))
+
+
+def layer_of(name, in_rep, out_rep, regular):
+    return {
+        "linear": lambda: peer.eLinear(in_rep, out_rep),
+        "linear without bias": lambda: peer.eLinear(in_rep, out_rep, bias=False),
+        "affine": lambda: peer.eAffine(in_rep, bias=True),
+        "rms norm": lambda: peer.eRMSNorm(in_rep),
+        "layer norm": lambda: peer.eLayerNorm(in_rep),
+    }[name]()
+
+
+@pytest.mark.parametrize(
+    "layer", ["linear", "linear without bias", "affine", "rms norm", "layer norm"]
+)
+@pytest.mark.parametrize("name", ["C5", "D4", "K4"])
+def test_layers(name, layer):
+    assert_same(trained(layer_of(layer, *types(GROUPS[name]()))))
+
+
+@pytest.mark.parametrize("name", ["C5", "D3"])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_convolutions_in_time(name, transposed):
+    in_rep, out_rep, _ = types(GROUPS[name]())
+    make = peer.eConvTranspose1d if transposed else peer.eConv1d
+    module = make(in_rep, out_rep, kernel_size=4, stride=2, padding=1)
+    assert_same(trained(module, (4, 11)), (2, 12))
+
+
+def test_what_has_no_counterpart_is_named():
+    in_rep, _, _ = types(GROUPS["D3"]())
+    with pytest.raises(TypeError, match=r"interop.symm_learning.load: module: .* eBatchNorm1d"):
+        interop.symm_learning.load(peer.eBatchNorm1d(in_rep))
+    with pytest.raises(ValueError, match="learnable: expected True"):
+        interop.symm_learning.load(peer.eAffine(in_rep, learnable=False))
