@@ -157,13 +157,14 @@ def test_equal_modules_share_a_compilation(name, key):
     assert hash(jax.tree.structure(one)) == hash(jax.tree.structure(other))
     options = {}
     if case.recipe.kind == "projection":
-        x = projection_input(case)
+        x = [projection_input(case)]
     else:
-        x = normal(2, one.in_type.size)
+        types = one.in_type if isinstance(one.in_type, tuple) else (one.in_type,)
+        x = [normal(2, type_.size) for type_ in types]
         options = case.options(one, key)
         if case.recipe.stateful:
             options["state"] = case.build_with_state(key)[1]
-    with testing.count_traces(lambda m, v, o: m(v, **o)) as (jitted, traces):
+    with testing.count_traces(lambda m, v, o: m(*v, **o)) as (jitted, traces):
         jitted(one, x, options)
         jitted(other, x, options)
     assert traces.count == 1

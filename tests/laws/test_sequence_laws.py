@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cases import SEQUENCES
-from equivax import IrrepTensor, testing
+from equivax import IrrepTensor
 from laws import SAME, assert_free_of_equivax, cast, normal, on_every, relative
 from vector_orbits import orbit, randomized
 
@@ -154,14 +154,3 @@ def test_gradients_of_modules_on_tokens_are_finite_and_alike_by_irreps(name, key
     # 8 bits: 0.4 % per rounding, which the softmax of large logits enlarges
     spread = relative(y.astype(jnp.float32), exact)
     assert spread < 0.1 * (1 + case.recipe.depth)
-
-
-@by_sequence
-def test_equal_modules_on_tokens_share_a_compilation(name, key):
-    case = SEQUENCES[name]
-    one, other = randomized(case, key), randomized(case, key, fresh=True)
-    assert jax.tree.structure(one) == jax.tree.structure(other)
-    with testing.count_traces(lambda m, v: m(*v, **case.options(m, key))) as (jitted, traces):
-        jitted(one, inputs_of(one))
-        jitted(other, inputs_of(one))
-    assert traces.count == 1

@@ -9,7 +9,7 @@ import jax
 from equivax import models, nn
 from equivax.representations import Representation
 from recipe import Recipe
-from recipes.vectors import _affine_parameters, _linear_parameters, invariant_dimension
+from recipes.vectors import _linear_parameters, invariant_dimension
 
 
 def _attention(rep: Representation, key: Any, **options: Any) -> nn.MultiheadAttention:
@@ -38,7 +38,8 @@ def _parameters(module: Any) -> int:
         if isinstance(part, nn.Linear):
             total += _linear_parameters(part)
         elif isinstance(part, nn.Affine):
-            total += _affine_parameters(part)
+            total += len(part.in_type.irreps)
+            total += 0 if part.bias is None else invariant_dimension(part.in_type)
     return total
 
 

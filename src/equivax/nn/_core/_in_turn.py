@@ -16,7 +16,7 @@ from ._stateful import split_keys
 
 def in_turn(
     layers: Sequence[Callable[..., Any]],
-    x: Any,
+    x: object,
     *others: object,
     key: PRNGKeyArray | None,
     **options: object,
@@ -44,7 +44,7 @@ def in_turn(
 
 def _called(
     layer: Callable[..., Any],
-    x: Any,
+    x: object,
     key: PRNGKeyArray | None,
     others: tuple[object, ...],
     options: dict[str, object],

@@ -8,7 +8,7 @@ products, and with them the weights, are invariant.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Literal, cast
 
 import jax
 import jax.numpy as jnp
@@ -60,7 +60,7 @@ def attended_by_jax(
     mask, bias = (None if z is None else _on_one_batch_axis(z, batch) for z in (mask, bias))
     # For 16 bits JAX promotes types by itself.
     with jax.numpy_dtype_promotion("standard"):
-        own: Any = implementation
+        own = cast(Literal["xla", "cudnn"], implementation)
         y = jax.nn.dot_product_attention(q, k, v, bias, mask, implementation=own)
     return y.reshape(*batch, *y.shape[1:])
 

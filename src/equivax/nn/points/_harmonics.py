@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ..._arguments import flag
 from ...fields import FieldType
 from ...hom import HIGHEST, at_least_float32, hom_basis
-from ...kernels import harmonic_representation, solid_harmonics
+from ...kernels import harmonic_representation
 from ...representations import Representation
 from ...spaces import GSpace
 from .._core._module import AbstractModule
