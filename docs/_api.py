@@ -91,7 +91,7 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
             " DifferentialOptions differential_options CUTOFFS",
             "Recipes": "Recipe Part HarmonicRecipe GridRecipe DifferentialRecipe"
             " differential_recipe",
-            "Functions": "solid_harmonics harmonic_representation",
+            "Functions": "solid_harmonics harmonic_representation harmonic_table polynomial_values",
             "At points": "PointRecipe point_basis point_functions",
             "Stencils": "StencilSizes stencil_sizes derivative_stencil finite_difference_weights",
         },

@@ -52,7 +52,7 @@ def types(space):
 def form(request, monkeypatch):
     """All forms of the tables."""
     for module in (_steerable_basis, _type_basis):
-        monkeypatch.setattr(module, "best_form", lambda bases: request.param)
+        monkeypatch.setattr(module, "best_form", lambda bases, **options: request.param)
     jax.clear_caches()
     yield request.param
     jax.clear_caches()

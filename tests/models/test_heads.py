@@ -66,6 +66,12 @@ NETWORKS = {
     "TensorResNet": tensor_network("TensorResNet", num_blocks=2),
     "DilResNet": tensor_network("DilResNet", num_blocks=1, dilations=[1, 2, 1]),
     "Series": tensor_network("Series"),
+    "VisionTransformer": (
+        lambda key: models.VisionTransformer(
+            IMAGES, 10, patch=3, size=9, width=16, depth=1, heads=2, key=key
+        ),
+        (8, 3, 9, 9),
+    ),
 }  # fmt: skip
 
 
@@ -86,8 +92,11 @@ def test_the_output_starts_below_the_size_of_the_targets(name):
 
 @pytest.mark.parametrize("name", dir(models))
 def test_every_network_has_a_row(name):
-    """But parts of networks, and what has no layer of its own."""
+    """But parts of networks, and what has no layer of its own or ends with an MLP."""
     parts = {"BasicBlock", "ConvBlock", "GroupAverage", "LastStep", "ModelWrapper", "ResidualBlock"}
+    parts |= {"PointBlock", "PointNetwork", "VisionBlock"}
+    parts |= {f"Transformer{part}" for part in ("Encoder", "Decoder")}
+    parts |= {f"Transformer{part}Layer" for part in ("Encoder", "Decoder")}
     value = getattr(models, name)
     if isinstance(value, type) and not name.startswith("_"):
         assert name in parts or any(row.split()[0].strip(",") == name for row in NETWORKS)

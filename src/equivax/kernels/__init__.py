@@ -4,6 +4,8 @@ from ._from_options import differential_basis as differential_basis
 from ._from_options import steerable_basis as steerable_basis
 from ._parts import Part as Part
 from ._parts import Recipe as Recipe
+from ._solid_harmonics import harmonic_table as harmonic_table
+from ._solid_harmonics import polynomial_values as polynomial_values
 from ._solid_harmonics import solid_harmonics as solid_harmonics
 from ._steerable_basis import SteerableBasis as SteerableBasis
 from ._type_basis import TypeBasis as TypeBasis

@@ -171,6 +171,7 @@ CALLS = [
     Call(TYPE_BASIS.coefficients, kernel=array(KERNEL)),
     Call(TYPE_BASIS.project, kernel=array(KERNEL)),
     Call(TYPE_BASIS.expand, coeffs=coefficients(COEFFS)),
+    Call(TYPE_BASIS.on_functions, coeffs=coefficients(COEFFS)),
     Call(TYPE_BASIS.index, name=text(TYPE_BASIS.names()[0])).but(
         "name", "text; ''; long; line", "refused", "no element has this name"
     ),

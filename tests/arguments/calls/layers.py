@@ -1100,6 +1100,7 @@ LEFT_OUT: dict[str, str] = {
     r".*\.costs_of_ways": "chains ask it of their layers",
     r"nn\..*Positions\.(bias|check_fits|on_heads|on_inputs|plain)": "attention asks its positions",
     r"nn\.authoring\.in_turn": "calls what it is given",
+    r"models\.WideResNet\.embedding": "hands on to that of its restrictions",
     r"nn\.squash": "a formula that exports take along, without checks",
     r".*\.Abstract.*": "interfaces are not made",
     r"nn\.(FourierGrid|Moments|MultivariateNormal)": "records that functions of the library make",

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ..._arguments import flag
 from ...fields import FieldType
 from ...hom import HIGHEST, at_least_float32, hom_basis
-from ...kernels import harmonic_representation
+from ...kernels import harmonic_representation, harmonic_table, polynomial_values
 from ...representations import Representation
 from ...spaces import GSpace
 from .._core._module import AbstractModule
@@ -101,7 +101,9 @@ def harmonic_fields(tables, matrix, normalize, x):
         squares = (wide**2).sum(axis=-1, keepdims=True)
         # The root has no derivative at 0, not even where it is not used.
         wide = wide / jnp.sqrt(jnp.where(squares > 0, squares, 1))
-    functions = jnp.concatenate([polynomial_values(*table, wide) for table in tables], axis=-1)
+    functions = jnp.concatenate(
+        [polynomial_values(orders, table, wide) for orders, table in tables], axis=-1
+    )
     y = jnp.matmul(functions, jnp.asarray(matrix.T, wide.dtype), precision=HIGHEST)
     return y.astype(x.dtype)
 
