@@ -101,6 +101,7 @@ def test_second_moment_of_the_output(kind, scheme, taps, key):
     assert total / repeats == pytest.approx(s * M_IN * taps * variance, rel=0.05)
 
 
+@pytest.mark.slow  # thousands of draws
 def test_uneven_multiplicities_are_scaled_block_by_block(key):
     """1 A1 + 6 E to 6 A1 + 1 E of D4 gives 2/7 and 12/7 under Xavier."""
     a1, e = D4.trivial, D4.irrep(1, 1)

@@ -42,7 +42,6 @@ from laws import (
     trained,
 )
 
-by_case = pytest.mark.parametrize("name", on_every(CASES))
 #: What does not depend on the group is seen on one type: the first of every recipe.
 FIRST = [next(n for n, c in CASES.items() if c.recipe is r) for r in RECIPES.values() if r.on]
 #: Networks, whose layers the laws see one by one: that they commute is seen in the quick run.
@@ -116,7 +115,7 @@ def test_layers_commute_with_every_element_in_float64(space, type_, key):
 
 
 @pytest.mark.usefixtures("x64")
-@by_case
+@by_case_of_layers  # networks: `test_networks_on_fields`, `models/test_image_networks`
 def test_layers_commute_and_take_any_batch_in_float64(name, key):
     case = CASES[name]
     layer = made(case, key)

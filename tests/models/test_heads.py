@@ -83,7 +83,9 @@ def outputs(build, shape, seed):
     return np.asarray(y)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * ("Net" in n)) for n in NETWORKS]
+)
 def test_the_output_starts_below_the_size_of_the_targets(name):
     build, shape = NETWORKS[name]
     size = np.sqrt(np.mean([outputs(build, shape, seed) ** 2 for seed in SEEDS]))

@@ -364,6 +364,7 @@ def test_initial_values_depend_on_the_key_alone(scheme):
 
 
 @pytest.mark.parametrize("gain", one_in(2, [1.0, np.sqrt(2.0)]))
+@pytest.mark.slow  # thousands of draws
 def test_generalized_he_gives_every_output_channel_the_gain(gain):
     basis = nn.Conv(MIXED, OTHER, 3, key=KEY).basis
     keys = jax.random.split(KEY, 2000)

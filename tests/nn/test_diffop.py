@@ -227,6 +227,7 @@ def test_a_filter_keeps_some_operators():
     np.testing.assert_allclose(layer(constant), 0.0, atol=1e-5)
 
 
+@pytest.mark.slow  # thousands of draws
 def test_generalized_he_gives_every_output_channel_one():
     basis = nn.Diffop(MIXED, OTHER, kernel_size=5, key=KEY).basis
     keys = jax.random.split(KEY, 1000)
