@@ -485,6 +485,29 @@ def test_biases_that_do_something_else_are_refused(tmp_path, make):
         evx.load(tmp_path / "m", lambda mode, key: build("mean", key))
 
 
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"num_heads": 4, "copies": 1}, "num_heads=2 .* got .*, num_heads=4"),
+        ({"base": 1000.0}, "base=10.0 .* got .*, base=1000.0"),
+    ],
+)
+def test_heads_and_positions_that_mean_something_else_are_refused(tmp_path, settings, message):
+    rep = evx.groups.cyclic(4).regular
+
+    def build(key, num_heads=2, copies=2, base=10.0):
+        positions = nn.RotaryPositions(2 * copies * rep, base=base)
+        return nn.MultiheadAttention(
+            4 * rep, num_heads, head_type=2 * copies * rep, positions=positions, key=key
+        )
+
+    layer = build(jax.random.key(0))
+    evx.save(tmp_path / "m", layer)
+    assert same(evx.load(tmp_path / "m", build), layer)
+    with pytest.raises(ValueError, match=message):
+        evx.load(tmp_path / "m", lambda key: build(key, **settings))
+
+
 def test_a_filter_of_the_basis_is_refused(tmp_path):
     space = evx.spaces.rot_on_r2(8)
     x = FieldType(space, space.irrep(1))

@@ -34,9 +34,9 @@ RESOLUTION = 1e-6
 """Matrices are compared up to this: their rounding errors depend on the machine."""
 
 
-SETTINGS = ("bias_mode",)
-"""Options of layers that say what an array does: a bias is added or multiplies a mean. In files of
-version 1 of the format they are not told."""
+SETTINGS = ("bias_mode", "num_heads", "base", "norm_first", "patch", "aggregate")
+"""Options of layers that say what an array does: a bias is added or multiplies a mean, rows of a
+projection are these heads or those. In files of version 1 of the format they are not told."""
 
 
 class Part(NamedTuple):
