@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import golden_kernels as gk
-from equivax import kernels, nn, spaces
+from equivax import FieldType, kernels, nn, spaces
 from equivax.kernels import TypeBasis, _steerable_basis, _type_basis
 from equivax.kernels.expansion import _products as contraction
 from golden_kernels import Type
@@ -369,3 +369,18 @@ def test_filter_and_construction_time():
     assert few.recipe == kernels.HarmonicRecipe(
         (5, 5), (0.0, 1.0, 2.0), (0.005, 0.6, 0.4), (0, 2, 2)
     )
+
+
+def test_names_do_not_depend_on_what_was_built_before():
+    """Leaves are named by fields, and a file must load whatever the process has met."""
+    space = spaces.rot_on_r2(-1)
+    group = space.group
+    kernels_ = []
+    for one in (group.defining, group.irrep(1)):
+        type_ = FieldType(space, [group.trivial, one])
+        basis = TypeBasis(type_, type_, 5)
+        assert {name for key in basis.shapes for name in key.split(" -> ")} == {"trivial", one.name}
+        coeffs = basis.coefficients(np.ones((3, 3, 5, 5), np.float32))
+        assert list(coeffs) == list(basis.shapes)
+        kernels_.append(basis.expand(coeffs))
+    np.testing.assert_array_equal(*kernels_)

@@ -51,10 +51,10 @@ def test_fields_with_gates_keep_them_behind_a_restriction():
 @pytest.mark.usefixtures("x64")
 def test_logits_are_invariant_under_what_is_left(key):
     model, state = eqx.nn.make_with_state(models.WideResNet)(
-        X, 3, depth=10, widen=1, channels=(8, 8, 8), restrict=(None, (None, 4), (None, 2)), key=key
+        X, 3, depth=10, widen=1, channels=(8, 8, 8), restrict=(None, (None, 4), 2), key=key
     )
     x = jnp.asarray(np.random.default_rng(0).standard_normal((1, 9, 9)))
-    testing.assert_equivariant(eqx.nn.inference_mode(model), key=key, state=state, sides=(9, 9))
+    testing.assert_equivariant(eqx.nn.inference_mode(model), key=key, state=state, spatial=(9, 9))
     run = eqx.filter_jit(lambda v: eqx.nn.inference_mode(model)(v, state)[0])
     half, quarter = jnp.rot90(x, 2, (1, 2)), jnp.rot90(x, 1, (1, 2))
     np.testing.assert_allclose(run(half), run(x), atol=1e-10)

@@ -33,6 +33,8 @@ LEFT_OUT = {
     "FourierNonlinearity, cosets": "names a subgroup of O(2)",
     "GroupNorm, rms": "wants several fields",
     "TypedFunction": "is of the user's class",
+    "Relaxed, rotations kept": "names a subgroup of a finite group",
+    "VisionTransformer": "is for finite groups, and has laws in space of its own",
     "VectorNeuron, any map": "counts the parameters of a type of C4",
 }
 

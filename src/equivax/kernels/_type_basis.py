@@ -371,8 +371,8 @@ class TypeBasis(AbstractValue):
             raise ValueError(f"kernel: expected {shape}, got {kernel.shape}")
         if not jnp.issubdtype(kernel.dtype, jnp.floating):
             raise TypeError(f"kernel: expected a floating dtype, got {kernel.dtype}")
-        found = _coefficients(self, kernel)
-        return {key: found[key] for key in self.shapes}  # jit returns dicts sorted by key
+        # By place: an equal basis, whose types have other names, may have been compiled before.
+        return dict(zip(self.shapes, _coefficients(self, kernel), strict=True))
 
     def project(
         self, kernel: Shaped[ArrayLike, "out in *kernel"]
@@ -430,16 +430,16 @@ def _assembled(basis: TypeBasis, coeffs: dict[str, Array], form: Form) -> Array:
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _coefficients(basis: TypeBasis, kernel: Array) -> dict[str, Array]:
+def _coefficients(basis: TypeBasis, kernel: Array) -> list[Array]:
     form = _form(basis)
     wide = widened(kernel).reshape(*kernel.shape[:2], -1)
     wide = unsampled(basis.pairs[0].basis, wide, form)
     wanted = [(pair.out_kind, pair.in_kind) for pair in basis.pairs]
     blocks = take_apart(wide, basis.out_fields, basis.in_fields, wanted)
-    return {
-        pair.key: project_coefficients(pair.basis, block, form).astype(kernel.dtype)
+    return [
+        project_coefficients(pair.basis, block, form).astype(kernel.dtype)
         for pair, block in zip(basis.pairs, blocks, strict=True)
-    }
+    ]
 
 
 def _form(basis: TypeBasis, *, on_functions: bool = False) -> Form:

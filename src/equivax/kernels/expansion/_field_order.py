@@ -53,14 +53,22 @@ class Fields:
         return len(self.positions[kind]) * self.kinds[kind].size
 
 
-@functools.lru_cache(maxsize=1024)
 def fields_of(rep: Representation) -> Fields:
-    """The kinds of fields of a representation, by value."""
+    """The kinds of fields of a representation, by value; their names are those of this one."""
+    return _fields_of(rep, tuple(kind.name for kind, _ in rep.runs))
+
+
+@functools.lru_cache(maxsize=1024)
+def _fields_of(rep: Representation, names: tuple[str, ...]) -> Fields:
+    # Equal representations may differ in their names, and leaves of layers are named by them: a
+    # cache by value alone would name them by what the process has met before.
     kinds: dict[Representation, list[int]] = {}
     runs: list[tuple[int, int]] = []  # (kind, channels), in field order
     starts, field, start = [], 0, 0
-    for kind, count in rep.runs:
+    labels: dict[Representation, str] = {}
+    for (kind, count), name in zip(rep.runs, names, strict=True):
         kinds.setdefault(kind, []).extend(range(field, field + count))
+        labels.setdefault(kind, name)
         runs.append((list(kinds).index(kind), count * kind.size))
         starts += [start + n * len(kind.irreps) for n in range(count)]
         field, start = field + count, start + count * len(kind.irreps)
@@ -68,7 +76,7 @@ def fields_of(rep: Representation) -> Fields:
     place = {run: n for n, run in enumerate(by_kind)}
     return Fields(
         kinds=tuple(kinds),
-        labels=_unique([kind.name for kind in kinds]),
+        labels=_unique(list(labels.values())),
         positions=tuple(map(tuple, kinds.values())),
         irrep_starts=tuple(starts),
         cuts=tuple(runs[r][1] for r in by_kind),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -53,7 +53,9 @@ def _called(
 
 
 def _is_traceable(leaf: object) -> bool:
-    return not isinstance(leaf, np.ndarray) or leaf.dtype.kind in "biufcV"
+    if isinstance(leaf, np.ndarray):
+        return leaf.dtype.kind in "biufcV"
+    return eqx.is_array(leaf) or isinstance(leaf, Hashable)
 
 
 _traced_once = eqx.filter_jit(_called)
