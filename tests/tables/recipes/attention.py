@@ -31,8 +31,8 @@ def _linears(module: Any) -> int:
 
 
 def _parameters(module: Any) -> int:
-    """Of a transformer: of its linear maps and scales, each by its own rule."""
-    kinds = (nn.Linear, nn.Affine)
+    """Of a transformer: of its linear maps, scales and thresholds, each by its own rule."""
+    kinds = (nn.Linear, nn.Affine, nn.NormNonlinearity)
     total = 0
     for part in jax.tree.leaves(module, is_leaf=lambda node: isinstance(node, kinds)):
         if isinstance(part, nn.Linear):
@@ -40,6 +40,8 @@ def _parameters(module: Any) -> int:
         elif isinstance(part, nn.Affine):
             total += len(part.in_type.irreps)
             total += 0 if part.bias is None else invariant_dimension(part.in_type)
+        elif isinstance(part, nn.NormNonlinearity):
+            total += len(part.in_type.irreps)
     return total
 
 
