@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -110,7 +110,7 @@ def solid_harmonics(points: A, degree: int) -> A:
     if not jnp.issubdtype(points.dtype, jnp.floating):
         refuse(TypeError, caller, "points", takes, points)
     degree = integer(degree, caller, "degree", 0, MOST_DEGREE)
-    return cast(A, polynomial_values(*harmonic_table(points.shape[-1], degree), points))
+    return polynomial_values(*harmonic_table(points.shape[-1], degree), points)  # pyright: ignore
 
 
 def polynomial_values(orders, table, points):
