@@ -37,7 +37,8 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
             "The representation": "Representation Summand",
             "Making one": "trivial irrep regular quotient induced defining standard band_limited",
             "Sums and products": "direct_sum tensor_product symmetric_square symmetric_pairs",
-            "Looking inside": "as_representation check_same_group decompose InducedStructure"
+            "Looking inside": "as_representation axis_images check_same_group decompose"
+            " InducedStructure"
             " induced_structure doubled sampled_functions point_vectors",
         },
     ),

@@ -71,6 +71,24 @@ def test_attention_moves_with_its_tokens(place, kind, x64):
     np.testing.assert_allclose(plain(x[0]), y[0], atol=1e-10)
 
 
+def test_rotary_positions_of_a_group_of_more_elements_than_are_tested(x64):
+    """The 384 signed permutations of four axes, on fields of their eight half axes."""
+    space = spaces.grid(4)
+    fixed = [g for g in space.group.elements if np.allclose(space.matrix(g)[:, 0], np.eye(4)[0])]
+    half_axes = space.group.quotient(fixed)
+    assert half_axes.size == 8
+    where = nn.RotaryGridPositions(2 * half_axes, space, 2)
+    x = jax.random.normal(KEY, (16, 16))
+    at = jnp.arange(16.0)
+    turn = jax.jit(lambda x: where.on_heads(x[:, None], at, irrep_wise=False)[:, 0])
+    rep, grid, y = 2 * half_axes, (2,) * 4, turn(x)
+    assert np.abs(y - x).max() > 0.1
+    for g in space.group.elements[1::37]:
+        np.testing.assert_allclose(
+            turn(moved(space, rep, grid, x, g)), moved(space, rep, grid, y, g), atol=1e-12
+        )
+
+
 def test_rotary_logits_see_offsets_only(x64):
     head = 4 * D4.regular
     where = nn.RotaryGridPositions(head, D4, 5)

@@ -5,6 +5,8 @@ import warnings
 import numpy as np
 import pytest
 
+from equivax import Representation, groups, hom_basis
+
 pytestmark = [pytest.mark.oracle, pytest.mark.filterwarnings("ignore")]
 
 with warnings.catch_warnings():
@@ -13,7 +15,6 @@ with warnings.catch_warnings():
         "escnn.group", reason="escnn lives in an environment of its own"
     )
 
-from equivax import Representation, groups, hom_basis  # noqa: E402
 
 #: Name to ours and theirs.
 FINITE = {

@@ -2,10 +2,13 @@
 
 import warnings
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
+from equivax import FieldType, interop, nn, spaces
 
 pytestmark = [pytest.mark.oracle, pytest.mark.filterwarnings("ignore")]
 
@@ -16,9 +19,6 @@ with warnings.catch_warnings():
     their_nn = pytest.importorskip("escnn.nn", reason="escnn lives in its own environment")
     their_groups = pytest.importorskip("escnn.group", reason="escnn lives in its own environment")
 
-import equinox as eqx  # noqa: E402
-
-from equivax import FieldType, interop, nn, spaces  # noqa: E402
 
 SPACES = {
     "C1": gspaces.trivialOnR2,

@@ -8,19 +8,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-pytestmark = [pytest.mark.oracle, pytest.mark.filterwarnings("ignore")]
-
-peer = pytest.importorskip("ginjax.geometric", reason="the peer lives in an environment of its own")
-peer_layers = pytest.importorskip("ginjax.layers", reason="the peer itself")
-
-from equivax import nn  # noqa: E402
-from equivax.images import (  # noqa: E402
+from equivax import nn
+from equivax.images import (
     FilterBasis,
     GeometricImage,
     MultiImage,
     Signature,
     invariant_filters,
 )
+
+pytestmark = [pytest.mark.oracle, pytest.mark.filterwarnings("ignore")]
+
+peer = pytest.importorskip("ginjax.geometric", reason="the peer lives in an environment of its own")
+peer_layers = pytest.importorskip("ginjax.layers", reason="the peer itself")
+
 
 OPERATORS = peer.make_all_operators(2)
 # ginjax computes filters and images in single precision, whatever the dtype of its input.

@@ -9,14 +9,15 @@ import numpy as np
 import optax
 import pytest
 
+from equivax import interop
+from equivax.images import MultiImage
+
 pytestmark = [pytest.mark.oracle, pytest.mark.filterwarnings("ignore")]
 
 peer = pytest.importorskip("ginjax.geometric", reason="the peer lives in an environment of its own")
 peer_layers = pytest.importorskip("ginjax.layers", reason="the peer itself")
 peer_models = pytest.importorskip("ginjax.models", reason="the peer itself")
 
-from equivax import interop  # noqa: E402
-from equivax.images import MultiImage  # noqa: E402
 
 OPERATORS = peer.make_all_operators(2)
 FLOW = peer.Signature((((((False,), 0)), 1), (((), 0), 1)))

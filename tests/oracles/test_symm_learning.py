@@ -5,6 +5,9 @@ import warnings
 import numpy as np
 import pytest
 
+from equivax import groups, hom_basis, linalg
+from random_types import represent
+
 pytestmark = [pytest.mark.oracle, pytest.mark.filterwarnings("ignore")]
 
 with warnings.catch_warnings():
@@ -14,8 +17,6 @@ with warnings.catch_warnings():
     peer = pytest.importorskip("symm_learning.representation_theory", reason="the peer itself")
     peer_linalg = pytest.importorskip("symm_learning.linalg", reason="the peer itself")
 
-from equivax import groups, hom_basis, linalg  # noqa: E402
-from random_types import represent  # noqa: E402
 
 #: Name to ours, theirs, and irreps by id: those of the input and those of the output.
 CASES = {

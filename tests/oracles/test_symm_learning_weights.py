@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from equivax import interop, testing
+
 pytestmark = [pytest.mark.oracle, pytest.mark.filterwarnings("ignore")]
 
 with warnings.catch_warnings():
@@ -17,7 +19,6 @@ with warnings.catch_warnings():
     peer_models = pytest.importorskip("symm_learning.models", reason="the peer itself")
     theory = pytest.importorskip("symm_learning.representation_theory", reason="the peer itself")
 
-from equivax import interop, testing  # noqa: E402
 
 GROUPS = {
     "C5": lambda: escnn_group.cyclic_group(5),

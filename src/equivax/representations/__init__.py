@@ -15,6 +15,7 @@ from ._coerce import check_same_group as check_same_group
 from ._coerce import irrep_id as irrep_id
 from ._decomposition import decompose as decompose
 from ._permutations import InducedStructure as InducedStructure
+from ._permutations import axis_images as axis_images
 from ._permutations import doubled as doubled
 from ._permutations import induced_structure as induced_structure
 from ._representation import Representation as Representation

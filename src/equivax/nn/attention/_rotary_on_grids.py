@@ -20,7 +20,7 @@ from ..._arguments import integer, number
 from ..._windows import Integers
 from ...fields import Type
 from ...hom import HIGHEST, at_least_float32, irrep_plan
-from ...representations import Representation, check_same_group
+from ...representations import Representation, Summand, axis_images, check_same_group
 from ...spaces import GSpace, axis_matrices, center
 from .._core._admission import MOST_CHANNELS
 from .._core._cells import check_sides, check_space
@@ -30,6 +30,9 @@ from .._core._plain import plain_function
 from ._heads import row_basis
 from ._on_grids import cells_of
 from ._positions import AbstractPositions, Plain, check_vectors
+
+SOME = 1e-9
+"""Lengths of directions below this are none."""
 
 
 def turned_by_cells(cos, sin, partner, basis, extra, rows, at):
@@ -58,8 +61,8 @@ class RotaryGridPositions(AbstractPositions):
     In pair ``j`` of regular fields the channel of the element ``g`` turns with the frequency
     ``g w_j``, so that turning the image permutes frequencies as it permutes channels. ``w_j`` is
     ``base^(-j / r)`` along one axis of the grid after the other. Quotient fields have what their
-    stabiliser leaves of ``w_j``; fields that are not permuted, and one without a partner, stay as
-    they are. Nothing is learned. Logits depend on offsets only.
+    stabiliser leaves of ``w_j``, along axes of which it leaves some; fields that are not permuted,
+    and one without a partner, stay as they are. Nothing is learned. Logits depend on offsets only.
 
     Law: with tokens moved to their cells, ``f(rho(g) x) = rho(g) f(x)``.
 
@@ -165,25 +168,28 @@ def _frequencies(
         own = channels[kind.start : kind.start + length].reshape(kind.count, kind.summand.size)
         unit = Representation(rep.group, [(kind.summand, 1)])
         if unit.is_permutation:
-            fields += [(unit, own[i], own[i + 1]) for i in range(0, kind.count - 1, 2)]
+            turns = _directions(kind.summand, space)
+            fields += [(turns, own[i], own[i + 1]) for i in range(0, kind.count - 1, 2)]
     steps = max(1, -(-len(fields) // dim))
-    for number_, (unit, first, second) in enumerate(fields):
-        axis, step = number_ % dim, number_ // dim
-        found = base ** (-step / steps) * _directions(unit, space)[:, :, axis]
+    for number_, (turns, first, second) in enumerate(fields):
+        left = np.flatnonzero(np.abs(turns).max(axis=(0, 1)) > SOME)  # axes, by the stabiliser
+        if not len(left):
+            continue
+        axis, step = left[number_ % len(left)], number_ // dim
+        found = base ** (-step / steps) * turns[:, :, axis]
         frequencies[first], frequencies[second] = -found, found
         partner[first], partner[second] = second, first
     return frequencies, partner.astype(np.int32)
 
 
 @functools.lru_cache(maxsize=256)
-def _directions(unit: Representation, space: GSpace) -> Float[np.ndarray, "n d d"]:
+def _directions(field: Summand, space: GSpace) -> Float[np.ndarray, "n d d"]:
     """Per channel of a field: the matrix that moves a direction there from the channel it is of."""
-    coordinates = space.group.testing_coordinates
-    moved = np.argmax(unit.evaluate(coordinates), axis=1)  # [g, c]: where g moves channel c
+    moved = axis_images(field)  # [g, c]: where g moves channel c
     matrices = axis_matrices(space).astype(np.float64)
-    found = np.zeros((unit.size, space.dim, space.dim))
-    seen = np.zeros(unit.size, bool)
-    for channel in range(unit.size):
+    found = np.zeros((field.size, space.dim, space.dim))
+    seen = np.zeros(field.size, bool)
+    for channel in range(field.size):
         if seen[channel]:
             continue
         kept = matrices[moved[:, channel] == channel].mean(axis=0)
