@@ -20,10 +20,10 @@ from ._tensor_resnet import Series as Series
 from ._tensor_resnet import TensorResNet as TensorResNet
 from ._tensor_unet import TensorUNet as TensorUNet
 from ._transfer import transfer_weights as transfer_weights
-from ._transformer import TransformerDecoder as TransformerDecoder
-from ._transformer import TransformerDecoderLayer as TransformerDecoderLayer
-from ._transformer import TransformerEncoder as TransformerEncoder
-from ._transformer import TransformerEncoderLayer as TransformerEncoderLayer
+from ._transformer_decoder import TransformerDecoder as TransformerDecoder
+from ._transformer_decoder import TransformerDecoderLayer as TransformerDecoderLayer
+from ._transformer_encoder import TransformerEncoder as TransformerEncoder
+from ._transformer_encoder import TransformerEncoderLayer as TransformerEncoderLayer
 from ._unet import FieldUNet as FieldUNet
 from ._vision import VisionTransformer as VisionTransformer
 from ._vision import vision_size as vision_size

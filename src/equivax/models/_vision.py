@@ -39,7 +39,8 @@ from ..representations import Representation, regular
 from ..spaces import GSpace, no_base_space
 from ._choices import MOST, MOST_CLASSES, checked_unit
 from ._mlp import Activation
-from ._vision_block import Norm, VisionBlock, checked_norm
+from ._transformer_parts import Norm, checked_norm
+from ._vision_block import VisionBlock
 
 SIZES = {
     "Ti": {"width": 192, "depth": 12, "heads": 3},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from .._arguments import arrays, flag, integer, number, refuse
+from .._arguments import arrays, flag, integer, number
 from ..fields import IrrepTensor, Type
 from ..hom import Machine
 from ..nn import (
@@ -26,14 +26,13 @@ from ..nn import (
 from ..nn.authoring import (
     Ways,
     carried,
-    parameter_dtype,
     plain_function,
     representation_of,
     split_keys,
     ways_through,
 )
-from ._mlp import LAST_INIT, MLP, Activation
-from ._transformer import WIDER, Norm, Tokens
+from ._mlp import MLP, Activation
+from ._transformer_parts import Norm, Tokens, TransformerParts, costs_in_a_row
 
 
 class VisionBlock(AbstractModule):
@@ -111,34 +110,25 @@ class VisionBlock(AbstractModule):
                 f"{name}: in_type: expected a finite group, got {rep.group.name}; "
                 "TransformerEncoderLayer takes head_type and feedforward as sums of irreps"
             )
-        hidden = WIDER * rep.size
         if feedforward is not None:
-            hidden = integer(feedforward, name, "feedforward", 1)
-        rate = number(dropout, name, "dropout", 0, below=1)
-        options: dict[str, Any] = {"mode": mode, "dtype": parameter_dtype(dtype, name)}
+            feedforward = integer(feedforward, name, "feedforward", 1)
+        parts = TransformerParts(
+            name, in_type, feedforward, activation, dropout, norm, mode, True, dtype
+        )
         first, second = jax.random.split(arrays.key(key, name))
         self.inference = flag(inference, name, "inference")
-        self.attention = MultiheadAttention(
-            in_type,
-            num_heads,
-            dropout=rate,
-            positions=positions,
-            output_init=LAST_INIT,
-            inference=self.inference,
-            key=first,
-            **options,
+        self.attention = parts.attention(
+            num_heads, in_type, None, positions, first, inference=self.inference
         )
-        self.feedforward = MLP(
-            in_type, in_type, [hidden], activation=activation, dropout=rate, key=second, **options
-        )
-        self.norms = checked_norm(name, norm, in_type), checked_norm(name, norm, in_type)
+        self.feedforward = parts.network(second)
+        self.norms = parts.norm(), parts.norm()
         self.scales = None
         if layer_scale is not None:
             start = number(layer_scale, name, "layer_scale")
-            one = Affine(in_type, use_bias=False, dtype=options["dtype"])
+            one = Affine(in_type, use_bias=False, dtype=parts.options["dtype"])
             one = jax.tree.map(lambda scale: jnp.full_like(scale, start), one)
             self.scales = one, one
-        self.dropout = FieldDropout(in_type, rate, inference=self.inference)
+        self.dropout = parts.dropout(inference=self.inference)
         self.drop_path = number(drop_path, name, "drop_path", 0, below=1)
         self.in_type = in_type
         self.out_type = in_type
@@ -175,8 +165,7 @@ class VisionBlock(AbstractModule):
     def costs_of_ways(self, rows: int, prices: Machine) -> Ways:
         """See `AbstractLayer`: those of the parts."""
         parts = (*self.norms, self.attention, self.feedforward, *(self.scales or ()))
-        ways = [part.costs_of_ways(rows, prices) for part in parts]
-        return Ways(sum(own.arrays for own in ways), sum(own.irreps for own in ways))
+        return costs_in_a_row(parts, rows, prices)
 
     def export(self) -> Callable[..., Any]:
         """A plain function ``(x, key=None)`` of the tokens of one example, at inference."""
@@ -195,17 +184,3 @@ def plain_block(norms, attention, feedforward, scales, x, key=None):
     x = x + (y if scales is None else jax.vmap(scales[0])(y))
     y = jax.vmap(feedforward)(jax.vmap(norms[1])(x))
     return x + (y if scales is None else jax.vmap(scales[1])(y))
-
-
-def checked_norm(caller: str, norm: Norm, type_: Type) -> Layer:
-    """A layer of a type.
-
-    Raises:
-        TypeError: If ``norm`` makes no layer that keeps the type.
-    """
-    if not callable(norm) or (isinstance(norm, type) and not issubclass(norm, Layer)):
-        refuse(TypeError, caller, "norm", "a layer class such as nn.RMSNorm", norm)
-    layer = cast(Callable[[Type], object], norm)(type_)
-    if not isinstance(layer, AbstractModule) or layer.out_type != type_:
-        refuse(TypeError, caller, "norm", f"a layer that keeps {type_!r}", layer)
-    return layer
