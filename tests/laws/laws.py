@@ -1,8 +1,11 @@
 """What the laws share: bounds, draws, training, and the search for the library in exports."""
 
 import itertools
+import subprocess
+import sys
 import types
 from collections.abc import Callable, Collection
+from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -231,3 +234,53 @@ def assert_free_of_equivax(thing: Any) -> None:
         for owner in owners:
             module = getattr(owner, "__module__", None) or getattr(owner, "__name__", "")
             assert not str(module).startswith("equivax"), f"{where} is {item!r} of {module}"
+
+
+#: Of `assert_exports_run_without_equivax`: the first argument has a batch axis, or none has.
+ROWS, ONE = True, False
+
+WITHOUT_EQUIVAX = """
+import sys
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "equivax":
+            raise ImportError("equivax is not installed here")
+
+sys.meta_path.insert(0, Refuse())
+import cloudpickle, jax, numpy as np
+
+with open(sys.argv[1], "rb") as file:
+    exports = cloudpickle.load(file)
+for name, (rows, function, arguments, expected) in exports.items():
+    first, *rest = arguments
+    call = lambda v: function(v, *rest)
+    found = jax.jit(jax.vmap(call) if rows else call)(first)
+    for one, other in zip(*map(jax.tree.leaves, (found, expected)), strict=True):
+        error = np.abs(np.asarray(one) - other).max() / max(np.abs(other).max(), 1e-30)
+        if not error <= 1e-4:
+            raise SystemExit(f"{name}: {error}")
+try:
+    import equivax
+except ImportError:
+    print(len(exports), "exports run without equivax")
+"""
+
+
+def assert_exports_run_without_equivax(
+    exports: dict[str, tuple[bool, Any, tuple[Any, ...], Any]], folder: Path
+) -> None:
+    """Pickled, and called in a process that cannot import equivax.
+
+    Args:
+        exports: By name: `ROWS` or `ONE`, the export, its arguments, what it should give.
+        folder: For the file.
+    """
+    cloudpickle = pytest.importorskip("cloudpickle")
+    file = folder / "exports.pkl"
+    file.write_bytes(cloudpickle.dumps(exports))
+    ran = subprocess.run(
+        [sys.executable, "-c", WITHOUT_EQUIVAX, str(file)], capture_output=True, text=True
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.strip() == f"{len(exports)} exports run without equivax"

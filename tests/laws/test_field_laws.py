@@ -31,7 +31,9 @@ from field_orbits import (
 from field_types import QUICK_TYPES, TYPES, types
 from laws import (
     EXACT,
+    ROWS,
     SAME,
+    assert_exports_run_without_equivax,
     assert_free_of_equivax,
     cast,
     drawn,
@@ -424,6 +426,26 @@ def test_export_is_the_same_function_without_equivax(name, key):
         warnings.simplefilter("error")
         found, own = both(plain, module, state, example(case, layer.module, 3))
     assert relative(found, own) <= 10 * SAME * case.recipe.depth  # one dense product per layer
+
+
+@pytest.mark.slow
+def test_exports_run_where_equivax_is_not_installed(tmp_path, key):
+    exports = {}
+    for name in FIRST:
+        case = CASES[name]
+        if not case.recipe.exports:
+            continue
+        layer = made(case, key)
+        state = positive(layer.state)
+        x = example(case, layer.module, 3)
+
+        def exported(module, state, x):
+            plain = module.export() if state is None else module.export(state)
+            return plain, jax.vmap(plain)(x)
+
+        plain, y = jitted(exported)(layer.module, state, x)
+        exports[name] = (ROWS, plain, (np.asarray(x),), jax.tree.map(np.asarray, y))
+    assert_exports_run_without_equivax(exports, tmp_path)
 
 
 def positive(state):

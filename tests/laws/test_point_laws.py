@@ -8,7 +8,17 @@ import pytest
 
 from cases import POINTS
 from equivax import IrrepTensor, models, nn, testing
-from laws import SAME, assert_free_of_equivax, cast, drawn, normal, on_every, relative
+from laws import (
+    ONE,
+    SAME,
+    assert_exports_run_without_equivax,
+    assert_free_of_equivax,
+    cast,
+    drawn,
+    normal,
+    on_every,
+    relative,
+)
 
 by_case = pytest.mark.parametrize("name", on_every(POINTS))
 #: Laws that compile for long; the layers of a network are among the others.
@@ -94,6 +104,16 @@ def test_exports_of_modules_on_points_are_the_same_functions(name, key):
     assert_free_of_equivax(plain)
     inputs = cloud(module)
     assert relative(run(plain, *inputs), run(module, *inputs)) <= 100 * SAME * case.recipe.depth
+
+
+def test_exports_of_modules_on_points_run_where_equivax_is_not_installed(tmp_path, key):
+    exports = {}
+    for name in dict.fromkeys(n for n in on_every(POINTS) if isinstance(n, str)):
+        module = made(POINTS[name], key)
+        inputs = cloud(module)
+        plain = eqx.filter_jit(lambda m: m.export())(module)
+        exports[name] = (ONE, plain, inputs, np.asarray(run(module, *inputs)))
+    assert_exports_run_without_equivax(exports, tmp_path)
 
 
 @by_case_of_layers

@@ -20,7 +20,7 @@ from jaxtyping import Array, Float
 from ..._numerics import freeze
 from ...spaces import GSpace
 from .._parts import Part
-from .._solid_harmonics import solid_harmonics
+from .._solid_harmonics import harmonic_table, polynomial_values, solid_harmonics
 from .._type_basis import TypeBasis, TypeOnSpace
 from ._angular import harmonic_representation
 from ._default_rings import INNER_WIDTH, OUTER_WIDTH
@@ -139,7 +139,7 @@ def point_functions(
     x = offsets / (width / max(len(degrees) - 1, 1))
     length = jnp.sqrt((x**2).sum(axis=-1, keepdims=True) + SOFT**2)
     angular = {
-        degree: solid_harmonics(x / length, degree)
+        degree: polynomial_values(*harmonic_table(x.shape[-1], degree), x / length)
         for degree in sorted({degree for ring in degrees for degree in ring})
     }
     found = []
