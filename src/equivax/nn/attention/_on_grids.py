@@ -9,6 +9,7 @@ offsets that the group makes of it. Tokens are the cells in the order of the rav
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -240,12 +241,7 @@ class RelativeGridPositions(AbstractPositions):
 
     @property
     def _orbit_of(self) -> Int[np.ndarray, " offsets"]:
-        """The number of the orbit of every offset."""
-        found = np.zeros(int(np.prod(self._offsets)), np.int32)
-        kinds = orbits(self.space, self._offsets).values()
-        for number, members in enumerate(orbit for kind in kinds for orbit in kind):
-            found[members] = number
-        return found
+        return _orbit_of_offsets(self.space, self._offsets)
 
     def _constants(self) -> tuple[Any, ...]:
         cells = np.indices(self.grid).reshape(len(self.grid), -1)
@@ -271,3 +267,14 @@ class RelativeGridPositions(AbstractPositions):
     def plain(self) -> tuple[Plain, Plain, Plain]:
         """See `AbstractPositions`."""
         return None, None, plain_function(biased_by_orbits, *self._constants())
+
+
+@functools.lru_cache(maxsize=256)
+def _orbit_of_offsets(space: GSpace, sides: tuple[int, ...]) -> Int[np.ndarray, " offsets"]:
+    """The number of the orbit of every offset."""
+    found = np.zeros(math.prod(sides), np.int32)
+    kinds = orbits(space, sides).values()
+    for number, members in enumerate(orbit for kind in kinds for orbit in kind):
+        found[members] = number
+    found.flags.writeable = False  # it is shared
+    return found
