@@ -24,7 +24,10 @@ from equivax.images import MultiImage, Signature
 FOLDER = Path(__file__).parent / "checkpoints"
 OUTPUTS = FOLDER / "outputs.npz"
 
-LATER = {"format_2": ("mlp", "mlp_float64", "wide_resnet", "contraction_mean")}
+LATER = {
+    "format_2": ("mlp", "mlp_float64", "wide_resnet", "contraction_mean"),
+    "format_3": ("gated", "mlp"),
+}
 """Folders of later formats, with the models that were written again in them."""
 
 

@@ -39,7 +39,7 @@ def test_everything_is_told(file):
     assert found.path == str(file)
     assert found.size == file.stat().st_size
     assert len(found.digest) == 64
-    assert (found.format_version, found.basis_version) == (2, 1)
+    assert (found.format_version, found.basis_version) == (3, 1)
     for name in ("equivax", "jax", "jaxlib", "equinox", "numpy"):
         assert found.versions.pop(name) == importlib.metadata.version(name)
     assert found.versions == {"python": platform.python_version()}

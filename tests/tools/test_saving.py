@@ -393,6 +393,25 @@ def test_fingerprints_ignore_values_names_and_ways_to_compute():
     assert fingerprint(state_inside) == fingerprint(trained()[0])
 
 
+def test_types_may_be_called_otherwise_in_another_process(tmp_path):
+    """Equal types in one file, whatever their fields are called, also where that changes orders."""
+    space = evx.spaces.rot_on_r2(-1)
+    group = space.group
+    called = [group.irrep(1), space.vector, group.defining, group.irrep(1).renamed("a")]
+    layers = [
+        nn.Conv(type_, type_, 5, key=jax.random.key(n))
+        for n, field in enumerate(called)
+        for type_ in [FieldType(space, 2 * group.trivial + field)]
+    ]
+    assert len({tuple(layer.weights) for layer in layers}) == len(called)
+    for saved in layers:
+        evx.save(tmp_path / "m", saved)
+        for like in layers:
+            loaded = evx.load(tmp_path / "m", lambda like=like: like)
+            assert set(loaded.weights) == set(like.weights)
+            np.testing.assert_array_equal(loaded.kernel, saved.kernel)
+
+
 def test_fingerprints_see_equal_shapes_with_other_meanings():
     key = jax.random.key(0)
     G = evx.groups.dihedral(4)

@@ -225,6 +225,12 @@ class TypeBasis(AbstractValue):
         return {pair.key: pair.shape for pair in self.pairs}
 
     @functools.cached_property
+    def standard_keys(self) -> dict[str, str]:
+        """Key to the key with standard names of irreps and regular fields, for files."""
+        into, out = self.in_fields.standard_labels, self.out_fields.standard_labels
+        return {pair.key: f"{into[pair.in_kind]} -> {out[pair.out_kind]}" for pair in self.pairs}
+
+    @functools.cached_property
     def dim(self) -> int:
         """Number of coefficients."""
         return sum(o * i * n for o, i, n in self.shapes.values())

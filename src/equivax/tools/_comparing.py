@@ -36,7 +36,7 @@ def compare(header: Header, model: PyTree, state: PyTree, dtype: DTypeLike | Non
     """
     saved = [*header.parts, *_state_parts(header.state or ())]
     listed = [
-        *described(model, settings=header.format_version > 1),
+        *described(model, version=header.format_version),
         *_state_parts(as_stored(*item) for item in named_leaves(None, state)),
     ]
     for index in range(max(len(saved), len(listed))):

@@ -21,11 +21,12 @@ from jaxtyping import PyTree
 from .._numerics import rounded_digest
 from ..fields import FieldType
 from ..groups import Group
-from ..hom import HomBasis, spread
+from ..hom import HomBasis
 from ..kernels import SteerableBasis, TypeBasis
 from ..nn._core._printing import border, is_layer, parts
 from ..representations import Representation, Summand
 from ..spaces import GSpace
+from ._views import VERSION, as_told
 
 BASIS_VERSION = 1
 """Grows when order, sign or scale of a basis changes: older files then mean something else."""
@@ -85,16 +86,17 @@ def combined(listed: list[Part]) -> str:
     return _hash(f"basis {BASIS_VERSION}", *(f"{part.path} {part.digest}" for part in listed))
 
 
-def described(model: PyTree, *, settings: bool = True) -> list[Part]:
+def described(model: PyTree, *, version: int = VERSION) -> list[Part]:
     """Every array and every module of a model, in the order of the tree.
 
-    Coefficients of linear maps are told irrep by irrep, however many of them are one leaf.
+    Coefficients are told as `as_told` has them.
 
     Args:
-        model: PyTree pytree.
-        settings: Whether `SETTINGS` take part.
+        model: Any pytree.
+        version: Of the format: in the first one `SETTINGS` take no part.
     """
-    return [_part(path, node, settings) for path, node in nodes(spread(model))]
+    told = nodes(as_told(model, version))
+    return [_part(path, node, version > 1) for path, node in told]
 
 
 def nodes(node: PyTree, path: str = "") -> Iterator[tuple[str, Any]]:

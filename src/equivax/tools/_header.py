@@ -34,10 +34,12 @@ from ._header_fields import (
 )
 from ._hyperparameters import DEEPEST, decoded
 from ._leaves import StoredArray, total_bytes
+from ._views import VERSION
 
 FORMAT = "equivax model"
-FORMAT_VERSION = 2
-"""1: no digest, no list of leaves, fewer versions. It is still read."""
+FORMAT_VERSION = VERSION
+"""1: no digest, no list of leaves, fewer versions. 2: kernels named by the fields of their types.
+Both are still read."""
 
 LONGEST_HEADER = 1 << 24
 
@@ -175,7 +177,7 @@ def _parsed(line: bytes, size: int, whole: bool) -> Header:
             f"was written by equivax {shown(wrote)} with version {basis} of the bases; this "
             f"equivax has version {BASIS_VERSION}, where the same parameters mean another model"
         )
-    header = _first(found) if version == 1 else _second(found)
+    header = _first(found) if version == 1 else _later(found, version)
     listed = [part.path for part in header.parts if ARRAY.match(part.about)]
     if listed != [array.name for array in header.leaves]:
         raise ValueError("is damaged: header: leaves: expected the arrays that are among the parts")
@@ -193,11 +195,12 @@ def _parsed(line: bytes, size: int, whole: bool) -> Header:
 # ---- fields ------------------------------------------------------------------------------------
 
 
-def _second(found: dict[str, Any]) -> Header:
+def _later(found: dict[str, Any], version: int) -> Header:
     saved = field(found, "saved", is_date, "a date in ISO format")
     state = field(found, "state", optional(is_leaves), "null or a list of arrays")
     names = (*PACKAGES, "python")
     return Header(
+        format_version=version,
         versions={name: field(found, name, is_text, "a version") for name in names},
         saved=datetime.datetime.fromisoformat(saved),
         model=field(found, "model", is_text, "a name"),

@@ -18,8 +18,9 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import PyTree
 
-from ..hom import is_concrete, spread
+from ..hom import is_concrete
 from ._fingerprint import nodes
+from ._views import as_told
 
 NUMBERS = (bool, int, float, complex)
 
@@ -61,9 +62,9 @@ class StoredArray(NamedTuple):
 def named_leaves(model: PyTree, state: PyTree) -> list[tuple[str, Any]]:
     """Arrays that are stored, of the model and then of the state, with their names.
 
-    Coefficients of linear maps are stored irrep by irrep, however many of them are one leaf.
+    Coefficients are stored as `as_told` has them.
     """
-    listed = nodes(spread(model))
+    listed = nodes(as_told(model))
     found = [(name, leaf) for name, leaf in listed if not isinstance(leaf, eqx.Module)]
     found += [(f"state[{i}]", leaf) for i, leaf in enumerate(jax.tree.leaves(state))]
     return [(name, leaf) for name, leaf in found if is_stored(leaf)]

@@ -22,7 +22,7 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import PyTree
 
-from ..hom import at_least_float32, gathered, spread
+from ..hom import at_least_float32
 from ._comparing import SWITCH, compare, has_64_bits
 from ._files import Digested, checked_digest, checked_path, opened, replacing
 from ._fingerprint import combined, described
@@ -40,6 +40,7 @@ from ._leaves import (
     read_array,
     write_leaf,
 )
+from ._views import as_built, as_told
 
 
 def save(
@@ -251,7 +252,7 @@ def _filled(
     dtype: DTypeLike | None,
 ) -> Any:
     """The built model and state with the numbers of the file."""
-    leaves, structure = jax.tree.flatten(spread(like))
+    leaves, structure = jax.tree.flatten(as_told(like, header.format_version))
     places = [i for i, leaf in enumerate(leaves) if is_stored(leaf)]
     arrays = [*header.leaves, *(header.state or ())]
     damaged = f"load: path: {where} ends early or is damaged"
@@ -273,7 +274,8 @@ def _filled(
             raise ValueError(f"{damaged}: {error}") from None
     if file.tell() != end:
         raise ValueError(f"load: path: {where} goes on behind the last array: it is damaged")
-    model, state = gathered(jax.tree.unflatten(structure, leaves), like)
+    filled = jax.tree.unflatten(structure, leaves)
+    model, state = as_built(filled, like, header.format_version)
     return model if state is None else (model, state)
 
 

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ...representations import Representation
+from ...representations import Representation, irrep, regular
 
 MANY_RUNS = 64
 """Above this number of runs of equal fields a gather takes the place of cuts."""
@@ -30,6 +30,8 @@ class Fields:
     Attributes:
         kinds: Distinct summands, in order of first appearance.
         labels: Their names, made unique.
+        standard_labels: The same with the names that the group gives to irreps and to the regular
+            representation, whatever the type calls them.
         positions: Per kind, the positions of its fields.
         irrep_starts: Per field, the position of its first irrep among all.
         cuts: Channels of each run in kind order.
@@ -38,6 +40,7 @@ class Fields:
 
     kinds: tuple[Representation, ...]
     labels: tuple[str, ...]
+    standard_labels: tuple[str, ...]
     positions: tuple[tuple[int, ...], ...]
     irrep_starts: tuple[int, ...]
     cuts: tuple[int, ...]
@@ -77,11 +80,20 @@ def _fields_of(rep: Representation, names: tuple[str, ...]) -> Fields:
     return Fields(
         kinds=tuple(kinds),
         labels=_unique(list(labels.values())),
+        standard_labels=_unique([_standard_name(*item) for item in labels.items()]),
         positions=tuple(map(tuple, kinds.values())),
         irrep_starts=tuple(starts),
         cuts=tuple(runs[r][1] for r in by_kind),
         order=tuple(place[r] for r in range(len(runs))),
     )
+
+
+def _standard_name(kind: Representation, name: str) -> str:
+    """The name that the group gives to an equal representation, if it has one."""
+    named = irrep(kind.group, kind.irreps[0]) if len(kind.irreps) == 1 else None
+    if named is None and kind.size == kind.group.order:
+        named = regular(kind.group)
+    return name if named is None or named != kind else named.name
 
 
 def _unique(names: list[str]) -> tuple[str, ...]:
