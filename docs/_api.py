@@ -131,7 +131,7 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
         {
             "Vectors": "MLP InvariantMLP",
             "Tokens": "TransformerEncoder TransformerEncoderLayer TransformerDecoder"
-            " TransformerDecoderLayer",
+            " TransformerDecoderLayer ConditionalTransformer",
             "Fields on the plane": "ResNet FieldResNet BasicBlock WideResNet ResidualBlock UNet"
             " FieldUNet",
             "Point clouds": "PointNetwork PointBlock",

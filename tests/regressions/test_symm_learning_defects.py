@@ -4,6 +4,7 @@ The numbers in the docstrings were measured there; each test fails if the defect
 """
 
 import copy
+import functools
 import itertools
 import math
 
@@ -17,7 +18,7 @@ import pytest
 import cases
 import equivax as evx
 from equivax import Representation, groups, hom_basis, linalg, models, nn, stats
-from laws import one_in
+from laws import drawn, one_in
 from vector_types import from_irreps, random_orthogonal, types
 from vector_types import turned as turned_basis
 
@@ -455,21 +456,32 @@ def test_row_19_dropout_takes_whole_fields(key):
 # ---- row 21: optimiser groups ------------------------------------------------------------------
 
 
-def test_row_21_every_leaf_is_a_parameter_of_the_optimiser(key):
+@pytest.mark.parametrize("kind", ["MLP", pytest.param("policy", marks=pytest.mark.slow)])
+def test_row_21_every_leaf_is_a_parameter_of_the_optimiser(kind, key):
     """`get_optim_groups` raised ValueError for every model, looking for names."""
-    group = groups.cyclic(4)
-    model = models.MLP(group.regular, group.regular, [8, 8], key=key)
+    rep, x = groups.cyclic(4).regular, jnp.asarray(random(5, 4))
+    if kind == "MLP":
+        model = functools.partial(models.MLP(rep, rep, [8, 8], key=key), x)
+    else:
+        make = models.ConditionalTransformer
+        policy = drawn(make(rep, rep, hidden=8, num_heads=1, depth=1, key=key), 0.3)
+        model = functools.partial(policy, x, x, step=1)
+    parameters, rest = eqx.partition(model.func, eqx.is_inexact_array)
     # The usual split: decay for matrices, none for biases, told apart by the number of axes.
-    labels = jax.tree.map(lambda a: "decay" if a.ndim > 1 else "plain", model)
+    labels = jax.tree.map(lambda a: "decay" if a.ndim > 1 else "plain", parameters)
     optimiser = optax.multi_transform(
         {"decay": optax.adamw(1e-2, weight_decay=0.1), "plain": optax.adam(1e-2)},
         lambda _: labels,
     )
-    x = jnp.asarray(random(5, 4))
+
+    def loss(parameters):
+        y = eqx.combine(parameters, rest)(*model.args, **model.keywords)
+        return (y**2).mean()
+
     with jax.numpy_dtype_promotion("standard"):  # optax promotes its step count
-        state = jax.jit(optimiser.init)(model)
-        gradient = jax.jit(jax.grad(lambda m: (m(x) ** 2).mean()))(model)
-        updates, _ = jax.jit(optimiser.update)(gradient, state, model)
+        state = jax.jit(optimiser.init)(parameters)
+        gradient = jax.jit(jax.grad(loss))(parameters)
+        updates, _ = jax.jit(optimiser.update)(gradient, state, parameters)
     assert {"decay", "plain"} == set(jax.tree.leaves(labels))
     assert all(np.any(np.asarray(u) != 0) for u in jax.tree.leaves(updates))
 

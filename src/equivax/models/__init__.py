@@ -1,5 +1,6 @@
 """Networks made of equivariant layers."""
 
+from ._conditional_transformer import ConditionalTransformer as ConditionalTransformer
 from ._conv_block import ConvBlock as ConvBlock
 from ._families import ResNet as ResNet
 from ._families import UNet as UNet

@@ -262,9 +262,13 @@ PATCHES = {
 ATTENTION = nn.MultiheadAttention(R4, 1, positions=nn.RotaryPositions(R4), key=KEY)
 ENCODER = models.TransformerEncoder(R4, 1, 1, positions=nn.RelativePositions(1, 2), key=KEY)
 DECODER = models.TransformerDecoder(R4, 1, 1, key=KEY)
+POLICY = models.ConditionalTransformer(
+    R4, R4, hidden=4, num_heads=1, depth=1, feedforward=4, step_size=4, key=KEY
+)
 TOKENS = normal(3, 4)
 SEEN = np.tri(3, dtype=bool)
 PLACES = np.arange(3, dtype=np.float32)
+THERE = np.array([True, True, False])
 ON_POINTS = {
     "width": number(1.0),
     "rings": integer(2),
@@ -1093,6 +1097,28 @@ CALLS = [
         memory_mask=mask(),
         key=call_key(),
     ).slow(10.0),
+    Call(
+        models.ConditionalTransformer,
+        condition_type=vectors(),
+        hidden=either(integer(8), "representation"),
+        depth=integer(1),
+        condition_depth=integer(1),
+        out_type=or_none(vectors()),
+        causal=flag(True),
+        step_size=integer(4),
+        **TRANSFORMER | {"positions": anything("relative", "positions")},
+    ).slow(20.0),
+    Call(
+        POLICY,
+        _0=data(TOKENS),
+        _1=data(TOKENS),
+        step=array(np.float32(3), sized=False),
+        mask=array(THERE),
+        condition_mask=array(THERE),
+        positions=positions(),
+        condition_positions=positions(),
+        key=call_key(),
+    ).slow(20.0),
     Call(TENSOR_UNET.export, is_torus=torus()).slow(20.0),
 ]
 

@@ -62,6 +62,24 @@ def _transformer(name: str, *depth: int, **options: Any) -> Any:
     return build
 
 
+def _policy(**options: Any) -> Any:
+    """A small one; of an infinite group with types of its own."""
+
+    def build(
+        rep: Representation, other: Representation, key: Any
+    ) -> models.ConditionalTransformer:
+        more: dict[str, Any] = {"hidden": rep.size, "feedforward": 5}
+        if rep.group.order is None:
+            hidden = rep + rep.group.trivial
+            more = {"hidden": hidden, "head_type": 2 * rep, "feedforward": 2 * rep}
+            more |= {"activation": nn.NormNonlinearity}
+        return models.ConditionalTransformer(
+            *(rep, other), num_heads=2, depth=1, step_size=6, key=key, **more, **options
+        )
+
+    return build
+
+
 def _sequence(**about: Any) -> Recipe:
     return Recipe(kind="sequence", **about)
 
@@ -171,5 +189,15 @@ RECIPES: dict[str, Recipe] = {
         permutes=True,
         depth=24,
         on=(("D3", "turned"), ("Q8", "interleaved")),
+    ),
+    "ConditionalTransformer in time": _sequence(
+        covers=models.ConditionalTransformer,
+        build=_policy(condition_depth=1, causal=True, dropout=0.2),
+        parameters=lambda module: _parameters(module) + 3 * 2 * 65,  # tables of offsets
+        needs_key=True,
+        exports_inference=True,
+        stepped=True,
+        depth=28,
+        on=(("C4", "interleaved"), ("SO3", "interleaved"), ("Q8", "turned")),
     ),
 }
