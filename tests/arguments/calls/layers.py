@@ -301,6 +301,7 @@ CONVOLUTION = {
     "rings": or_none(several((0.0, 1.0))),
     "sigma": either(or_none(number(0.5)), "array"),
     "frequency_cutoff": either(or_none(integer(2)), "2.5", "function", "float"),
+    "spacing": or_none(several((1.0, 1.0))),
     "basis_filter": or_none(function(lambda attributes: True)),
 }
 TRANSFORMER = {
