@@ -997,7 +997,10 @@ CALLS = [
             depth=integer(10),
             widen=integer(1),
             channels=integers((4, 4, 4)),
+            kernel_size=integers(3),
+            strides=integers((1, 2, 2)),
             restrict=several((2, None, None)),
+            invariant=choice("scalars"),
             **ON_PLANE,
         )
     ),
@@ -1015,6 +1018,7 @@ CALLS = [
         out_fields=type_(),
         kernel_size=integers(3),
         stride=integer(1),
+        inner_fields=type_(),
         **without(ON_PLANE, "unit"),
     ).slow(10.0),
     Call(UNET, _0=data(normal(2, 8, 9, 9)), state=state(UNET_STATE), key=call_key()).slow(30.0),
