@@ -143,7 +143,8 @@ def test_axial_vectors_of_a_group_of_the_plane():
     # A vertical mirror keeps the height of a vector and turns yaw around.
     cross = '<body pos="{} {} 0"><joint axis="0 0 1"/><geom size="0.1"/></body>'
     legs = "".join(cross.format(x, y) for x, y in [(1, 0), (0, 1), (-1, 0), (0, -1)])
-    xml = f'<mujoco><worldbody><body><freejoint/><geom size="0.2"/>{legs}</body></worldbody></mujoco>'
+    body = f'<body><freejoint/><geom size="0.2"/>{legs}</body>'
+    xml = f"<mujoco><worldbody>{body}</worldbody></mujoco>"
     found = interop.mujoco.symmetry(xml, groups.dihedral(4))
     for g in found.group.elements:
         axial = np.linalg.det(found.vector(g)) * found.vector(g)
