@@ -16,6 +16,7 @@ from jaxtyping import Array
 
 from .. import nn
 from .._arguments import refuse
+from ..hom import Coefficients, side_by_side
 from ..images import FilterBasis, Signature
 from ..models import ConvBlock, DilResNet, TensorResNet, TensorUNet
 from ._escnn_arrays import CARRIED, lost
@@ -78,10 +79,11 @@ def _like(old: Array, new: Foreign, what: str) -> Array:
     return jnp.asarray(new, old.dtype)
 
 
-def _replaced(old: Mapping[str, Any], new: Mapping[str, Foreign], what: str) -> dict[str, Array]:
+def _replaced(old: Mapping[str, Any], new: Mapping[str, Foreign], what: str) -> Mapping[str, Array]:
     if set(old) != set(new):
         raise ValueError(f"{_CALLER}: {what}: expected {sorted(old)}, got {sorted(new)}")
-    return {name: _like(value, new[name], what) for name, value in old.items()}
+    found = {name: _like(value, new[name], what) for name, value in old.items()}
+    return side_by_side(found) if isinstance(old, Coefficients) else found
 
 
 # ---- filling our layers --------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
@@ -13,7 +14,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..._arguments import choice, flag, integer, is_flag, number, refuse
 from ...fields import Type
-from ...hom import hom_basis
+from ...hom import hom_basis, side_by_side, unstacked
 from ...representations import Representation
 from .._core._admission import parameter_dtype
 from .._core._fibres import Fibre, FibrePlan, constants, fibre_plan, kind_names
@@ -56,8 +57,8 @@ class GroupNorm(AbstractModule):
         {'trivial': (4,), 'k1p0': (8,)}
     """
 
-    scale: dict[str, Float[Array, " fields"]]
-    bias: dict[str, Float[Array, " fields"]]
+    scale: Mapping[str, Float[Array, " fields"]]
+    bias: Mapping[str, Float[Array, " fields"]]
     in_type: Type = eqx.field(static=True)
     out_type: Type = eqx.field(static=True)
     groups: int = eqx.field(static=True)
@@ -100,23 +101,25 @@ class GroupNorm(AbstractModule):
         affine, mode = flag(affine, name, "affine"), _bias_mode(bias)
         dtype = parameter_dtype(dtype, name)
         kinds = dict(zip(kind_names(rep), fibre_plan(rep).fibres, strict=True))
-        self.scale, self.bias = {}, {}
+        scale, shift = {}, {}
         if affine:
-            self.scale = {label: jnp.ones((len(k.fields),), dtype) for label, k in kinds.items()}
-            self.bias = {
+            scale = {label: jnp.ones((len(k.fields),), dtype) for label, k in kinds.items()}
+            shift = {
                 label: jnp.zeros((len(kind.fields),), dtype)
                 for label, kind in kinds.items()
                 if mode and (mode != "scalar" or kind.is_trivial)
             }
+        self.scale, self.bias = side_by_side(scale), side_by_side(shift)
         self.in_type = in_type
         self.out_type = in_type
         self.bias_mode = mode
 
     def _kinds(self, plan: FibrePlan) -> list[tuple[Any, ...]]:
         rep, kinds = self._rep, []
+        scale, bias = unstacked(self.scale), unstacked(self.bias)
         for label, fibre in zip(kind_names(rep), plan.fibres, strict=True):
             commuting = _commuting(fibre) if self.whiten == "isotypic" else (None, None)
-            parameters = self.scale.get(label), self.bias.get(label)
+            parameters = scale.get(label), bias.get(label)
             added = fibre.is_trivial and self.bias_mode != "mean"
             kinds.append((len(fibre.fields), fibre.summand.size, *commuting, *parameters, added))
         return kinds

@@ -58,7 +58,9 @@ def by_kind_with_level(function, kinds, order, back, axis, x):
     leading, spatial = wide.shape[:place], wide.shape[place + 1 :]
     if spatial:
         wide = wide.reshape(math.prod(leading), wide.shape[place], math.prod(spatial))
-        level, variance = largest_square(wide), largest_square(wide - wide[..., :1])
+        first = wide[..., :1]
+        # Of a constant image, for which alone it counts, every point has the mean square.
+        level, variance = largest_square(first), largest_square(wide - first)
         level = jnp.where(variance > rounding_of(level), 0.0, level)
     else:
         level = jnp.zeros(math.prod(leading), wide.dtype)
