@@ -43,7 +43,7 @@ def images(signature, sides=(8, 8)):
     "name, signature",
     [
         pytest.param("UNet", S, marks=pytest.mark.slow),  # the laws run over it unoptimised
-        ("ResNet", PSEUDO),
+        pytest.param("ResNet", PSEUDO, marks=pytest.mark.slow),
         pytest.param("DilResNet", S, marks=pytest.mark.slow),
         ("Series", PSEUDO),
     ],
