@@ -131,7 +131,7 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
         {
             "Vectors": "MLP InvariantMLP",
             "Tokens": "TransformerEncoder TransformerEncoderLayer TransformerDecoder"
-            " TransformerDecoderLayer ConditionalTransformer",
+            " TransformerDecoderLayer ConditionalTransformer ConditionalUNet1D TimeSeriesEncoder",
             "Fields on the plane": "ResNet FieldResNet BasicBlock WideResNet ResidualBlock UNet"
             " FieldUNet",
             "Point clouds": "PointNetwork PointBlock",
