@@ -207,7 +207,8 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
         {
             "Layers": "MultiheadAttention",
             "Positions": "RotaryPositions AbsolutePositions RelativePositions AbstractPositions",
-            "On grids": "RotaryGridPositions AbsoluteGridPositions RelativeGridPositions",
+            "On grids": "RotaryGridPositions AbsoluteGridPositions RelativeGridPositions"
+            " window_mask",
         },
     ),
     "nn/convolution": (

@@ -752,6 +752,13 @@ CALLS = [
     ).but("in_type", "field type", EITHER, POINT),
     Call(nn.AbsoluteGridPositions(R4, ROT, 3, key=KEY), _0=array(normal(9, 4), lists=False)),
     Call(nn.RelativeGridPositions, num_heads=integer(2), dtype=or_none(dtype()), **ON_CELLS),
+    Call(
+        nn.window_mask,
+        **ON_CELLS | {"grid": integers((4, 4))},
+        window=integers(2),
+        shift=integers(1),
+        torus=flag(True),
+    ),
     Call(nn.RotaryGridPositions, head_type=vectors(2 * R4), base=number(10.0), **ON_CELLS).but(
         "head_type", "field type", EITHER, POINT
     ),
