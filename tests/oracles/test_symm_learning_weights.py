@@ -17,6 +17,9 @@ with warnings.catch_warnings():
     escnn_group = pytest.importorskip("escnn.group", reason="the peer builds on escnn")
     peer = pytest.importorskip("symm_learning.nn", reason="the peer itself")
     peer_models = pytest.importorskip("symm_learning.models", reason="the peer itself")
+    transformers = pytest.importorskip(
+        "symm_learning.nn.transformer.etransformer", reason="the peer itself"
+    )
     theory = pytest.importorskip("symm_learning.representation_theory", reason="the peer itself")
 
 
@@ -107,6 +110,65 @@ def test_convolutions_in_time(name, transposed):
     make = peer.eConvTranspose1d if transposed else peer.eConv1d
     module = make(in_rep, out_rep, kernel_size=4, stride=2, padding=1)
     assert_same(trained(module, (4, 11)), (2, 12))
+
+
+def assert_same_on_tokens(module, call):
+    """The same outputs with the weights carried, with a mask of padding and a causal one."""
+    model = interop.symm_learning.load(module)
+    x = torch.randn(3, 5, module.in_rep.size)
+    there = torch.tensor([[True] * 5, [True, True, True, False, False], [True] * 4 + [False]])
+    causal = torch.ones(5, 5, dtype=torch.bool).triu(1)  # theirs: True may not be seen
+    with torch.no_grad():
+        wanted = call(x, ~there, causal).numpy()
+    mask = "causal", jnp.asarray(there.numpy())[:, None, None]
+    with jax.default_matmul_precision("highest"):
+        found = jax.jit(lambda x: model(x, mask=mask))(jnp.asarray(x.numpy()))
+    np.testing.assert_allclose(found, wanted, atol=1e-5 * max(1.0, np.abs(wanted).max()))
+    return model
+
+
+@pytest.mark.parametrize("name", ["C5", "D3", "K4"])
+def test_attention_on_regular_copies(name):
+    rep = types(GROUPS[name]())[2]
+    torch.manual_seed(1)
+    module = peer.eMultiheadAttention(rep, 2).eval()
+    with torch.no_grad():  # biases start at zero
+        module.parametrizations.in_proj_bias.original.normal_()
+    assert_same_on_tokens(
+        module,
+        lambda x, hidden, later: module(
+            x, x, x, key_padding_mask=hidden, attn_mask=later, need_weights=False
+        )[0],
+    )
+
+
+@pytest.mark.parametrize("norm_first", [True, False])
+@pytest.mark.parametrize("norm", ["rmsnorm", "layernorm"])
+def test_encoder_layers(norm, norm_first):
+    rep = types(GROUPS["D3"]())[2]
+    torch.manual_seed(1)
+    attention = peer.eMultiheadAttention(rep, 2)
+    module = transformers.eTransformerEncoderLayer(
+        rep, attention, dim_feedforward=20, norm_module=norm, norm_first=norm_first
+    ).eval()
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape))
+    model = assert_same_on_tokens(
+        module,
+        lambda x, hidden, later: module(x, src_mask=later, src_key_padding_mask=hidden),
+    )
+    turn = jnp.asarray(model.in_type(model.in_type.group.generators[0]))
+    x = jax.random.normal(jax.random.key(0), (4, turn.shape[0]))
+    np.testing.assert_allclose(model(x @ turn.T), model(x) @ turn.T, atol=1e-4)
+
+
+def test_attention_on_irreps_does_not_commute_there():
+    """Its last map is built on the type, though its input are regular copies."""
+    group = GROUPS["D3"]()
+    rep = theory.direct_sum([group.irrep(1, 1)] * 2 + [group.irrep(0, 0), group.irrep(1, 0)])
+    with pytest.raises(ValueError, match="expected an equivariant weight"):
+        interop.symm_learning.load(peer.eMultiheadAttention(rep, 1))
 
 
 def test_what_has_no_counterpart_is_named():

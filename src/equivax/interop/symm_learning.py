@@ -14,7 +14,7 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from .. import nn
+from .. import models, nn
 from .._arguments import refuse
 from ..fields import FieldType
 from ..representations import Representation, as_representation, direct_sum
@@ -47,8 +47,9 @@ def load(module: object) -> Any:
 
     Args:
         module: `eLinear`, `eAffine`, `InvariantBias`, `eRMSNorm`, `eLayerNorm`, `eMLP`, `iMLP`,
-            `IrrepSubspaceNormPooling`, `eConv1d`, `eConvTranspose1d`, or a `torch.nn.Sequential` of
-            those with activations and dropout between them.
+            `IrrepSubspaceNormPooling`, `eConv1d`, `eConvTranspose1d`, `eMultiheadAttention`,
+            `eTransformerEncoderLayer`, or a `torch.nn.Sequential` of those with activations and
+            dropout between them.
 
     Returns:
         The layer; at inference if the module is in evaluation mode. Convolutions have types on
@@ -56,7 +57,8 @@ def load(module: object) -> Any:
 
     Raises:
         TypeError: If there is no counterpart of a module; its class is named.
-        ValueError: If an option has no counterpart.
+        ValueError: If an option has no counterpart, or the module is not equivariant: attention
+            there is only on a type that is a stack of regular representations.
     """
     if not hasattr(module, "state_dict"):
         refuse(TypeError, _CALLER, "module", "a module of symm-learning", module)
@@ -222,6 +224,57 @@ def _conv(make: Callable[..., Any]) -> Callable[..., Any]:
     return convert
 
 
+def _attention(loader: _Loader, m: Foreign, known: Known) -> Any:
+    rep, heads = loader.rep(m.in_rep, known), int(m.num_heads)
+    copies = rep.size // m.in_rep.group.order() // heads
+    head = copies * loader.types.representation(m.in_rep.group.regular_representation)
+    biased = m.in_proj_bias is not None
+    layer = nn.MultiheadAttention(
+        rep, heads, head_type=head, dropout=float(m.dropout), use_bias=biased, init="zeros",
+        key=jax.random.key(0),
+    )  # fmt: skip
+    stack = heads * head
+    # One after the other, queries first; the group moves all three alike.
+    weights = np.split(_array(m.in_proj_weight), 3)
+    biases = np.split(_array(m.in_proj_bias), 3) if biased else [None] * 3
+    parts = [_linear_map(rep, stack, *pair) for pair in zip(weights, biases, strict=True)]
+    last = m.out_proj.bias_module if biased and m.out_proj.bias_module.has_bias else None
+    out_bias = np.zeros(rep.size) if biased else None
+    out_bias = out_bias if last is None else _array(last.bias)
+    parts.append(_linear_map(stack, rep, _array(m.out_proj.expand_weight()), out_bias))
+    return eqx.tree_at(
+        lambda tree: (tree.query_proj, tree.key_proj, tree.value_proj, tree.output_proj),
+        layer,
+        parts,
+    )
+
+
+def _encoder_layer(loader: _Loader, m: Foreign, known: Known) -> Any:
+    attention = loader.layer(m.self_attn, loader.rep(m.in_rep, known))
+    if not isinstance(attention, nn.MultiheadAttention):
+        refuse(TypeError, _CALLER, "self_attn", "an eMultiheadAttention", m.self_attn)
+    rep = as_representation(attention.in_type, "in_rep")
+    first = _linear(loader, m.linear1, rep)
+    activation = loader.layer(m.activation, first.out_type)
+    second = _linear(loader, m.linear2, as_representation(first.out_type, "linear1"))
+    layer = models.TransformerEncoderLayer(
+        rep, attention.num_heads, head_type=attention.head_type, feedforward=first.out_type,
+        activation=activation, dropout=float(m.dropout.p), norm_first=bool(m.norm_first),
+        key=jax.random.key(0),
+    )  # fmt: skip
+    inner = {0: first, len(layer.feedforward.layers) - 1: second}
+    layers = [inner.get(i, own) for i, own in enumerate(layer.feedforward.layers)]
+    norms = [loader.layer(norm, rep) for norm in (m.norm1, m.norm2)]
+    return eqx.tree_at(
+        lambda tree: (
+            *(tree.attention, tree.feedforward.layers),
+            *(tree.attention_norm, tree.feedforward_norm),
+        ),
+        layer,
+        (attention, nn.Sequential(*layers), *norms),
+    )
+
+
 def _activation(name: str, m: Foreign, known: Known) -> Any:
     if known is None:
         raise TypeError(f"{_CALLER}: module: expected a layer with a type before {name}, got none")
@@ -273,6 +326,8 @@ _CONVERTERS: dict[str, Callable[[_Loader, Foreign, Known], Any]] = {
     "IrrepSubspaceNormPooling": _norm_pooling,
     "eConv1d": _conv(nn.Conv),
     "eConvTranspose1d": _conv(nn.ConvTranspose),
+    "eMultiheadAttention": _attention,
+    "eTransformerEncoderLayer": _encoder_layer,
     "Dropout": _dropout,
     "Identity": _identity,
     "Sequential": _sequential,

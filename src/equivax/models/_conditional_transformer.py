@@ -22,7 +22,7 @@ from ..nn import (
     RelativePositions,
     RMSNorm,
 )
-from ..nn.attention import places
+from ..nn.attention import check_vectors, places
 from ..nn.authoring import (
     Ways,
     carried,
@@ -143,7 +143,8 @@ class ConditionalTransformer(AbstractModule):
         inside = layer_type(_NAME, rep, hidden, None)
         inner = representation_of(inside, _NAME, "hidden")
         others = (condition_type, "condition_type"), (out_type, "out_type"), (inside, "hidden")
-        for type_, argument in others:
+        for type_, argument in ((in_type, "in_type"), *others):
+            check_vectors(_NAME, argument, type_)
             check_same_group(_NAME, rep, representation_of(type_, _NAME, argument))
         if not trivial_count(inner):
             takes = "a type with trivial irreps, which say the step"
