@@ -7,19 +7,25 @@ torch nor symm-learning is imported: modules are known by the names of their cla
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
 import jax
 import numpy as np
+from scipy.sparse.csgraph import connected_components
 
 from .. import nn
 from .._arguments import refuse
 from ..fields import FieldType
+from ..groups import FiniteGroup
+from ..models import TransformerEncoderLayer
+from ..nn.authoring import is_stateful
 from ..representations import Representation, as_representation, direct_sum
 from ..spaces import on_r1
 from ._escnn_arrays import CARRIED, in_our_order, lost
+from ._escnn_norms import coordinates, with_statistics
 from ._escnn_types import Types
 from ._needed import Foreign
 
@@ -47,12 +53,13 @@ def load(module: object) -> Any:
 
     Args:
         module: `eLinear`, `eAffine`, `InvariantBias`, `eRMSNorm`, `eLayerNorm`, `eMLP`, `iMLP`,
-            `IrrepSubspaceNormPooling`, `eConv1d`, `eConvTranspose1d`, or a `torch.nn.Sequential` of
-            those with activations and dropout between them.
+            `eBatchNorm1d`, `IrrepSubspaceNormPooling`, `eConv1d`, `eConvTranspose1d`,
+            `eMultiheadAttention`, `eTransformerEncoderLayer`, or a `torch.nn.Sequential` of those
+            with activations and dropout between them.
 
     Returns:
-        The layer; at inference if the module is in evaluation mode. Convolutions have types on
-        `spaces.on_r1`.
+        The layer, or ``(layer, state)`` if it has running statistics; at inference if the module is
+        in evaluation mode. Convolutions have types on `spaces.on_r1`.
 
     Raises:
         TypeError: If there is no counterpart of a module; its class is named.
@@ -61,7 +68,8 @@ def load(module: object) -> Any:
     if not hasattr(module, "state_dict"):
         refuse(TypeError, _CALLER, "module", "a module of symm-learning", module)
     layer = _Loader().layer(module, None)
-    return eqx.nn.inference_mode(layer, value=not getattr(module, "training", True))
+    layer = eqx.nn.inference_mode(layer, value=not getattr(module, "training", True))
+    return eqx.nn.make_with_state(lambda: layer)() if is_stateful(layer) else layer
 
 
 _CALLER = "interop.symm_learning.load"
@@ -187,6 +195,107 @@ def _layer_norm(loader: _Loader, m: Foreign, known: Known) -> Any:
     )
 
 
+def _batch_norm(loader: _Loader, m: Foreign, known: Known) -> Any:
+    """They scale channel by channel, which commutes if the channels of a field are alike."""
+    rep, tracked = loader.rep(m.in_rep, known), bool(m.track_running_stats)
+    fields = _apart(rep)
+    norm: nn.AbstractBatchNorm = nn.IIDBatchNorm(
+        fields, variance="about_invariant_mean", eps=float(m.eps), momentum=m.momentum,
+        affine=False, track_running_stats=tracked, mode="ema" if tracked else "batch",
+    )  # fmt: skip
+    if tracked:
+        sizes = [field.size for field, count in fields.runs for _ in range(count)]
+        variances = np.split(_array(m.running_var), np.cumsum(sizes)[:-1])
+        if any(np.ptp(v) > CARRIED * v.max() for v in variances):
+            raise ValueError(
+                f"{_CALLER}: eBatchNorm1d: in_rep: expected one variance for all channels that "
+                f"the group mixes, got several in {rep}: it does not commute with the group"
+            )
+        mean = coordinates(fields, _array(m.running_mean))
+        count = np.asarray(int(m.num_batches_tracked), np.int32)
+        norm = with_statistics(norm, (mean, np.array([v.mean() for v in variances]), count))
+    basis, scale, bias = np.eye(rep.size), np.ones(rep.size), None
+    if m.affine:
+        basis, scale, bias = _scales(m.affine_transform)
+    last = _linear_map(fields, rep, (basis * scale) @ basis.T, bias)
+    first = [] if fields == rep else [_linear_map(rep, fields, np.eye(rep.size))]
+    return nn.Sequential(*first, norm, last)
+
+
+def _apart(rep: Representation) -> Representation:
+    """The sum of parts whose channels the group mixes, if those stand side by side."""
+    group = rep.group
+    elements = group.generators or group.testing_elements
+    mixed = sum((np.abs(rep(g)) > CARRIED for g in elements), np.eye(rep.size, dtype=bool))
+    labels = connected_components(mixed, directed=False)[1]
+    starts = [0, *(np.flatnonzero(np.diff(labels)) + 1), rep.size]
+    if len(starts) != len(set(labels)) + 1 or not isinstance(group, FiniteGroup):
+        return rep
+    matrices = np.stack([rep(g) for g in group.elements])
+    parts = [matrices[:, a:b, a:b] for a, b in itertools.pairwise(starts)]
+    return direct_sum([Representation.from_matrices(group, part) for part in parts])
+
+
+def _attention(loader: _Loader, m: Foreign, known: Known) -> nn.MultiheadAttention:
+    rep = loader.rep(m.in_rep, known)
+    regular = loader.types.representation(m.in_rep.group.regular_representation)
+    copies = m.in_rep.size // regular.size // m.num_heads
+    return _with_attention(
+        nn.MultiheadAttention(
+            rep, int(m.num_heads), head_type=copies * regular, dropout=float(m.dropout),
+            use_bias=m.in_proj_bias is not None, key=jax.random.key(0),
+        ),
+        m,
+    )  # fmt: skip
+
+
+def _with_attention(ours: nn.MultiheadAttention, m: Foreign) -> nn.MultiheadAttention:
+    weights = np.split(_array(m.in_proj_weight), 3)
+    biases = [None] * 3 if m.in_proj_bias is None else np.split(_array(m.in_proj_bias), 3)
+    old = (ours.query_proj, ours.key_proj, ours.value_proj)
+    new = [
+        _linear_map(layer.in_type, layer.out_type, weight, bias)
+        for layer, weight, bias in zip(old, weights, biases, strict=True)
+    ]
+    out = m.out_proj
+    bias = out.bias_module if out.bias_module is not None and out.bias_module.has_bias else None
+    last = _linear_map(
+        ours.output_proj.in_type, ours.output_proj.out_type, _array(out.expand_weight()),
+        None if bias is None else _array(bias.bias),
+    )  # fmt: skip
+    return eqx.tree_at(
+        lambda a: (a.query_proj, a.key_proj, a.value_proj, a.output_proj), ours, (*new, last)
+    )
+
+
+def _encoder_layer(loader: _Loader, m: Foreign, known: Known) -> TransformerEncoderLayer:
+    rep = loader.rep(m.in_rep, known)
+    # Torch derives a class of its own for modules with constrained parameters.
+    if not any(cls.__name__ == "eMultiheadAttention" for cls in type(m.self_attn).__mro__):
+        raise TypeError(
+            f"{_CALLER}: eTransformerEncoderLayer: self_attn: expected an eMultiheadAttention, got "
+            f"{type(m.self_attn).__name__}"
+        )
+    first = _linear(loader, m.linear1, rep)
+    hidden = as_representation(first.out_type, "linear1")
+    activation = _activation(type(m.activation).__name__, m.activation, hidden)
+    attention = _attention(loader, m.self_attn, rep)
+    ours = TransformerEncoderLayer(
+        rep, attention.num_heads, head_type=attention.head_type, feedforward=hidden,
+        activation=activation.function, dropout=float(m.dropout.p), norm_first=bool(m.norm_first),
+        key=jax.random.key(0),
+    )  # fmt: skip
+    linears = (first, _linear(loader, m.linear2, hidden))
+    return eqx.tree_at(
+        lambda t: (
+            t.attention_norm, t.attention, t.feedforward_norm,
+            *(layer for layer in t.feedforward.layers if isinstance(layer, nn.Linear)),
+        ),
+        ours,
+        (loader.layer(m.norm1, rep), attention, loader.layer(m.norm2, rep), *linears),
+    )  # fmt: skip
+
+
 def _norm_pooling(loader: _Loader, m: Foreign, known: Known) -> Any:
     rep, irreps = loader.rep(m.in_rep, known), loader.irreps(m.in_rep)
     basis = np.asarray(m.in_rep.change_of_basis)
@@ -268,6 +377,9 @@ _CONVERTERS: dict[str, Callable[[_Loader, Foreign, Known], Any]] = {
     "InvariantBias": _invariant_bias,
     "eRMSNorm": _rms_norm,
     "eLayerNorm": _layer_norm,
+    "eBatchNorm1d": _batch_norm,
+    "eMultiheadAttention": _attention,
+    "eTransformerEncoderLayer": _encoder_layer,
     "eMLP": _network,
     "iMLP": _network,
     "IrrepSubspaceNormPooling": _norm_pooling,
