@@ -376,8 +376,6 @@ _CONVERTERS: dict[str, Callable[[_Loader, Foreign, Known], Any]] = {
     "IrrepSubspaceNormPooling": _norm_pooling,
     "eConv1d": _conv(nn.Conv),
     "eConvTranspose1d": _conv(nn.ConvTranspose),
-    "eMultiheadAttention": _attention,
-    "eTransformerEncoderLayer": _encoder_layer,
     "Dropout": _dropout,
     "Identity": _identity,
     "Sequential": _sequential,

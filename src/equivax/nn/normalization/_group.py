@@ -20,7 +20,7 @@ from .._core._admission import parameter_dtype
 from .._core._fibres import Fibre, FibrePlan, constants, fibre_plan, kind_names
 from .._core._module import AbstractModule, channel_axis, representation_of
 from .._core._plain import plain_function, plain_layer
-from ._rounding import by_kind_with_level
+from ._rounding import by_kind_above_rounding
 from ._whitening import whitened
 
 WHITENS = ("full", "isotypic", "rms")
@@ -43,9 +43,10 @@ class GroupNorm(AbstractModule):
     Law: ``f(rho(g) x) = rho(g) f(x)``, and the same when the points move: the symmetric root turns
     with S. Gradients are finite everywhere, also second ones. In single precision the formula holds
     for directions of very different strength, and beside large means. What varies by less than the
-    rounding of x itself is taken for zero. On constant images so is what is less than the rounding
-    of the largest channel: what a convolution leaves where symmetry says zero. Kinds of an image
-    that varies may be in units as far apart as floating numbers are.
+    rounding of x itself is taken for zero, and so are two things that layers before leave of what
+    symmetry makes zero: directions below 256 roundings (3e-5) of the strongest one, and on constant
+    images fields below as much of the largest channel. Kinds of an image that varies may be in
+    units as far apart as floating numbers are, if the norm makes more than 2e-4 of them.
 
     Shapes: ``(..., C, *spatial)``, unchanged. Statistics are taken in at least float32.
 
@@ -132,14 +133,14 @@ class GroupNorm(AbstractModule):
         plan = fibre_plan(self._rep)
         function = functools.partial(whitened, self.groups, self.eps, self.whiten)
         kinds, axis = constants(plan, self._kinds(plan)), channel_axis(self.in_type)
-        return by_kind_with_level(function, *kinds, axis, x)
+        return by_kind_above_rounding(function, self.eps, *kinds, axis, x)
 
     def export(self) -> eqx.nn.Lambda:
         """A plain function."""
         plan = fibre_plan(self._rep)
         function = plain_function(whitened, self.groups, self.eps, self.whiten)
         kinds, axis = constants(plan, self._kinds(plan)), channel_axis(self.in_type)
-        return plain_layer(by_kind_with_level, function, *kinds, axis)
+        return plain_layer(by_kind_above_rounding, function, self.eps, *kinds, axis)
 
 
 @functools.lru_cache(maxsize=512)

@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._rounding import above_rounding, denoised
+from ._rounding import LEFT, above_rounding, denoised, rounding_of
 
 #: Size of fields up to which products with their matrices are sums, off CPU.
 LARGEST_FUSED = 4
@@ -31,14 +31,14 @@ LARGEST_FUSED = 4
 FLIPS = ((-1,), (-2,), (-2, -1))
 
 
-def whitened(groups, eps, whiten, largest, basis, rows, scale, bias, added, z):
+def whitened(groups, eps, whiten, left, basis, rows, scale, bias, added, z):
     """``scale y + bias`` or ``scale y + bias mean`` for the whitened fields y of one kind.
 
     Args:
         groups: Number of groups, neighbouring fields each.
         eps: Added to the covariance.
         whiten: ``"full"``, ``"isotypic"`` or ``"rms"``.
-        largest: Mean square of a constant image's largest channel, else 0; ``(batch, 1, 1, 1)``.
+        left: Variance that the layers before may have left, ``(batch, 1, 1, 1)``.
         basis: For ``"isotypic"``, as in `whitened_by_rows`.
         rows: Likewise.
         scale: One number per field, or None.
@@ -56,11 +56,11 @@ def whitened(groups, eps, whiten, largest, basis, rows, scale, bias, added, z):
     x = x - centre
     mean = reference + centre
     if n == 1 or whiten == "rms":
-        y = divided(eps, largest, mean, x)
+        y = divided(eps, left, mean, x)
     elif whiten == "full":
-        y = whitened_fully(eps, largest, mean, x)
+        y = whitened_fully(eps, left, mean, x)
     else:
-        y = whitened_by_rows(eps, largest, basis, rows, mean, x)
+        y = whitened_by_rows(eps, left, basis, rows, mean, x)
     y = y.reshape(batch, fields, n, points)
     if scale is not None:
         y = y * scale.astype(y.dtype).reshape(-1, 1, 1)
@@ -71,20 +71,20 @@ def whitened(groups, eps, whiten, largest, basis, rows, scale, bias, added, z):
     return y
 
 
-def divided(eps, largest, mean, x):
+def divided(eps, left, mean, x):
     """``x / sqrt(tr S / n + eps)`` for centred x ``(batch, groups, fields, n, points)``."""
     variance = jnp.mean(x * x, axis=(2, 3, 4), keepdims=True)
     level = variance + jnp.mean(mean * mean, axis=3, keepdims=True)
-    alive = above_rounding(variance, level, largest[..., None])
+    alive = above_rounding(variance, level, left[..., None])
     return denoised(x, alive) / jnp.sqrt(denoised(variance, alive) + eps)
 
 
-def whitened_by_rows(eps, largest, basis, rows, mean, x):
+def whitened_by_rows(eps, left, basis, rows, mean, x):
     """``(S + eps I)^(-1/2) x`` with S projected on what commutes with a field.
 
     Args:
         eps: Positive.
-        largest: As in `whitened`.
+        left: As in `whitened`.
         basis: Columns of coordinates, of the irreps, in which matrices that commute are exactly
             zero between irreps of different kinds; None for the identity.
         rows: Orthonormal rows ``(rank, n^2)`` that span those matrices, in these coordinates.
@@ -98,24 +98,26 @@ def whitened_by_rows(eps, largest, basis, rows, mean, x):
     flat = second_moments(y).reshape(*lead[:2], rows.shape[1])
     flat = jnp.matmul(flat, rows.T, precision="highest")
     moments = jnp.matmul(flat, rows, precision="highest").reshape(lead)
-    y, moments = without_rounding(largest, mean, y, moments)
+    y, moments = without_rounding(left, mean, y, moments)
     return product(jnp.matmul(axes, inverse_root(moments, eps), precision="highest"), y)
 
 
-def whitened_fully(eps, largest, mean, x):
+def whitened_fully(eps, left, mean, x):
     """``(S + eps I)^(-1/2) x`` for centred x ``(batch, groups, fields, n, points)``."""
     _, axes = principal_axes(second_moments(jax.lax.stop_gradient(x)), 4)
     y = product(transposed(axes), x)
     moments = second_moments(y)
-    y, moments = without_rounding(largest, mean, y, moments)
+    y, moments = without_rounding(left, mean, y, moments)
     return product(jnp.matmul(axes, inverse_root(moments, eps), precision="highest"), y)
 
 
-def without_rounding(largest, mean, y, moments):
+def without_rounding(left, mean, y, moments):
     """Y and its second moments, with zeros in coordinates that are nothing but rounding."""
     variances = jnp.sum(moments * np.eye(moments.shape[-1], dtype=moments.dtype), axis=-1)
     level = jnp.sum(variances, axis=-1) + jnp.sum(mean * mean, axis=(2, 3, 4))
-    alive = above_rounding(variances, level[..., None], largest[..., 0])
+    across = rounding_of(jnp.max(variances, axis=-1, keepdims=True), LEFT)
+    left = jnp.maximum(across, left[..., 0])
+    alive = above_rounding(variances, level[..., None], left)
     pairs = alive[..., None, :] & alive[..., :, None]
     return denoised(y, alive[:, :, None, :, None]), denoised(moments, pairs)
 
