@@ -7,7 +7,7 @@ are residual networks of dilated convolutions: the equivariant one on regular fi
 the square, its rivals the same without symmetry, trained without and with augmentation by quarter
 turns and mirror images. The test is made twice: on new flows, and on these turned by 90 degrees.
 
-    python examples/flow_emulator.py    # three seeds; about six minutes on two cores
+    python examples/flow_emulator.py    # three seeds; about two minutes on two cores
 """
 
 from __future__ import annotations

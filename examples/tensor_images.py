@@ -8,7 +8,7 @@ parameters, without and with augmentation by quarter turns and mirror images. Al
 flows, also turned and mirrored. Only the equivariant ones turn their velocity with the flow. Writes
 a figure of arrows.
 
-    python examples/tensor_images.py    # three seeds; about four minutes on two cores
+    python examples/tensor_images.py    # three seeds; about two minutes on two cores
 """
 
 from __future__ import annotations
