@@ -169,9 +169,10 @@ def test_convolutions_in_time(name, transposed):
     assert_same(trained(module, (4, 11)), (2, 12))
 
 
-def assert_same_on_tokens(module, call):
+def assert_same_on_tokens(module, call, ours=None):
     """The same outputs with the weights carried, with a mask of padding and a causal one."""
     model = interop.symm_learning.load(module)
+    ours = (lambda x, mask: model(x, mask=mask)) if ours is None else ours
     x = torch.randn(3, 5, module.in_rep.size)
     there = torch.tensor([[True] * 5, [True, True, True, False, False], [True] * 4 + [False]])
     causal = torch.ones(5, 5, dtype=torch.bool).triu(1)  # theirs: True may not be seen
@@ -179,7 +180,7 @@ def assert_same_on_tokens(module, call):
         wanted = call(x, ~there, causal).numpy()
     mask = "causal", jnp.asarray(there.numpy())[:, None, None]
     with jax.default_matmul_precision("highest"):
-        found = jax.jit(lambda x: model(x, mask=mask))(jnp.asarray(x.numpy()))
+        found = jax.jit(lambda x: ours(x, mask))(jnp.asarray(x.numpy()))
     np.testing.assert_allclose(found, wanted, atol=1e-5 * max(1.0, np.abs(wanted).max()))
     return model
 
@@ -218,6 +219,26 @@ def test_encoder_layers(norm, norm_first):
     turn = jnp.asarray(model.in_type(model.in_type.group.generators[0]))
     x = jax.random.normal(jax.random.key(0), (4, turn.shape[0]))
     np.testing.assert_allclose(model(x @ turn.T), model(x) @ turn.T, atol=1e-4)
+
+
+@pytest.mark.parametrize("norm_first", [True, False])
+def test_decoder_layers(norm_first):
+    rep = types(GROUPS["C5"]())[2]
+    torch.manual_seed(1)
+    attentions = [peer.eMultiheadAttention(rep, heads) for heads in (2, 2)]
+    module = transformers.eTransformerDecoderLayer(
+        rep, *attentions, dim_feedforward=20, norm_first=norm_first
+    ).eval()
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape))
+    memory = torch.randn(3, 4, rep.size)
+    model = interop.symm_learning.load(module)
+    assert_same_on_tokens(
+        module,
+        lambda x, hidden, later: module(x, memory, tgt_mask=later, tgt_key_padding_mask=hidden),
+        lambda x, mask: model(x, jnp.asarray(memory.numpy()), mask=mask),
+    )
 
 
 def test_attention_on_irreps_does_not_commute_there():

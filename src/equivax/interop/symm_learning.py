@@ -53,8 +53,8 @@ def load(module: object) -> Any:
     Args:
         module: `eLinear`, `eAffine`, `InvariantBias`, `eRMSNorm`, `eLayerNorm`, `eMLP`, `iMLP`,
             `eBatchNorm1d`, `IrrepSubspaceNormPooling`, `eConv1d`, `eConvTranspose1d`,
-            `eMultiheadAttention`, `eTransformerEncoderLayer`, or a `torch.nn.Sequential` of those
-            with activations and dropout between them.
+            `eMultiheadAttention`, `eTransformerEncoderLayer`, `eTransformerDecoderLayer`, or a
+            `torch.nn.Sequential` of those with activations and dropout between them.
 
     Returns:
         The layer, or ``(layer, state)`` if it has running statistics; at inference if the module is
@@ -296,30 +296,41 @@ def _attention(loader: _Loader, m: Foreign, known: Known) -> Any:
     )
 
 
-def _encoder_layer(loader: _Loader, m: Foreign, known: Known) -> Any:
-    attention = loader.layer(m.self_attn, loader.rep(m.in_rep, known))
-    if not isinstance(attention, nn.MultiheadAttention):
-        refuse(TypeError, _CALLER, "self_attn", "an eMultiheadAttention", m.self_attn)
-    rep = as_representation(attention.in_type, "in_rep")
-    first = _linear(loader, m.linear1, rep)
-    activation = loader.layer(m.activation, first.out_type)
-    second = _linear(loader, m.linear2, as_representation(first.out_type, "linear1"))
-    layer = models.TransformerEncoderLayer(
-        rep, attention.num_heads, head_type=attention.head_type, feedforward=first.out_type,
-        activation=activation, dropout=float(m.dropout.p), norm_first=bool(m.norm_first),
-        key=jax.random.key(0),
-    )  # fmt: skip
-    inner = {0: first, len(layer.feedforward.layers) - 1: second}
-    layers = [inner.get(i, own) for i, own in enumerate(layer.feedforward.layers)]
-    norms = [loader.layer(norm, rep) for norm in (m.norm1, m.norm2)]
-    return eqx.tree_at(
-        lambda tree: (
-            *(tree.attention, tree.feedforward.layers),
-            *(tree.attention_norm, tree.feedforward_norm),
-        ),
-        layer,
-        (attention, nn.Sequential(*layers), *norms),
-    )
+def _transformer_layer(*names: tuple[str, str, str]) -> Callable[..., Any]:
+    """A layer of an encoder, with one attention, or of a decoder, with two.
+
+    Args:
+        names: Of every attention there and here, and of its norm here; there they are numbered.
+    """
+
+    def convert(loader: _Loader, m: Foreign, known: Known) -> Any:
+        rep = loader.rep(m.in_rep, known)
+        found = {}
+        for theirs, ours, _ in names:
+            found[ours] = loader.layer(getattr(m, theirs), rep)
+            if not isinstance(found[ours], nn.MultiheadAttention):
+                refuse(TypeError, _CALLER, theirs, "an eMultiheadAttention", getattr(m, theirs))
+        attention = found["attention"]
+        first = _linear(loader, m.linear1, rep)
+        hidden = as_representation(first.out_type, "linear1")
+        make = models.TransformerEncoderLayer if len(names) == 1 else models.TransformerDecoderLayer
+        layer = make(
+            rep, attention.num_heads, head_type=attention.head_type, feedforward=hidden,
+            activation=loader.layer(m.activation, hidden), dropout=float(m.dropout.p),
+            norm_first=bool(m.norm_first), key=jax.random.key(0),
+        )  # fmt: skip
+        network = list(layer.feedforward.layers)
+        network[0], network[-1] = first, _linear(loader, m.linear2, hidden)
+        norms = [*(norm for *_, norm in names), "feedforward_norm"]
+        for number, ours in enumerate(norms, 1):
+            found[ours] = loader.layer(getattr(m, f"norm{number}"), rep)
+        return eqx.tree_at(
+            lambda tree: (tree.feedforward.layers, *(getattr(tree, name) for name in found)),
+            layer,
+            (nn.Sequential(*network), *found.values()),
+        )
+
+    return convert
 
 
 def _activation(name: str, m: Foreign, known: Known) -> Any:
@@ -369,13 +380,17 @@ _CONVERTERS: dict[str, Callable[[_Loader, Foreign, Known], Any]] = {
     "eRMSNorm": _rms_norm,
     "eLayerNorm": _layer_norm,
     "eBatchNorm1d": _batch_norm,
-    "eMultiheadAttention": _attention,
-    "eTransformerEncoderLayer": _encoder_layer,
     "eMLP": _network,
     "iMLP": _network,
     "IrrepSubspaceNormPooling": _norm_pooling,
     "eConv1d": _conv(nn.Conv),
     "eConvTranspose1d": _conv(nn.ConvTranspose),
+    "eMultiheadAttention": _attention,
+    "eTransformerEncoderLayer": _transformer_layer(("self_attn", "attention", "attention_norm")),
+    "eTransformerDecoderLayer": _transformer_layer(
+        ("self_attn", "attention", "attention_norm"),
+        ("multihead_attn", "cross_attention", "cross_norm"),
+    ),
     "Dropout": _dropout,
     "Identity": _identity,
     "Sequential": _sequential,

@@ -10,9 +10,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from .._arguments import choice, flag, integer
 from ..fields import FieldType
-from ..hom import Scheme
 from ..nn import Conv, Layer, PointwiseMaxPool
-from ..nn.authoring import parameter_dtype
+from ..nn.authoring import parameter_dtype, representation_of
 from ..representations import Representation
 from ..spaces import on_r1
 from ._choices import MOST_TAPS, checked_odd
@@ -67,7 +66,7 @@ class InTime(NamedTuple):
         *,
         taps: int | None = None,
         stride: int = 1,
-        init: Scheme = "generalized_he",
+        init: str = "generalized_he",
     ) -> Conv:
         """A convolution that keeps the length, up to the stride: ``ceil(L / stride)``."""
         size = self.kernel_size if taps is None else taps
@@ -85,7 +84,8 @@ class InTime(NamedTuple):
     ) -> list[FieldType]:
         """Types of that many channels, rounded up to whole copies of a unit."""
         types = [layer_type(self.caller, rep, width, unit) for width in channels]
-        return [FieldType(on_r1(rep.group), own) for own in types]
+        reps = [representation_of(own, self.caller, "unit") for own in types]
+        return [FieldType(on_r1(rep.group), own) for own in reps]
 
     def activation(self, activation: Activation, type_: FieldType) -> Layer:
         return activation_layer(self.caller, activation, type_)
