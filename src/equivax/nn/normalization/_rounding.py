@@ -53,15 +53,16 @@ def left_among(level, eps):
     return jnp.minimum(rounding_of(level, LEFT), NEGLIGIBLE**2 * eps)
 
 
-def above_rounding(variance, level, left=0.0):
+def above_rounding(variance, level, left=None):
     """Whether numbers vary by more than rounding.
 
     Args:
         variance: Of the numbers.
         level: Their mean square, before anything was subtracted.
-        left: Variance that the layers before may have left.
+        left: Variance that the layers before may have left, if any.
     """
-    alive = variance > jnp.maximum(rounding_of(level), left)
+    least = rounding_of(level)
+    alive = variance > (least if left is None else jnp.maximum(least, left))
     return jax.lax.stop_gradient(alive)
 
 
