@@ -297,7 +297,7 @@ class Representation(AbstractValue):
             >>> import equivax as evx
             >>> vector = evx.groups.o3().standard
             >>> vector.determinant
-            O(3): irrep(0,1)
+            O(3): irrep(1,0)
         """
         return Representation(self.group, [(determinant_summand(self.group, self.data), 1)])
 
