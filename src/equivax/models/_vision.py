@@ -283,7 +283,7 @@ class VisionTransformer(AbstractModule):
             return None
         return invariant_vector(self.embed.linear.basis.out_rep, self.front)
 
-    def _forward(self, x: Float[Array, "*batch c *size"], key: PRNGKeyArray | None) -> Array:
+    def _forward(self, x: Float[Array, "..."], key: PRNGKeyArray | None) -> Array:
         extra = 0 if self.front is None else len(self.front)
         first, second = split_keys(key, 2)
         y = _through(self.blocks[self._kept :], self._tokens(x, first), second)

@@ -117,7 +117,7 @@ class PatchEmbed(AbstractModule):
         return eqx.tree_at(lambda tree: tree.linear, self, linear)
 
     def _forward(
-        self, x: Float[Array, "*batch c_in *sides"], key: PRNGKeyArray | None = None
+        self, x: Float[Array, "..."], key: PRNGKeyArray | None = None
     ) -> Float[Array, "..."]:
         sides = x.shape[x.ndim - len(self.patch) :]
         if any(side % size for side, size in zip(sides, self.patch, strict=True)):
@@ -223,13 +223,13 @@ class PatchUnembed(AbstractModule):
 
     def _forward(
         self, x: Float[Array, "..."], key: PRNGKeyArray | None = None, grid: object = None
-    ) -> Float[Array, "*batch c_out *sides"]:
+    ) -> Float[Array, "..."]:
         shape = self._grid(x.shape, grid)
         return self._paved(shape, self.linear(as_rows(channel_axis(self.in_type), x)))
 
     def _forward_irreps(
         self, x: IrrepTensor, key: PRNGKeyArray | None = None, grid: object = None
-    ) -> Float[Array, "*batch c_out *sides"]:
+    ) -> Float[Array, "..."]:
         shape, rep = self._grid(x.shape, grid), self.linear.basis.in_rep
         return self._paved(shape, self.linear(IrrepTensor(x.blocks, rep)).array)
 
