@@ -27,6 +27,7 @@ import equivax as evx
 
 matplotlib.use("agg")
 import matplotlib.pyplot as plt
+from matplotlib.patches import Circle
 
 D4, C1 = evx.groups.dihedral(4), evx.groups.cyclic(1)
 ACTION = {"D4": D4.irrep(1, 1), "plain": 2 * C1.trivial, "augmented": 2 * C1.trivial}
@@ -142,9 +143,10 @@ def main() -> None:
             for seed in tqdm(options.seeds, desc=f"{name}, {count}", leave=False, disable=None):
                 shown = tasks(count, np.random.default_rng(seed))
                 shown = orbit(*shown) if name == "augmented" else shown
+                seen, steps = map(jnp.asarray, shown)
                 keys = jax.random.split(jax.random.key(seed), options.steps)
-                model = train(network(name, options, seed), *shown, keys, options.batch)
-                places = np.asarray(ways(model, new, jax.random.key(1)))
+                model = train(network(name, options, seed), seen, steps, keys, options.batch)
+                places = np.asarray(ways(model, jnp.asarray(new), jax.random.key(1)))
                 found.append(successes(places, new))
             cells.append(f"{np.mean(found):5.1f} ±{np.std(found):4.1f}")
             drawn.setdefault(name, places[:30])  # of the fewest demonstrations
@@ -157,7 +159,7 @@ def show(drawn: dict[str, np.ndarray], seen: np.ndarray, count: int, output: str
     """Draws the ways that networks take."""
     figure, axes = plt.subplots(1, len(drawn), figsize=(9, 3.3), layout="constrained")
     for panel, (name, places) in zip(axes, drawn.items(), strict=True):
-        panel.add_patch(plt.Circle((0, 0), OBSTACLE, color="0.8"))
+        panel.add_patch(Circle((0, 0), OBSTACLE, color="0.8"))
         for way, goal in zip(places, seen[:, 0, 2:], strict=False):
             good = successes(way[None], np.concatenate([way[0], goal])[None, None]) > 0
             panel.plot(*way.T, color="C0" if good else "C3", alpha=0.6, linewidth=1)
