@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from equivax import hom_basis
+from equivax.hom import standard_normal
 from laws import OPTIMISED
 from random_types import FINITE, in_random_basis, represent
 
@@ -286,3 +287,22 @@ def test_default_dtype_follows_x64(key, precision):
 def test_unknown_scheme(key):
     with pytest.raises(ValueError, match=r"xavier_normal.*orthogonal.*got 'glorot'"):
         hom_basis(D4.regular, D4.regular).init(key, "glorot")
+
+
+@pytest.mark.parametrize("deviations", [None, {"a": np.array([0.5, 2.0, 3.0]), "b": np.array(1.5)}])
+def test_numbers_do_not_depend_on_where_they_are_cut(deviations):
+    """On the host, within a program, or where a key lies on a device of its own."""
+    shapes = {"a": (50, 7, 3), "b": (2, 2)}
+
+    def drawn(key):
+        return standard_normal(key, shapes, jnp.dtype("float32"), deviations)
+
+    key = jax.random.key(3)
+    here, there = drawn(key), drawn(jax.device_put(key, jax.devices()[0]))
+    for name, numbers in jax.jit(drawn)(key).items():
+        assert numbers.shape == shapes[name]
+        np.testing.assert_array_equal(here[name], numbers)
+        np.testing.assert_array_equal(there[name], numbers)
+    assert there["a"].committed
+    spread = np.asarray(here["a"]).std(axis=(0, 1)) / (1 if deviations is None else deviations["a"])
+    np.testing.assert_allclose(spread, 1.0, atol=0.15)

@@ -196,7 +196,7 @@ LATER = {
     ),
     "a record does too": (
         lambda: TypeBasis(SCALARS, SCALARS, 3, Harmonic(rings=[0, 9]), caller="Conv"),
-        "Conv: rings: expected radii in taps between 0 and 1.414 for kernel 3, got [0.0, 9.0]",
+        "Conv: rings: expected radii in taps between 0 and 1.414 for kernel 3 x 3, got [0.0, 9.0]",
     ),
     "both": (
         lambda: TypeBasis(SCALARS, SCALARS, 3, Harmonic(), rings=[0], caller="Conv"),

@@ -333,6 +333,21 @@ def test_form_follows_the_work():
     assert sum(t.size for t in contraction.between_irreps(big)) < big.dim * 32 * 32 * 25 / 500
 
 
+@pytest.mark.parametrize("form", ["rings", "irreps"])
+def test_pairs_of_irreps_without_kernels(form):
+    """One tap joins equal irreps only; a network of escnn's, whose fields are large, failed."""
+    space = spaces.rot_on_r3()
+    rep = (space.trivial + space.irrep(1) + space.irrep(2) + space.irrep(1)).fused()
+    basis = kernels.steerable_basis(space, rep, rep, 1)
+    coeffs = jnp.arange(1.0, basis.dim + 1)
+    found, dense = (
+        contraction.sampled(basis, contraction.contract(basis, coeffs, name), name)
+        for name in (form, "dense")
+    )
+    np.testing.assert_allclose(found, dense, atol=1e-5)
+    assert np.abs(dense).max() > 1
+
+
 @pytest.mark.parametrize("order, size, fields", [(8, 7, 2), (32, 5, 1)])
 def test_programs_hold_no_large_tables(order, size, fields):
     """Tables grow with the kernels between irreps, not with kernels of whole fields."""

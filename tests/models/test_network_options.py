@@ -1,5 +1,8 @@
 """Options of networks on fields: fewer symmetries by stage, kernels, dropout, dimension."""
 
+import json
+from pathlib import Path
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -10,6 +13,7 @@ from equivax import FieldType, groups, kernels, models, nn, spaces, testing
 
 D4, SO2 = spaces.flip_rot_on_r2(4), spaces.rot_on_r2(-1)
 X, ROUND = FieldType(D4, D4.trivial), FieldType(SO2, SO2.trivial)
+COUNTS = json.loads((Path(__file__).parent.parent / "golden" / "networks.json").read_text())
 CUTOFF = kernels.Harmonic(frequency_cutoff=3)
 
 
@@ -64,6 +68,38 @@ def test_logits_are_invariant_under_what_is_left(key):
 def convolutions(model):
     leaves = jax.tree.leaves(model, is_leaf=lambda node: isinstance(node, nn.Conv))
     return [leaf for leaf in leaves if isinstance(leaf, nn.Conv)]
+
+
+#: By the groups of the stages: channels of the first convolution and of the stages, sizes of
+#: kernels, and which symmetries are left.
+PUBLISHED = {
+    "d8_d4_d1": ((64, 512, 720, 724), (5, 5, 3, 5), (None, (0, 4), (0, 1))),
+    "d8_d4_d4": ((64, 512, 720, 1448), (5, 5, 3, 3), (None, (0, 4), None)),
+    "d1_d1_d1": ((22, 180, 362, 724), (5, 5, 5, 5), None),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_networks_have_as_many_parameters(name):
+    channels, sizes, restrict = PUBLISHED[name]
+    space = spaces.flip_on_r2() if restrict is None else spaces.flip_rot_on_r2(8)
+    model = abstract(
+        models.WideResNet, FieldType(space, 3 * space.trivial), 10, depth=16, widen=1,
+        channels=channels, kernel_size=sizes, strides=(2, 2, 2), restrict=restrict,
+        invariant="scalars", basis=CUTOFF, dropout=0.3,
+    )  # fmt: skip
+
+    def count(tree):
+        return sum(leaf.size for leaf in jax.tree.leaves(eqx.filter(tree, is_parameter)))
+
+    def is_parameter(leaf):
+        return isinstance(leaf, jax.ShapeDtypeStruct) and jnp.issubdtype(leaf.dtype, jnp.floating)
+
+    theirs = COUNTS["wide_resnet"][name]
+    assert sum(map(count, convolutions(model))) == theirs["convolutions"]
+    assert count(model.readout) == theirs["readout"]
+    split = sum(theirs["fields_after"]) - sum(theirs["fields_before_restriction"])
+    assert count(model) == sum(theirs[k] for k in ("convolutions", "norms", "readout")) + 2 * split
 
 
 def dropouts(model):
@@ -122,6 +158,11 @@ def test_networks_know_no_dimension(space):
 @pytest.mark.parametrize(
     "options, error, message",
     [
+        ({"channels": (8, 8)}, ValueError, "WideResNet: channels: expected three or four numbers"),
+        ({"kernel_size": (3, 5)}, ValueError, "WideResNet: kernel_size: expected four numbers"),
+        ({"kernel_size": (3, 5, 4, 3)}, ValueError, "WideResNet: kernel_size: expected an odd"),
+        ({"strides": 2}, ValueError, "WideResNet: strides: expected three numbers, got 2"),
+        ({"invariant": "mean"}, ValueError, "WideResNet: invariant: expected 'pool' or"),
         ({"restrict": (None, 4)}, ValueError, "WideResNet: restrict: expected a list of three"),
         ({"restrict": 4}, TypeError, "WideResNet: restrict: expected a list of three"),
         ({"restrict": (None, (0, 3), None)}, ValueError, "WideResNet: restrict: expected a subgr"),

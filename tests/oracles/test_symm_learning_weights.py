@@ -2,12 +2,13 @@
 
 import warnings
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from equivax import interop, testing
+from equivax import interop, models, nn, testing
 
 pytestmark = [pytest.mark.oracle, pytest.mark.filterwarnings("ignore")]
 
@@ -103,6 +104,62 @@ def test_layers(name, layer):
     assert_same(trained(layer_of(layer, *types(GROUPS[name]()))))
 
 
+@pytest.mark.parametrize("name", ["C5", "D4", "K4"])
+def test_batch_norms(name):
+    """Outputs at inference, then a step of training and the statistics after it."""
+    in_rep, _, _ = types(GROUPS[name]())
+    module = trained(peer.eBatchNorm1d(in_rep, momentum=0.3))
+    model, state = interop.symm_learning.load(module)
+    x = torch.randn(8, in_rep.size) + 0.5
+    found, _ = model(jnp.asarray(x.numpy()), state)
+    wanted = module(x).detach().numpy()
+    np.testing.assert_allclose(found, wanted, atol=1e-5 * np.abs(wanted).max())
+    module.train()
+    wanted = module(x).detach().numpy()
+    found, state = eqx.nn.inference_mode(model, value=False)(jnp.asarray(x.numpy()), state)
+    np.testing.assert_allclose(found, wanted, atol=1e-5 * np.abs(wanted).max())
+    again, new = interop.symm_learning.load(module)
+    (old_norm,), (new_norm,) = (
+        [layer for layer in m.layers if isinstance(layer, nn.IIDBatchNorm)] for m in (model, again)
+    )
+    for one, other in zip(state.get(old_norm.running), new.get(new_norm.running), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"norm_first": False, "activation": torch.nn.ReLU()},
+        {"norm_module": "layernorm", "bias": False},
+    ],
+    ids=["default", "norm last", "layer norm"],
+)
+@pytest.mark.parametrize("name", ["C5", "D4"])
+def test_trained_encoder_layers(name, options):
+    _, _, regular = types(GROUPS[name]())
+    attention = peer.eMultiheadAttention(regular, 2, dropout=0.1, bias=options.get("bias", True))
+    module = peer.eTransformerEncoderLayer(regular, attention, dim_feedforward=24, **options)
+    torch.manual_seed(0)
+    optimizer = torch.optim.Adam(module.parameters(), lr=0.05)
+    for _ in range(3):
+        loss = ((module(torch.randn(4, 6, regular.size)) - 0.3) ** 2).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    module.eval()
+    x = torch.randn(3, 6, regular.size)
+    model = interop.symm_learning.load(module)
+    assert isinstance(model, models.TransformerEncoderLayer)
+    causal = torch.nn.Transformer.generate_square_subsequent_mask(6)
+    for theirs, ours in ((None, None), (causal, "causal")):
+        with torch.no_grad():
+            wanted = module(x, src_mask=theirs).numpy()
+        with jax.default_matmul_precision("highest"):
+            found = model(jnp.asarray(x.numpy()), mask=ours)
+        np.testing.assert_allclose(found, wanted, atol=1e-5 * max(1.0, np.abs(wanted).max()))
+
+
 @pytest.mark.parametrize("name", ["C5", "D3"])
 @pytest.mark.parametrize("transposed", [False, True])
 def test_convolutions_in_time(name, transposed):
@@ -194,7 +251,7 @@ def test_attention_on_irreps_does_not_commute_there():
 
 def test_what_has_no_counterpart_is_named():
     in_rep, _, _ = types(GROUPS["D3"]())
-    with pytest.raises(TypeError, match=r"interop.symm_learning.load: module: .* eBatchNorm1d"):
-        interop.symm_learning.load(peer.eBatchNorm1d(in_rep))
+    with pytest.raises(TypeError, match=r"interop.symm_learning.load: module: .* Linear"):
+        interop.symm_learning.load(torch.nn.Bilinear(2, 2, 2))
     with pytest.raises(ValueError, match="learnable: expected True"):
         interop.symm_learning.load(peer.eAffine(in_rep, learnable=False))

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.typing import DTypeLike
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, UInt
 
@@ -118,31 +119,41 @@ def draw(
 
 
 def standard_normal(
-    key: PRNGKeyArray, shapes: Mapping[str, tuple[int, ...]], dtype: DTypeLike
+    key: PRNGKeyArray,
+    shapes: Mapping[str, tuple[int, ...]],
+    dtype: DTypeLike,
+    deviations: Mapping[str, Float[np.ndarray, "..."]] | None = None,
 ) -> dict[str, Float[Array, "..."]]:
     """Independent standard normal numbers, drawn like those of `draw`.
+
+    They are cut and scaled on the host where that is possible: as programs, these steps would be
+    compiled for every shape of a network, which takes longer than all else.
 
     Args:
         key: A JAX key.
         shapes: Name to shape; the name seeds the numbers.
         dtype: Of the numbers.
+        deviations: Name to standard deviations other than 1, which broadcast against the shape.
     """
     blocks = tuple((name, math.prod(shape), 1, 1) for name, shape in shapes.items())
-    return _cut(_pieces(key, blocks, "normal", dtype), blocks, tuple(shapes.values()))
-
-
-@functools.partial(jax.jit, static_argnums=(1, 2))
-def _cut(
-    pieces: tuple[Array, ...],
-    blocks: tuple[tuple[str, int, int, int], ...],
-    shapes: tuple[tuple[int, ...], ...],
-) -> dict[str, Float[Array, "..."]]:
-    chunks = jnp.concatenate(pieces)
+    pieces = _pieces(key, blocks, "normal", dtype)
+    on_host = all(map(_is_at_hand, pieces))
+    if on_host:
+        pieces = tuple(map(np.asarray, pieces))
+    chunks = (np if on_host else jnp).concatenate(pieces)
     found, start = {}, 0
-    for (name, size, *_), count, shape in zip(blocks, _chunk_counts(blocks), shapes, strict=True):
-        found[name] = chunks[start : start + count].reshape(-1)[:size].reshape(shape)
+    for (name, size, *_), count in zip(blocks, _chunk_counts(blocks), strict=True):
+        numbers = chunks[start : start + count].reshape(-1)[:size].reshape(shapes[name])
+        if deviations is not None:
+            numbers = numbers * np.asarray(deviations[name], dtype)
+        found[name] = jnp.asarray(numbers)
         start += count
     return found
+
+
+def _is_at_hand(array: Array) -> bool:
+    """Whether an array can go to the host and back: not traced, and on no device of its own."""
+    return not isinstance(array, Tracer) and not array.committed
 
 
 def _chunk_counts(blocks: tuple[tuple[str, int, int, int], ...]) -> list[int]:

@@ -30,6 +30,11 @@ DEPENDENT = 1e-6
 the default policy at least 0.2."""
 
 
+APART = 0.1
+"""Share of an element, in norm, that no earlier elements make up, from which it is kept where a
+recipe drops dependent ones."""
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class IrrepKernels:
     """All elements from one irrep to another, ordered by part, then solution.
@@ -138,6 +143,8 @@ def irrep_kernels(
     norms = np.sqrt((stacked**2).sum(axis=(1, 2, 3)))
     kept = np.flatnonzero(norms >= VANISHES * np.sqrt(sizes[0]))
     kept = kept[np.lexsort((which[kept], where[kept]))]
+    if recipe.drops_dependent and len(kept):
+        kept = kept[_independent(stacked[kept].reshape(len(kept), -1) / norms[kept, None])]
     scale = (np.sqrt(sizes[0]) / norms[kept])[:, None, None, None]
     return IrrepKernels(
         samples=freeze(stacked[kept] * scale),
@@ -146,3 +153,14 @@ def irrep_kernels(
         norms=freeze(norms[kept]),
         angular=freeze(np.concatenate(angular)[kept] * scale),
     )
+
+
+def _independent(units: Float[np.ndarray, "n entries"]) -> list[int]:
+    """Which of some unit vectors depart from the span of those kept before them."""
+    frame, kept = np.zeros((0, units.shape[1])), []
+    for number, unit in enumerate(units):
+        rest = unit - (frame @ unit) @ frame
+        if (length := np.linalg.norm(rest)) >= APART:
+            frame = np.concatenate([frame, rest[None] / length])
+            kept.append(number)
+    return kept

@@ -99,6 +99,16 @@ class Recipe(Protocol):
         """What to change if they are."""
         ...
 
+    @property
+    def drops_dependent(self) -> bool:
+        """Whether elements that earlier ones make up on the taps, or nearly, are left out."""
+        ...
+
+    @property
+    def spacing(self) -> tuple[float, ...] | None:
+        """Distance of taps per axis, over the smallest; None if they are equal or do not count."""
+        ...
+
     def parts(self, space: GSpace) -> tuple[Part, ...]:
         """All parts, ordered by ring, then frequency."""
         ...

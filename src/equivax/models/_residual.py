@@ -13,7 +13,7 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, PRNGKeyArray
 
-from .._arguments import arrays, integer, integers, refuse, several, shown
+from .._arguments import arrays, choice, integer, integers, is_integer, refuse, several, shown
 from ..fields import FieldType
 from ..groups import GroupElement
 from ..nn import (
@@ -131,6 +131,7 @@ class ResidualBlock(AbstractContainer):
         *,
         kernel_size: int = 3,
         stride: int = 1,
+        inner_fields: FieldType | None = None,
         activation: Activation = default_activation,
         basis: Basis = "harmonic",
         dropout: float | int = 0.0,
@@ -145,6 +146,7 @@ class ResidualBlock(AbstractContainer):
             out_fields: Fields that the next block has behind its first nonlinearity.
             kernel_size: Of both convolutions, odd.
             stride: Of the first convolution and of the shortcut.
+            inner_fields: Fields behind the second nonlinearity; ``out_fields`` if None.
             activation: From a type to a layer with that ``out_type``.
             basis: Of the kernels, as in `Conv`: its name, or a record such as
                 ``kernels.Harmonic(frequency_cutoff=3)``.
@@ -159,10 +161,12 @@ class ResidualBlock(AbstractContainer):
         name = "ResidualBlock"
         checked_fields(name, "in_fields", in_fields)
         checked_fields(name, "out_fields", out_fields)
+        inner_fields = out_fields if inner_fields is None else inner_fields
+        checked_fields(name, "inner_fields", inner_fields)
         kernel_size, stride = checked_odd(name, kernel_size), integer(stride, name, "stride", 1)
         first, second, third = jax.random.split(arrays.key(key, name), 3)
         start, middle, end = (
-            activated(name, activation, f) for f in (in_fields, out_fields, out_fields)
+            activated(name, activation, f) for f in (in_fields, inner_fields, out_fields)
         )
         options: dict[str, Any] = {
             "padding": kernel_size // 2,
@@ -226,7 +230,10 @@ class WideResNet(AbstractClassifier):
     """A steerable wide residual network, ``depth = 6 n + 4`` (e.g. WRN-16-8).
 
     A first convolution, three stages of ``n`` residual blocks (the last two halve the grid), norm,
-    nonlinearity, an invariant map, the mean over the grid, and a linear readout.
+    nonlinearity, an invariant map, the mean over the grid, and a linear readout. The networks for
+    STL-10 of Weiler and Cesa (2019), with as many coefficients, are ``channels=(64, 512, 720,
+    724), widen=1, kernel_size=(5, 5, 3, 5), strides=(1, 2, 2), restrict=(None, (0, 4), (0, 1)),
+    invariant="scalars"`` on D8, with ``basis=kernels.Harmonic(frequency_cutoff=3)``.
 
     Law: the logits do not change under the group, exactly for quarter turns and flips if the
     size is ``4 m + 1``.
@@ -248,7 +255,10 @@ class WideResNet(AbstractClassifier):
         widen: int = 8,
         unit: Representation | None = None,
         channels: Sequence[int] = (16, 32, 64),
+        kernel_size: int | Sequence[int] = 3,
+        strides: Sequence[int] = (1, 2, 2),
         restrict: Sequence[Any] | None = None,
+        invariant: str = "pool",
         activation: Activation = default_activation,
         basis: Basis = "harmonic",
         dropout: float | int = 0.0,
@@ -264,11 +274,18 @@ class WideResNet(AbstractClassifier):
             depth: Number of convolutions, ``6 n + 4``.
             widen: Factor of the channels of the stages.
             unit: What is copied: the regular representation by default; needed for infinite groups.
-            channels: Of the first convolution and, times ``widen``, of the stages: as many copies
-                of ``unit`` as fit.
+            channels: Times ``widen``, of the stages: as many copies of ``unit`` as fit. The first
+                convolution has as many as the first stage before ``widen``, or, of four numbers,
+                the first.
+            kernel_size: Odd, for all convolutions or, of four numbers, for the first convolution
+                and per stage.
+            strides: Per stage, of its first block.
             restrict: Per stage the subgroup that is left of the group from there on, as
                 `Restriction` takes it, or None for all of it: ``(None, (0, 4), (0, 1))`` goes from
                 D8 to D4 and to one mirror. The logits are invariant under the last one.
+            invariant: How the end becomes so: ``"pool"`` reduces every field to one number,
+                ``"scalars"`` lets the last convolution map to as many scalars as there are
+                channels.
             activation: From a type to a layer with that ``out_type``.
             basis: Of the kernels, as in `Conv`: its name, or a record such as
                 ``kernels.Harmonic(frequency_cutoff=3)``.
@@ -288,19 +305,23 @@ class WideResNet(AbstractClassifier):
             raise ValueError(f"WideResNet: depth: expected 10, 16, 22, 28, ..., got {depth}")
         widen = integer(widen, name, "widen", 1, MOST)
         classes = integer(classes, name, "classes", 1, MOST_CLASSES)
-        given, channels = channels, integers(channels, name, "channels", 1, MOST)
-        if len(channels) != 3:
-            raise ValueError(f"WideResNet: channels: expected three numbers, got {given!r}")
+        first, *widths = _numbers("channels", channels, (3, 4))
+        if len(widths) < 3:
+            widths = [first, *widths]
+        sizes = [kernel_size] * 4 if is_integer(kernel_size) else kernel_size
+        sizes = [checked_odd(name, size) for size in _numbers("kernel_size", sizes, (4,))]
+        strides = _numbers("strides", strides, (3,))
+        choice(invariant, name, "invariant", ["pool", "scalars"])
         given_unit, unit = unit, checked_unit(name, space, unit)
         basis, key = checked_basis(name, basis), arrays.key(key, name)
         parts = _parts(restrict)
         keys = iter(jax.random.split(key, 3 * blocks + 2))
-        fields = FieldType.for_channels(space, unit, channels[0])
+        fields = FieldType.for_channels(space, unit, first)
         start = activated(name, activation, fields)
-        layers: list[Layer] = [
-            Conv(in_type, start.in_type, 3, padding=1, use_bias=False, basis=basis, key=next(keys))
-        ]
-        for number, (width, part) in enumerate(zip(channels, parts, strict=True)):
+        options = {"padding": sizes[0] // 2, "use_bias": False, "basis": basis}
+        layers: list[Layer] = [Conv(in_type, start.in_type, sizes[0], key=next(keys), **options)]
+        stages = zip(widths, sizes[1:], strides, parts, strict=True)
+        for number, (width, size, stride, part) in enumerate(stages):
             if part is not None:
                 fewer, fields = _restriction(activation, layers[-1].out_type, fields, part)
                 layers += fewer
@@ -308,12 +329,17 @@ class WideResNet(AbstractClassifier):
                 unit = space.regular if given_unit is None else unit.restrict(part)
             stage = FieldType.for_channels(space, unit, widen * width)
             for position in range(blocks):
-                stride = 2 if number and not position else 1
+                last = (number, position) == (2, blocks - 1)
+                ends = stage
+                if last and invariant == "scalars":
+                    ends = FieldType(space, stage.size * space.trivial)
                 layers.append(
                     ResidualBlock(
                         fields,
-                        stage,
-                        stride=stride,
+                        ends,
+                        kernel_size=size,
+                        stride=1 if position else stride,
+                        inner_fields=stage,
                         activation=activation,
                         basis=basis,
                         dropout=dropout,
@@ -322,9 +348,11 @@ class WideResNet(AbstractClassifier):
                         key=next(keys),
                     )
                 )
-                fields = stage
-        last = activated(name, activation, fields)
-        layers += [batch_norm(last.in_type, axis_name), last, invariant_map(last.out_type)]
+                fields = ends
+        end = activated(name, activation, fields)
+        layers += [batch_norm(end.in_type, axis_name), end]
+        if invariant == "pool":
+            layers.append(invariant_map(end.out_type))
         self.features = Sequential(*layers)
         self.readout = eqx.nn.Linear(len(fields), classes, key=next(keys))
         self.in_type = in_type
@@ -340,6 +368,20 @@ class WideResNet(AbstractClassifier):
             if isinstance(layer, Restriction):
                 element = layer.embedding(element)
         return element
+
+
+def _numbers(argument: str, values: object, counts: tuple[int, ...]) -> list[int]:
+    """Positive numbers, as many as one of the counts.
+
+    Raises:
+        ValueError: If there are more or fewer.
+    """
+    found = integers(values, "WideResNet", argument, 1, MOST)
+    if len(found) not in counts:
+        names = {3: "three", 4: "four"}
+        takes = f"{' or '.join(names[count] for count in counts)} numbers"
+        refuse(ValueError, "WideResNet", argument, takes, values)
+    return list(found)
 
 
 def _parts(restrict: object) -> list[Any]:

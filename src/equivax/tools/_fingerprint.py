@@ -207,8 +207,15 @@ def _steerable(basis: SteerableBasis) -> str:
 
 
 def _plain(recipe: Any) -> str:
-    """A recipe with all its options; floats to 9 digits."""
-    values = {f.name: getattr(recipe, f.name) for f in dataclasses.fields(recipe)}
+    """A recipe with all its options; floats to 9 digits.
+
+    Options that came later ("since") take part where they are set, so that older files still fit.
+    """
+    values = {
+        f.name: value
+        for f in dataclasses.fields(recipe)
+        if (value := getattr(recipe, f.name)) != f.default or "since" not in f.metadata
+    }
     return f"{type(recipe).__name__}({', '.join(f'{n}={_value(v)}' for n, v in values.items())})"
 
 

@@ -82,6 +82,7 @@ CALLS = [
         sigma=number(0.5),
         frequency_cutoff=integer(2),
         maximum_offset=integer(2),
+        spacing=several([1.0, 1.0]),
         basis_filter=function(keep),
     )
     .but("sigma", "[x]; array", EITHER, "one for each ring")
@@ -100,6 +101,7 @@ CALLS = [
         method=choice("gaussian"),
         smoothing=number(0.7),
         angle_offset=number(0.3),
+        spacing=several([1.0, 1.0]),
         basis_filter=function(lambda attributes: True),
     ),
     Call(
@@ -108,11 +110,13 @@ CALLS = [
         sigma=number(0.5),
         frequency_cutoff=integer(2),
         maximum_offset=integer(2),
+        spacing=several([1.0, 2.0]),
         basis_filter=function(keep),
     )
     .but("sigma", "array", EITHER, "one for each ring")
     .but("frequency_cutoff", "2.5; float; function; representation", EITHER, "a slope, a function")
-    .but("rings", "with number", EITHER, "radii are numbers"),
+    .but("rings", "with number", EITHER, "radii are numbers")
+    .but("spacing", "with number", EITHER, "lengths are numbers, and the space is not known"),
     Call(
         kernels.Differential,
         accuracy=integer(2),
@@ -122,8 +126,9 @@ CALLS = [
         phi=choice("gaussian"),
         shape=number(1.0),
         angle_offset=number(0.3),
+        spacing=several([1.0, 2.0]),
         basis_filter=function(lambda attributes: True),
-    ),
+    ).but("spacing", "with number", EITHER, "lengths are numbers, and the space is not known"),
     Call(kernels.Grid, basis_filter=function(lambda attributes: True)),
     Call(
         kernels.derivative_stencil,
@@ -133,7 +138,7 @@ CALLS = [
         method=choice("gaussian"),
         smoothing=number(0.7),
         spacing=number(0.5),
-    ),
+    ).but("spacing", "[x]; array", EITHER, "one number per axis"),
     Call(
         kernels.derivative_stencil,
         space=ROT,
@@ -142,7 +147,8 @@ CALLS = [
         method=choice("rbf"),
         phi=choice("gaussian"),
         shape=number(1.0),
-    ),
+        spacing=several((2.0, 1.0)),
+    ).but("spacing", "one; 3; 2.5", EITHER, "one number for all axes"),
     Call(kernels.solid_harmonics, points=array(np.ones((4, 3))), degree=integer(2)).but(
         "points", "lists; a number", "refused", "tells NumPy from JAX by its points"
     ),

@@ -319,6 +319,7 @@ CONVOLUTION = {
     "rings": or_none(several((0.0, 1.0))),
     "sigma": either(or_none(number(0.5)), "array"),
     "frequency_cutoff": either(or_none(integer(2)), "2.5", "function", "float"),
+    "spacing": or_none(several((1.0, 1.0))),
     "basis_filter": or_none(function(lambda attributes: True)),
 }
 TRANSFORMER = {
@@ -1021,7 +1022,10 @@ CALLS = [
             depth=integer(10),
             widen=integer(1),
             channels=integers((4, 4, 4)),
+            kernel_size=integers(3),
+            strides=integers((1, 2, 2)),
             restrict=several((2, None, None)),
+            invariant=choice("scalars"),
             **ON_PLANE,
         )
     ),
@@ -1039,6 +1043,7 @@ CALLS = [
         out_fields=type_(),
         kernel_size=integers(3),
         stride=integer(1),
+        inner_fields=type_(),
         **without(ON_PLANE, "unit"),
     ).slow(10.0),
     Call(UNET, _0=data(normal(2, 8, 9, 9)), state=state(UNET_STATE), key=call_key()).slow(30.0),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -194,7 +195,7 @@ def between_irreps(basis: Expandable) -> list[Float[np.ndarray, "outs ins rows n
                         table[a, b, row, :, :, starts[ring] : starts[ring] + size] = values.angular[
                             row, :, :, :size
                         ]
-            found.append(table.reshape(*shape[:3], -1))
+            found.append(table.reshape(*shape[:3], math.prod(shape[3:])))
     return found
 
 

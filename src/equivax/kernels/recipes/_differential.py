@@ -23,6 +23,7 @@ from ._angular import harmonic_representation
 from ._arguments import as_number, check_filter, non_negative
 from ._offsets import offset
 from ._polynomials import times_laplacian
+from ._spacing import Spacing, checked_spacing, relative_spacing
 from ._stencil_sizes import check_sizes, stencil_sizes
 from ._stencils import Discretization, check_method, discretization, one_size, stencil_of
 
@@ -51,6 +52,9 @@ class Differential:
             larger than o).
         angle_offset: Turns the polynomials, which changes the basis but not its span. Refused
             where it would break a mirror.
+        spacing: Distances of neighbouring cells along the axes of arrays, such as ``(3.0, 1.0,
+            1.0)`` where slices are thick: derivatives are those of space. Only ratios count;
+            widths are in units of the finest.
         basis_filter: Takes the attributes of an element (see `SteerableBasis.attributes`), returns
             whether to keep it. Bases are cached by its identity.
         caller: Who asks, for messages; not stored.
@@ -79,6 +83,7 @@ class Differential:
     phi: str | None = None
     shape: float | int | None = None
     angle_offset: float | int | None = None
+    spacing: Sequence[float | int] | np.ndarray | None = None
     basis_filter: BasisFilter | None = None
     caller: dataclasses.InitVar[str] = "Differential"
 
@@ -92,6 +97,8 @@ class Differential:
                 f"{caller}: angle_offset: expected a finite angle in radians, got "
                 f"{self.angle_offset!r}"
             )
+        if self.spacing is not None:
+            object.__setattr__(self, "spacing", checked_spacing(caller, self.spacing))
         check_filter(caller, self.basis_filter)
 
     def recipe(
@@ -125,6 +132,7 @@ class Differential:
                 caller, space.dim, size, order, self.method, self.smoothing, self.phi, self.shape
             ),
             angle_offset=_angle(caller, space, self.angle_offset),
+            spacing=relative_spacing(caller, space, self.spacing),
         )
         for order, _, samples in _samples(recipe):
             if not np.isfinite(samples).all():
@@ -169,6 +177,7 @@ class DifferentialRecipe:
         maximum_power: Highest power ``p`` of the Laplacian.
         how: The method that makes stencils, and its options.
         angle_offset: Angle by which the polynomials of a plane are turned.
+        spacing: Distance of taps per axis, over the smallest; None if they are equal.
     """
 
     kernel: tuple[int, ...]
@@ -176,6 +185,12 @@ class DifferentialRecipe:
     maximum_power: int
     how: Discretization
     angle_offset: float
+    spacing: Spacing | None = dataclasses.field(default=None, metadata={"since": 2})
+
+    @property
+    def drops_dependent(self) -> bool:
+        """Never: derivatives of one order are independent however far the taps."""
+        return False
 
     @property
     def checks_rank(self) -> bool:
@@ -207,6 +222,8 @@ class DifferentialRecipe:
             f"differential operators, kernel {times(self.kernel)}, order up to "
             f"{self.maximum_order}, powers of the Laplacian up to {self.maximum_power}, {self.how}"
         )
+        if self.spacing:
+            text += f", spacing {' x '.join(f'{s:.4g}' for s in self.spacing)}"
         return text + (f", angle_offset {self.angle_offset:.4g}" if self.angle_offset else "")
 
 
@@ -227,7 +244,10 @@ def _samples(
             if power > recipe.maximum_power or not polynomials:
                 continue
             values = np.stack(list(polynomials.values()), axis=1)
-            stencils = [stencil_of(recipe.how, size, orders).ravel() for orders in polynomials]
+            stencils = [
+                stencil_of(recipe.how, size, orders, recipe.spacing).ravel()
+                for orders in polynomials
+            ]
             samples = values @ np.stack(stencils)
             if degree and recipe.angle_offset:
                 samples = _turn(degree * recipe.angle_offset) @ samples

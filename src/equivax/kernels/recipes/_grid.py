@@ -82,7 +82,7 @@ class Grid:
 
 def refuse_rings(caller: str, space: GSpace, options: Mapping[str, object]) -> None:
     """Refuses options of rings and frequencies, where every tap is free."""
-    for name in ("rings", "sigma", "frequency_cutoff", "maximum_offset"):
+    for name in ("rings", "sigma", "frequency_cutoff", "maximum_offset", "spacing"):
         if options.get(name) is not None:
             raise ValueError(
                 f"{caller}: {name}: belongs to the harmonic basis in two or more dimensions; "
@@ -113,6 +113,16 @@ class GridRecipe:
     def remedy(self) -> str:
         """Nothing to mend."""
         return "another kernel_size"
+
+    @property
+    def drops_dependent(self) -> bool:
+        """Nothing to drop."""
+        return False
+
+    @property
+    def spacing(self) -> None:
+        """Taps count, not distances."""
+        return None
 
     def parts(self, space: GSpace) -> tuple[Part, ...]:
         """One part per orbit."""

@@ -15,13 +15,14 @@ import numpy as np
 
 from ..._arguments import is_number, is_several
 from ..._numerics import freeze
-from ...spaces import GSpace, grid_points
+from ...spaces import GSpace
 from .._parts import BasisFilter, Part, times
 from ._angular import DIMENSIONS, harmonic_representation, sample_harmonics
 from ._arguments import as_number, check_filter, kernel_shape, non_negative
 from ._default_rings import CUTOFFS, cutoff, default_radii, default_widths, warn_even_size
 from ._grid import Grid, GridRecipe, refuse_rings
 from ._offsets import offset
+from ._spacing import Spacing, checked_spacing, relative_spacing, spaced_points, spaced_radii
 
 Numbers = Sequence[float | int] | np.ndarray
 FrequencyCutoff = str | float | int | Callable[[float], Any]
@@ -44,6 +45,10 @@ class Harmonic:
             number ``a`` for ``a r``, or a callable of the radius.
         maximum_offset: Finite groups on a plane: keep solutions with ``f = +-m +- n + t N``,
             ``|t|`` at most this.
+        spacing: Distances of neighbouring cells along the axes of arrays, such as the sizes of
+            voxels ``(3.0, 1.0, 1.0)`` of a scan with thick slices: kernels are the same functions
+            of space, sampled where the taps lie. Only ratios count; radii and widths are then in
+            units of the finest. Elements that the taps do not tell apart are left out.
         basis_filter: Takes the attributes of an element (see `SteerableBasis.attributes`), returns
             whether to keep it. Bases are cached by its identity, so give one function, not a new
             lambda each time.
@@ -65,6 +70,7 @@ class Harmonic:
     sigma: float | int | Numbers | None = None
     frequency_cutoff: FrequencyCutoff | None = None
     maximum_offset: int | None = None
+    spacing: Numbers | None = None
     basis_filter: BasisFilter | None = None
     caller: dataclasses.InitVar[str] = "Harmonic"
 
@@ -81,6 +87,8 @@ class Harmonic:
         if self.maximum_offset is not None:
             value = non_negative(caller, "maximum_offset", self.maximum_offset, " or None")
             object.__setattr__(self, "maximum_offset", value)
+        if self.spacing is not None:
+            object.__setattr__(self, "spacing", checked_spacing(caller, self.spacing))
         check_filter(caller, self.basis_filter)
 
     def recipe(
@@ -116,15 +124,17 @@ class Harmonic:
                 f"{caller}: maximum_offset: counts turns of a plane, got {self.maximum_offset!r} "
                 f"on {space!r}; frequency_cutoff limits frequencies anywhere"
             )
-        size = kernel[0]
-        if len(set(kernel)) > 1:
+        spacing, size = relative_spacing(caller, space, self.spacing), max(kernel)
+        spacing = spacing if size > 1 else None  # one tap is nowhere else
+        if spacing is None and len(set(kernel)) > 1:
             raise ValueError(
-                f"{caller}: kernel_size: the harmonic basis expects equal sizes, got {kernel}; the "
-                'grid basis takes unequal ones (basis="grid")'
+                f"{caller}: kernel_size: the harmonic basis expects equal sizes, got {kernel}; "
+                'unequal ones are for axes of unequal spacing= or for basis="grid"'
             )
-        radii = default_radii(size, dim)
+        radii = default_radii(size, dim) if spacing is None else spaced_radii(kernel, spacing)
         if self.rings is not None:
-            radii = _radii(caller, self.rings, size, dim)
+            furthest = math.sqrt((spaced_points(kernel, spacing) ** 2).sum(axis=1).max())
+            radii = _radii(caller, self.rings, kernel, furthest)
         widths = default_widths(radii)
         if self.sigma is not None:
             found = _widths(caller, self.sigma, len(radii))
@@ -132,18 +142,21 @@ class Harmonic:
         order = sorted(range(len(radii)), key=lambda i: (radii[i], widths[i]))
         radii, widths = tuple(radii[i] for i in order), tuple(widths[i] for i in order)
         policy = "default" if self.frequency_cutoff is None else self.frequency_cutoff
-        if size % 2 == 0 and self.rings is None:
+        if size % 2 == 0 and self.rings is None and spacing is None:
             warn_even_size(size)
         departs = any(x is not None for x in (self.rings, self.sigma, self.frequency_cutoff))
         return HarmonicRecipe(
             kernel=kernel,
             radii=radii,
             sigmas=widths,
-            cutoffs=tuple(_highest(caller, policy, r, size, dim) for r in radii),
+            cutoffs=tuple(
+                _highest(caller, policy, r, size, dim, bounded=spacing is not None) for r in radii
+            ),
             maximum_offset=self.maximum_offset,
+            spacing=spacing,
             # The default is independent (tests show the singular values); two taps are a narrow
             # fit.
-            checks_rank=departs or size == 2,
+            checks_rank=spacing is None and (departs or size == 2),
         )
 
 
@@ -160,14 +173,18 @@ def _numbers(values: object) -> tuple[float, ...] | None:
     return found if all(map(math.isfinite, found)) else None
 
 
-def _radii(caller: str, rings: Numbers, size: int | None = None, dim: int = 2) -> tuple[float, ...]:
+def _radii(
+    caller: str,
+    rings: Numbers,
+    kernel: tuple[int, ...] | None = None,
+    largest: float = math.inf,
+) -> tuple[float, ...]:
     """Radii that fit into a kernel, if its size is known."""
-    largest = math.inf if size is None else math.sqrt(dim) * (size - 1) / 2
     found = _numbers(rings)
     if not found or not all(0 <= r <= largest * (1 + 1e-12) for r in found):
         bounds = ", 0 or more"
-        if size is not None:
-            bounds = f" between 0 and {largest:.4g} for kernel {size}"
+        if kernel is not None:
+            bounds = f" between 0 and {largest:.4g} for kernel {times(kernel)}"
         raise ValueError(
             f"{caller}: rings: expected radii in taps{bounds}, got {_as_given(rings)!r}"
         )
@@ -219,10 +236,16 @@ _CUTOFF_EXPECTED = (
 )
 
 
-def _highest(caller: str, policy: FrequencyCutoff, radius: float, size: int, dim: int) -> int:
-    """The cut-off of a ring by a policy's name, a slope or a callable."""
+def _highest(
+    caller: str, policy: FrequencyCutoff, radius: float, size: int, dim: int, *, bounded: bool
+) -> int:
+    """The cut-off of a ring by a policy's name, a slope or a callable.
+
+    With ``bounded``, rings beyond the last whole one of a cube, where thick slices have taps, are
+    treated as that one.
+    """
     if isinstance(policy, str):
-        return cutoff(policy, radius, size, dim)
+        return cutoff(policy, min(radius, float(size // 2)) if bounded else radius, size, dim)
     value = policy(radius) if callable(policy) else policy * radius
     try:
         highest = math.floor(value + 1e-9)  # 3 * (1 / 3) should mean 1
@@ -255,6 +278,7 @@ class HarmonicRecipe:
         cutoffs: Highest frequency per ring.
         maximum_offset: See `allows`; None for no limit.
         checks_rank: Whether anything departs from the default policy.
+        spacing: Distance of taps per axis, over the smallest; None if they are equal.
     """
 
     kernel: tuple[int, ...]
@@ -263,6 +287,12 @@ class HarmonicRecipe:
     cutoffs: tuple[int, ...]
     maximum_offset: int | None = None
     checks_rank: bool = False
+    spacing: Spacing | None = dataclasses.field(default=None, metadata={"since": 2})
+
+    @property
+    def drops_dependent(self) -> bool:
+        """Where slices are thick: few directions at some radii look like one frequency."""
+        return self.spacing is not None
 
     @property
     def remedy(self) -> str:
@@ -293,7 +323,7 @@ class HarmonicRecipe:
         )
         if self.maximum_offset is not None:
             text += f", maximum_offset {self.maximum_offset}"
-        return text
+        return text + (f", spacing {_listed(self.spacing)}" if self.spacing else "")
 
 
 def _listed(values: Sequence[float | int]) -> str:
@@ -302,7 +332,7 @@ def _listed(values: Sequence[float | int]) -> str:
 
 @functools.lru_cache(maxsize=256)
 def _parts(recipe: HarmonicRecipe, space: GSpace) -> tuple[Part, ...]:
-    points = grid_points(recipe.kernel)
+    points = spaced_points(recipe.kernel, recipe.spacing)
     distance = np.sqrt((points**2).sum(axis=1))
     rings = zip(recipe.radii, recipe.sigmas, recipe.cutoffs, strict=True)
     return tuple(

@@ -26,6 +26,7 @@ class HarmonicOptions(TypedDict, total=False):
     sigma: float | int | Numbers | None
     frequency_cutoff: FrequencyCutoff | None
     maximum_offset: int | None
+    spacing: Numbers | None
     basis_filter: BasisFilter | None
 
 
@@ -40,6 +41,7 @@ class DifferentialOptions(TypedDict, total=False):
     phi: str | None
     shape: float | int | None
     angle_offset: float | int | None
+    spacing: Numbers | None
     basis_filter: BasisFilter | None
 
 

@@ -68,6 +68,16 @@ class PointRecipe:
         """What to change if elements are dependent."""
         return "fewer rings"
 
+    @property
+    def drops_dependent(self) -> bool:
+        """Nothing to drop."""
+        return False
+
+    @property
+    def spacing(self) -> None:
+        """There is no grid."""
+        return None
+
     def parts(self, space: GSpace) -> tuple[Part, ...]:
         """Every ring with each of its degrees."""
         return _parts(self, space)

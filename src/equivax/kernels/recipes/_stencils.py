@@ -20,10 +20,11 @@ from fractions import Fraction
 import numpy as np
 from jaxtyping import Float
 
-from ..._arguments import integer, several
+from ..._arguments import integer, is_several, several
 from ..._numerics import freeze
-from ...spaces import GSpace, grid_points
+from ...spaces import GSpace
 from ._arguments import as_integer, check_space, kernel_shape, positive
+from ._spacing import Spacing, checked_spacing, relative_spacing, spaced_points
 
 METHODS = ("finite_difference", "gaussian", "rbf")
 """Ways to make a stencil of a derivative."""
@@ -189,7 +190,7 @@ def one_size(caller: str, space: GSpace, kernel_size: object) -> int:
 
 @functools.lru_cache(maxsize=4096)
 def stencil_of(
-    how: Discretization, size: int, orders: tuple[int, ...]
+    how: Discretization, size: int, orders: tuple[int, ...], spacing: Spacing | None = None
 ) -> Float[np.ndarray, "*kernel"]:
     """The stencil of a partial derivative.
 
@@ -197,19 +198,22 @@ def stencil_of(
         how: The method.
         size: Taps per axis.
         orders: Of the derivatives along x, y, ...
+        spacing: Distance of taps per axis of the array, in the unit of the widths of ``how``.
 
     Returns:
         One axis per coordinate, in the order of arrays: the last runs along x, the others against
         their coordinates.
     """
     if how.method == "rbf":
-        return freeze(_radial_stencil(how, size, orders))
+        return freeze(_radial_stencil(how, size, orders, spacing))
     stencil = np.ones(())
-    for axis, order in enumerate(reversed(orders)):
+    steps = (1.0,) * len(orders) if spacing is None else spacing
+    for axis, (order, step) in enumerate(zip(reversed(orders), steps, strict=True)):
         if how.method == "gaussian":
-            weights = _gaussian_weights(size, order, float(how.smoothing or 0.0))
+            weights = _gaussian_weights(size, order, float(how.smoothing or 0.0) / step)
         else:
             weights = np.array([float(w) for w in finite_difference_weights(size, order)])
+        weights = weights / step**order
         stencil = np.multiply.outer(stencil, weights if axis == len(orders) - 1 else weights[::-1])
     return freeze(stencil)
 
@@ -223,7 +227,7 @@ def derivative_stencil(
     smoothing: float | int | None = None,
     phi: str | None = None,
     shape: float | int | None = None,
-    spacing: float | int = 1.0,
+    spacing: float | int | Sequence[float | int] | np.ndarray = 1.0,
 ) -> Float[np.ndarray, "*kernel"]:
     """The stencil of one partial derivative, in physical units.
 
@@ -238,7 +242,9 @@ def derivative_stencil(
         smoothing: As there.
         phi: As there.
         shape: As there.
-        spacing: Distance of neighbouring taps: the size of a pixel times the dilation.
+        spacing: Distance of neighbouring taps: the size of a pixel times the dilation. One number,
+            or one per axis of the array: ``(y, x)``, ``(z, y, x)``; widths are then in units of
+            the finest.
 
     Returns:
         Float64, one axis per coordinate: ``(k,)``, ``(k, k)`` with rows against y, ...
@@ -263,8 +269,11 @@ def derivative_stencil(
             f"{caller}: orders: expected {space.dim} integers in 0..{size - 1}, got {orders}"
         )
     how = discretization(caller, space.dim, size, sum(whole), method, smoothing, phi, shape)
-    scale = positive(caller, "spacing", spacing) ** sum(whole)
-    return stencil_of(how, size, tuple(whole)) / scale
+    several_given = is_several(spacing)
+    ratios = relative_spacing(caller, space, spacing) if several_given else None
+    finest = min(checked_spacing(caller, spacing)) if several_given else spacing
+    scale = positive(caller, "spacing", finest) ** sum(whole)
+    return stencil_of(how, size, tuple(whole), ratios) / scale
 
 
 def _gaussian_weights(size: int, order: int, width: float) -> Float[np.ndarray, " taps"]:
@@ -275,27 +284,29 @@ def _gaussian_weights(size: int, order: int, width: float) -> Float[np.ndarray, 
 
 
 def _radial_stencil(
-    how: Discretization, size: int, orders: tuple[int, ...]
+    how: Discretization, size: int, orders: tuple[int, ...], spacing: Spacing | None
 ) -> Float[np.ndarray, "*kernel"]:
     """Solved for descending orders; made symmetric, since ``Phi`` magnifies rounding errors."""
     dim = len(orders)
-    points = grid_points((size,) * dim)
-    matrix = _radial_derivative(how, points[:, None] - points[None], (0,) * dim)
+    steps = (1.0,) * dim if spacing is None else spacing[::-1]  # along x, y, ...
     sort = sorted(range(dim), key=lambda c: -orders[c])
-    alpha = tuple(orders[c] for c in sort)
+    alpha, along = tuple(orders[c] for c in sort), tuple(steps[c] for c in sort)
+    points = spaced_points((size,) * dim, along[::-1])
+    matrix = _radial_derivative(how, points[:, None] - points[None], (0,) * dim)
     flat = np.linalg.solve(matrix, _radial_derivative(how, -points, alpha))
     others = tuple(range(1, dim))  # coordinates that run against their axes
     found = np.flip(flat.reshape((size,) * dim).transpose(), others)
     for axis, order in enumerate(alpha):
         found = (found + (-1) ** order * np.flip(found, axis)) / 2
-    alike = [p for p in itertools.permutations(range(dim)) if tuple(alpha[c] for c in p) == alpha]
+    kinds = list(zip(alpha, along, strict=True))
+    alike = [p for p in itertools.permutations(range(dim)) if [kinds[c] for c in p] == kinds]
     found = np.mean([found.transpose(p) for p in alike], axis=0)
     return np.flip(found.transpose(np.argsort(sort)), others).transpose()
 
 
 def radial_condition(how: Discretization, size: int, dim: int) -> float:
     """Smallest singular value of ``Phi`` relative to the largest."""
-    points = grid_points((size,) * dim)
+    points = spaced_points((size,) * dim, None)
     matrix = _radial_derivative(how, points[:, None] - points[None], (0,) * dim)
     values = np.abs(np.linalg.eigvalsh(matrix))
     return float(values.min() / max(values.max(), np.finfo(np.float64).tiny))

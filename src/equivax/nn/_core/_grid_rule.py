@@ -50,6 +50,7 @@ def checked_windows(
     is_torus: Sequence[bool] | None = None,
     largest_padding: Sequence[int] | None = None,
     kernels: bool = False,
+    spacing: tuple[float, ...] | None = None,
 ) -> Windows:
     """Windows on a grid; says so if they cannot commute with the action on it.
 
@@ -62,6 +63,7 @@ def checked_windows(
         is_torus: Which axes are periodic; None if nobody knows.
         largest_padding: Per axis, what the layer takes; bounds the advice only.
         kernels: Whether to advise other kernels too.
+        spacing: Distance of cells per axis, if the layer knows.
 
     Raises:
         ValueError: If no window fits; or in mode ``"raise"``.
@@ -69,7 +71,7 @@ def checked_windows(
     found = windows.on(caller, lengths, is_torus)
     if mode == "off":
         return found
-    mirrored, exchanged = moved_axes(space)
+    mirrored, exchanged = moved_axes(space, spacing)
     problems = unequal_axes(windows, exchanged)
     for axis, length in enumerate(lengths):
         periodic = is_torus is not None and is_torus[axis]
@@ -136,12 +138,15 @@ def report(caller: str, space: GSpace, problems: Sequence[str], mode: str) -> No
 
 
 @functools.lru_cache(maxsize=256)
-def moved_axes(space: GSpace) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
+def moved_axes(
+    space: GSpace, spacing: tuple[float, ...] | None = None
+) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
     """What a group does to the axes of an array.
 
     Returns:
         The axes along which windows must lie symmetrically, since some element reverses them or
-        turns them by an angle that is no quarter turn; and the pairs of axes that it exchanges.
+        turns them by an angle that is no quarter turn; and the pairs of axes that it exchanges, if
+        their cells are as far apart.
     """
     dim = space.dim
     mirrored: set[int] = set()
@@ -156,4 +161,6 @@ def moved_axes(space: GSpace) -> tuple[tuple[int, ...], tuple[tuple[int, int], .
         moved = np.abs(flat - np.eye(dim)) > _MOVED
         mirrored.update(np.flatnonzero(moved.any(axis=0)).tolist())
         exchanged.update((a, b) for a, b in np.argwhere(moved).tolist() if a < b)
+    if spacing is not None:
+        exchanged = {(a, b) for a, b in exchanged if spacing[a] == spacing[b]}
     return tuple(sorted(mirrored)), tuple(sorted(exchanged))

@@ -82,7 +82,8 @@ class Conv(AbstractCorrelation):
             dtype: Of the parameters; JAX's default float if None.
             key: A JAX key.
             **options: Those of `kernels.Harmonic`, in short: ``rings``, ``sigma``,
-                ``frequency_cutoff``, ``maximum_offset``, ``basis_filter``.
+                ``frequency_cutoff``, ``maximum_offset``, ``basis_filter``, and ``spacing`` of
+                cells per axis, for scans whose slices are thicker than pixels are wide.
 
         Raises:
             ValueError: If the types do not fit together, no kernel exists, or an option does not

@@ -78,7 +78,7 @@ class Diffop(AbstractCorrelation):
             key: A JAX key.
             **options: Those of `kernels.Differential`, in short: ``accuracy``, ``maximum_order``,
                 ``maximum_power``, ``method``, ``smoothing``, ``phi``, ``shape``, ``angle_offset``,
-                ``basis_filter``.
+                ``spacing``, ``basis_filter``.
 
         Raises:
             ValueError: If the types do not fit together, no operator exists, or an option is

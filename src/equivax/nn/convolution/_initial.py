@@ -50,9 +50,8 @@ def generalized_he(basis: TypeBasis, key: PRNGKeyArray, gain: float = 1.0) -> Co
     name, dtype = "generalized_he", jnp.result_type(float)
     shapes = type_of(basis, name, "basis", TypeBasis).shapes
     key, gain = arrays.key(key, name), number(gain, name, "gain", 0)
-    drawn = standard_normal(key, shapes, jnp.dtype(dtype))
-    fans = basis.fan()
-    return {n: drawn[n] * jnp.asarray(gain / np.sqrt(fans[n]), dtype) for n in shapes}
+    deviations = {pair: gain / np.sqrt(fan) for pair, fan in basis.fan().items()}
+    return standard_normal(key, shapes, jnp.dtype(dtype), deviations)
 
 
 def delta_orthonormal(basis: TypeBasis, key: PRNGKeyArray) -> Coefficients:

@@ -75,7 +75,8 @@ class AbstractSteerable(AbstractModule):
         self.out_type = out_type
         self.precision = checked_precision(precision, caller)
         self.grid_check = as_grid_check(grid_check, caller)
-        moved_axes(in_type.space)  # kept from here on: host work belongs to construction
+        # Kept from here on: host work belongs to construction.
+        moved_axes(in_type.space, basis.recipe.spacing)
 
     # ---- kernel and bias ---------------------------------------------------------------------
 
@@ -145,8 +146,14 @@ class AbstractSteerable(AbstractModule):
 
     def _windows_on(self, lengths: tuple[int, ...], grid_check: str) -> Windows:
         """The windows on a grid; checked."""
-        name, space = type(self).__name__, self.in_type.space
-        return checked_windows(name, space, self.windows, lengths, grid_check)
+        return checked_windows(
+            type(self).__name__,
+            self.in_type.space,
+            self.windows,
+            lengths,
+            grid_check,
+            spacing=self.basis.recipe.spacing,
+        )
 
     def _taps(self, kernel: Float[Array, "out in *kernel"]) -> Float[Array, "out in *kernel"]:
         """A kernel in the order in which windows meet the input."""
