@@ -148,6 +148,15 @@ def check_octic(text: str, figure: Path) -> None:
     assert figure.stat().st_size > 1000
 
 
+def check_policy(text: str, figure: Path) -> None:
+    pattern = r"^(D4|plain|augmented) +([\d,]+) +([\d.]+) ± *[\d.]+$"
+    rows = {row[0]: row[1:] for row in re.findall(pattern, text, re.MULTILINE)}
+    assert list(rows) == ["D4", "plain", "augmented"], text
+    sizes = [int(size.replace(",", "")) for size, _ in rows.values()]
+    assert 4 * sizes[0] < sizes[1] == sizes[2], text
+    assert figure.stat().st_size > 1000
+
+
 def check_robot(text: str, figure: Path) -> None:
     if "nothing is run" in text:
         pytest.skip(text)
@@ -170,6 +179,7 @@ CHECKS = {
     "octic_vit": check_octic,
     "own_group": check_own_group,
     "robot_dynamics": check_robot,
+    "robot_policy": check_policy,
     "rotated_digits": check_rotated,
     "tensor_images": check_tensor_images,
 }
