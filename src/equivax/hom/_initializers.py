@@ -20,6 +20,7 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, UInt
 
+from .._arguments import is_traced
 from ._dtypes import widened
 from ._layout import MULTIPLICATION
 
@@ -152,7 +153,7 @@ def standard_normal(
 
 def _is_at_hand(array: Array) -> bool:
     """Whether an array can go to the host and back: not traced, and on no device of its own."""
-    return not isinstance(array, jax.core.Tracer) and not array.committed
+    return not is_traced(array) and not array.committed
 
 
 def _chunk_counts(blocks: tuple[tuple[str, int, int, int], ...]) -> list[int]:
