@@ -34,6 +34,9 @@ ORACLES = {
     "ginjax": (("torch==2.13.0", "ginjax==0.1.8"), ()),
 }
 
+# Libraries whose objects `interop` takes, and that live in one environment with equivax.
+BESIDE = ("e3nn-jax>=0.20.6", "gymnasium>=1.0", "mujoco>=3.2")
+
 
 def scripts(folder: str) -> list[str]:
     return [str(path) for path in sorted(pathlib.Path(folder).glob("*.py"))]
@@ -136,6 +139,16 @@ def kernels(session: nox.Session) -> None:
     plugins = [f"{name}=={version}" for name in ("jax-cuda12-plugin", "jax-cuda12-pjrt")]
     session.install("--no-deps", *plugins)  # without CUDA's libraries, which only run programs
     session.run("python", "benchmarks/kernels.py", *(session.posargs or ("--all",)), env=CPU)
+
+
+@nox.session
+def interop(session: nox.Session) -> None:
+    """Objects of libraries that live beside equivax; and the example with a robot."""
+    session.install("-e", ".[dev]", *BESIDE)
+    every = ("-m", "slow or not slow", "-rs")
+    session.run("pytest", *every, "tests/interop", *session.posargs, env=CPU)
+    example = ("-k", "robot_dynamics", "tests/habits/test_examples.py")
+    session.run("pytest", *every, *example, env=CPU)
 
 
 @nox.session

@@ -131,7 +131,7 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
         {
             "Vectors": "MLP InvariantMLP",
             "Tokens": "TransformerEncoder TransformerEncoderLayer TransformerDecoder"
-            " TransformerDecoderLayer",
+            " TransformerDecoderLayer ConditionalTransformer ConditionalUNet1D TimeSeriesEncoder",
             "Fields on the plane": "ResNet FieldResNet BasicBlock WideResNet ResidualBlock UNet"
             " FieldUNet",
             "Point clouds": "PointNetwork PointBlock",
@@ -207,7 +207,8 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
         {
             "Layers": "MultiheadAttention",
             "Positions": "RotaryPositions AbsolutePositions RelativePositions AbstractPositions",
-            "On grids": "RotaryGridPositions AbsoluteGridPositions RelativeGridPositions",
+            "On grids": "RotaryGridPositions AbsoluteGridPositions RelativeGridPositions"
+            " window_mask",
         },
     ),
     "nn/convolution": (

@@ -56,6 +56,34 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
         gc.collect()
 
 
+#: What stands on these shelves compiles much: of a long table most rows are slow.
+COMPILING = {
+    *("laws", "nn", "models", "kernels", "hom", "linalg", "fields", "images", "stats"),
+    *("regressions", "tools"),
+}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Thin the long tables of the quick suite; `-m slow` runs what is left out.
+
+    Of three to five rows every other is quick, of more every third. Tests take turns: a row that is
+    slow for one is quick for the next, so that every law is seen at once on some of the modules,
+    and every module under some of the laws.
+    """
+    tables: dict[Path, dict[str, list[pytest.Item]]] = {}
+    for item in items:
+        if item.path.parent.name in COMPILING and item.get_closest_marker("slow") is None:
+            tests = tables.setdefault(item.path, {})
+            tests.setdefault(getattr(item, "originalname", item.name), []).append(item)
+    for tests in tables.values():
+        for turn, rows in enumerate(tests.values()):
+            every = 1 if len(rows) < 3 else 2 if len(rows) < 6 else 3
+            for place, row in enumerate(rows):
+                if (place + turn) % every:
+                    row.add_marker(pytest.mark.slow)
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Look for garbage seldom, and never among the modules and tests that stay.
 

@@ -162,6 +162,21 @@ def check_points(text: str, figure: Path) -> None:
     assert figure.stat().st_size > 1000
 
 
+def check_robot(text: str, figure: Path) -> None:
+    if "nothing is run" in text:
+        pytest.skip(text)
+    pattern = r"^(as built|wrong table|weak leg) +([\w, ]+?) +([\d,]+) +([\d.]+) ±"
+    rows = re.findall(pattern, text, re.MULTILINE)
+    assert [row[0] for row in rows] == ["as built"] * 6 + ["wrong table"] + ["weak leg"] * 6, text
+    sizes = {name: int(size.replace(",", "")) for _, name, size, _ in rows}
+    assert sizes["plain"] == pytest.approx(sizes["strict"], rel=0.1)
+    assert all(float(row[3]) < 1.2 for row in rows), text  # 1 is the mean
+    found = re.findall(r"^(as built|wrong table|weak leg) +([CD]\d.*)$", text, re.MULTILINE)
+    wanted = [("as built", "D4"), ("wrong table", "C4 (0, 1)"), ("weak leg", "D1 (1, 1)")]
+    assert found == wanted, text
+    assert figure.stat().st_size > 1000
+
+
 CHECKS = {
     "digits_mlp": check_digits,
     "flow_emulator": check_flow,
@@ -169,6 +184,7 @@ CHECKS = {
     "octic_vit": check_octic,
     "own_group": check_own_group,
     "points": check_points,
+    "robot_dynamics": check_robot,
     "rotated_digits": check_rotated,
     "tensor_images": check_tensor_images,
 }

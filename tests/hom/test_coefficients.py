@@ -116,6 +116,7 @@ def test_spread_trees_are_gathered_again(key):
     assert eqx.tree_equal(gathered(by_name, model), model)
 
 
+@pytest.mark.slow
 def test_tables_and_factors_agree(key, monkeypatch):
     for rep in (MIXED, 2 * groups.cyclic(5).regular, 2 * groups.quaternion().regular):
         basis = hom_basis(rep, rep)

@@ -69,7 +69,7 @@ def network(D):
     ]
 
 
-@pytest.mark.parametrize("rule", ["min_norm", "nearest"])
+@pytest.mark.parametrize("rule", [pytest.param("min_norm", marks=pytest.mark.slow), "nearest"])
 def test_a_carried_network_does_to_flat_data_what_the_old_one_did(rule):
     rng, flat = np.random.default_rng(0), network(1)
     flat = jax.tree.map(lambda a: a + 0.3, flat)  # biases too

@@ -139,6 +139,19 @@ def test_both_mirrors_of_a_quadruped():
     assert any("_knee has range" in text for text in found.differences)
 
 
+def test_axial_vectors_of_a_group_of_the_plane():
+    # A vertical mirror keeps the height of a vector and turns yaw around.
+    cross = '<body pos="{} {} 0"><joint axis="0 0 1"/><geom size="0.1"/></body>'
+    legs = "".join(cross.format(x, y) for x, y in [(1, 0), (0, 1), (-1, 0), (0, -1)])
+    body = f'<body><freejoint/><geom size="0.2"/>{legs}</body>'
+    xml = f"<mujoco><worldbody>{body}</worldbody></mujoco>"
+    found = interop.mujoco.symmetry(xml, groups.dihedral(4))
+    for g in found.group.elements:
+        axial = np.linalg.det(found.vector(g)) * found.vector(g)
+        np.testing.assert_allclose(found.vector.pseudo()(g), axial, atol=1e-12)
+        np.testing.assert_allclose(found.qvel(g)[3:6, 3:6], axial, atol=1e-12)
+
+
 def test_what_does_not_match_is_named():
     with pytest.warns(interop.mujoco.AsymmetryWarning, match="has gear 30"):
         interop.mujoco.symmetry(quadruped(stronger="front_left"))

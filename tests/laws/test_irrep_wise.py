@@ -122,6 +122,7 @@ def test_no_array_is_made_on_the_way(layer, key):
         assert "to_irrep_wise" not in program
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("x64")
 def test_pointwise_functions_have_derivatives_of_every_kind():
     rep = D4.trivial + 2 * D4.regular

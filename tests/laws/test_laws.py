@@ -162,7 +162,7 @@ def test_equal_modules_share_a_compilation(name, key):
         x = [projection_input(case)]
     else:
         types = one.in_type if isinstance(one.in_type, tuple) else (one.in_type,)
-        x = [normal(2, type_.size) for type_ in types]
+        x = [normal(5, type_.size) for type_ in types]  # a batch, or as many tokens
         options = case.options(one, key)
         if case.recipe.stateful:
             options["state"] = case.build_with_state(key)[1]

@@ -283,6 +283,7 @@ def test_a_finer_torus_has_as_many_pixels_as_its_period(key):
         strict(image(4, 4))
 
 
+@pytest.mark.slow
 def test_accelerators_sum_filters_in_fusible_form(monkeypatch):
     """Off CPU the kernel is made without a product, by sums that compilers fuse into one kernel."""
     signature = (((0, 0), 2), ((1, 0), 3), ((2, 0), 2))

@@ -14,7 +14,7 @@ import golden_fields
 from equivax import FieldType, groups, nn, spaces
 from equivax.nn._core._channels import block_sums
 from equivax.nn.pooling._antialias import blur_weights
-from laws import applied, exported
+from laws import UNOPTIMISED, applied, exported, relative
 
 C4, D4 = spaces.rot_on_r2(4), spaces.flip_rot_on_r2(4)
 PERMUTED = FieldType(D4, [D4.regular, D4.trivial, D4.quotient((0, 1)), D4.regular])
@@ -134,15 +134,17 @@ def test_windows_on_a_line_are_those_of_brute_force(precision):
 def test_shapes_of_all_windowed_pools_agree():
     settings = [s for s in SETTINGS if s[4] == 1]
     assert len(settings) > 168
-    for (h, k, s, p, _, ceil), w in zip(settings, itertools.cycle((6, 9)), strict=False):
+    kinds = itertools.cycle(
+        [nn.PointwiseMaxPool, nn.NormMaxPool, nn.PointwiseAvgPool, nn.PointwiseMaxPoolAntialiased]
+    )
+    # Shapes are computed once for all kinds: each setting asks the next one.
+    for (h, k, s, p, _, ceil), w, kind in zip(
+        settings, itertools.cycle((6, 9, 7)), kinds, strict=False
+    ):
         rows, columns = (len(windows_of(n, k, s, p, 1, ceil)) for n in (h, w))
         options = {"stride": s, "padding": p, "ceil_mode": ceil, "grid_check": "off"}
-        for cls in (
-            nn.PointwiseMaxPool, nn.NormMaxPool, nn.PointwiseAvgPool, nn.PointwiseMaxPoolAntialiased
-        ):  # fmt: skip
-            pool = cls(PERMUTED, k, **options)
-            size = PERMUTED.size
-            assert pool.evaluate_output_shape((2, size, h, w)) == (2, size, rows, columns)
+        pool, size = kind(PERMUTED, k, **options), PERMUTED.size
+        assert pool.evaluate_output_shape((2, size, h, w)) == (2, size, rows, columns)
 
 
 @x64
@@ -523,3 +525,21 @@ def test_nan_is_not_hidden():
     for name in ("max", "norm", "mean", "blur", "cells, max"):
         build, _, _ = GRID_POOLS[name]
         assert np.isnan(build(PERMUTED)(x)).any()
+
+
+@pytest.mark.parametrize("pool", [nn.NormPool, nn.InducedNormPool, nn.GroupPooling])
+def test_nan_is_not_hidden_by_maps_to_invariants(pool):
+    x = jnp.ones((PERMUTED.size, 2, 2)).at[3, 0, 0].set(jnp.nan)
+    found = np.isnan(applied(pool(PERMUTED), x))
+    assert found[0, 0, 0]
+    assert found.sum() == 1
+
+
+@pytest.mark.parametrize("pool", [nn.InducedNormPool, nn.GroupPooling])
+def test_gradients_of_maxima_need_no_optimisations(pool):
+    """XLA computes what a maximum is compared with anew, and not to the same last digit."""
+    layer = pool(PERMUTED)
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(3, PERMUTED.size, 7, 7)), jnp.float32)
+    slope = jax.grad(lambda x: jnp.sum(layer(jax.nn.relu(3 * x + 0.1 * x))))
+    plain = jax.jit(slope, compiler_options=UNOPTIMISED)(x)
+    assert relative(plain, jax.jit(slope)(x)) < 1e-6

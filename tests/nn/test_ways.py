@@ -126,6 +126,7 @@ def test_platforms_are_known():
 # ---- that numbers do not depend on it ----------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize(
     "activation", one_in(3, [nn.GatedNonlinearity, nn.NormNonlinearity, jax.nn.gelu])

@@ -218,6 +218,88 @@ def test_layers(name):
     assert_same(trained(layer_of(name, SPACES["D4"]())))
 
 
+INDUCED = {
+    "C8": [(4, (1,)), (4, (1,))],
+    "D4": [((None, 4), (1,)), ((0, 2), (1, 1)), ((None, 4), (1,))],
+    "O2": [((None, -1), (1,)), ((None, -1), (2,)), ((None, -1), (1,))],
+}
+
+
+def induced_fields(name):
+    space = SPACES[name]()
+    group = space.fibergroup
+    pairs = [(subgroup, group.subgroup(subgroup)[0].irrep(*id)) for subgroup, id in INDUCED[name]]
+    return their_nn.FieldType(space, [group.induced_representation(*pair) for pair in pairs])
+
+
+def norms(name, kind):
+    """Fields of several kinds, with trivial irreps and copies of others, not all in one place."""
+    space = SPACES[name]()
+    group = space.fibergroup
+    one, trivial = group.irrep(*group.irreps()[-1].id), space.trivial_repr
+    if kind == "GNormBatchNorm":  # whose own view fails wherever a basis is changed
+        several = their_groups.directsum([one, trivial, one, trivial], name="several")
+    else:
+        several = trivial if name == "O2" else space.regular_repr
+    return their_nn.FieldType(space, [several, trivial, one, several, trivial])
+
+
+@pytest.mark.parametrize("name", ["C8", "D4", "O2"])
+@pytest.mark.parametrize("kind", ["InducedNormBatchNorm", "IIDBatchNorm2d", "GNormBatchNorm"])
+def test_norms_by_representation(kind, name):
+    """Outputs at inference, then a step of training and the statistics after it."""
+    type_ = induced_fields(name) if kind.startswith("Induced") else norms(name, kind)
+    module = trained(getattr(their_nn, kind)(type_, momentum=0.3), (4, 7, 7))
+    model, state = assert_same(module, (3, 7, 7))
+    assert not isinstance(model, nn.Sequential)
+    module.train()
+    x = torch.randn(4, type_.size, 7, 7) + 0.3
+    wanted = module(module.in_type(x)).tensor.detach().numpy()
+    found, state = eqx.nn.inference_mode(model, value=False)(jnp.asarray(x.numpy()), state)
+    np.testing.assert_allclose(found, wanted, atol=1e-5 * np.abs(wanted).max())
+    again, new = interop.escnn.load(module)
+    for ours, theirs in zip(state.get(model.running), new.get(again.running), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["C8", "D4", "O2"])
+def test_norms_of_induced_fields(name):
+    type_ = induced_fields(name)
+    assert_same(trained(their_nn.InducedNormNonLinearity(type_, "n_relu")))
+
+
+def test_copies_that_differ_are_named():
+    type_ = fields(gspaces.octaOnR3(), "regular")
+    with pytest.raises(ValueError, match=r"GNormBatchNorm: in_type: expected copies of irreps"):
+        interop.escnn.load(their_nn.GNormBatchNorm(type_).eval())
+
+
+@pytest.mark.parametrize("reshuffle", [0, 1])
+def test_different_modules_for_different_fields(reshuffle):
+    """A network of mixed fields: gates, induced ones, quotients, each with a module of its own."""
+    space = SPACES["D4"]()
+    group = space.fibergroup
+    induced = group.induced_representation((None, 4), group.subgroup((None, 4))[0].irrep(1))
+    quotient = space.quotient_repr((0, 1))
+    one, two, gate = quotient, induced, space.trivial_repr
+    hidden = their_nn.FieldType(space, [one, two, gate, one, two, gate, space.irrep(1, 1), one])
+    labels = ["q", "i", "gate", "q", "i", "gate", "gated", "gated"]
+    conv = their_nn.R2Conv(fields(space, "trivial"), hidden, 5, padding=2)
+    branches = their_nn.BranchingModule(hidden, labels, reshuffle=reshuffle).out_type
+    mixed = their_nn.MultipleModule(
+        hidden,
+        labels,
+        [
+            (their_nn.ReLU(branches["q"]), "q"),
+            (their_nn.InducedNormBatchNorm(branches["i"]), "i"),
+            (their_nn.GatedNonLinearity2((branches["gate"], branches["gated"])), ["gate", "gated"]),
+        ],
+        reshuffle=reshuffle,
+    )
+    last = their_nn.R2Conv(mixed.out_type, fields(space, "trivial", "regular"), 3)
+    assert_same(trained(their_nn.SequentialModule(conv, mixed, last)))
+
+
 def test_restriction_and_what_follows():
     space = SPACES["D4"]()
     restriction = their_nn.RestrictionModule(fields(space, "regular", (1, 1)), (None, 4))
@@ -304,3 +386,25 @@ def test_convolutions_in_space(make):
         fields(space, "trivial"), fields(space, "trivial", vector), 3, padding=1
     )
     assert_same(trained(module, (2, 5, 5, 5)), (2, 5, 5, 5))
+
+
+VOLUMES = {
+    "transposed": lambda t: their_nn.R3ConvTransposed(t, t, 3, padding=1, stride=2),
+    "max": lambda t: their_nn.PointwiseMaxPool3D(t, 3, 2, 1),
+    "blurred max": lambda t: their_nn.PointwiseMaxPoolAntialiased3D(t, 3, 2),
+    "mean": lambda t: their_nn.PointwiseAvgPool3D(t, 3, 2),
+    "blurred mean": lambda t: their_nn.PointwiseAvgPoolAntialiased3D(t, 0.66, 2),
+    "adaptive mean": lambda t: their_nn.PointwiseAdaptiveAvgPool3D(t, 2),
+    "adaptive max": lambda t: their_nn.PointwiseAdaptiveMaxPool3D(t, 2),
+    "iid norm": lambda t: their_nn.IIDBatchNorm3d(t),
+    "inner norm": lambda t: their_nn.InnerBatchNorm(t),
+    "upsampling": lambda t: their_nn.R3Upsampling(t, 2, mode="trilinear"),
+    "mask": lambda t: their_nn.MaskModule(t, 7, margin=1.0),
+}
+
+
+@pytest.mark.parametrize("name", VOLUMES)
+def test_layers_in_space(name):
+    space = gspaces.rot2dOnR3(4)
+    hidden = fields(space, "trivial", "regular")
+    assert_same(trained(VOLUMES[name](hidden), (3, 7, 7, 7)), (2, 7, 7, 7))

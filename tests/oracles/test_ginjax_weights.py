@@ -9,7 +9,7 @@ import numpy as np
 import optax
 import pytest
 
-from equivax import interop
+from equivax import interop, models
 from equivax.images import MultiImage
 
 pytestmark = [pytest.mark.oracle, pytest.mark.filterwarnings("ignore")]
@@ -91,13 +91,39 @@ def test_unets(norm, is_torus):
     assert_same(trained(theirs, FLOW), FLOW, is_torus=is_torus, atol=2e-5 if norm else 1e-5)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"num_blocks": 2, "num_conv": 2},
+        {"num_blocks": 1, "num_conv": 1, "preactivation_order": False, "use_bias": "mean"},
+        {"num_blocks": 1, "num_conv": 3, "use_group_norm": False, "activation_f": jax.nn.relu},
+    ],
+    ids=["default", "norm last", "no norm"],
+)
+def test_residual_networks(options):
+    theirs = peer_models.ResNet(
+        2, FLOW, FLOW, 3, conv_filters=filters(3), key=jax.random.key(0), **options
+    )
+    ours = assert_same(trained(theirs, FLOW), FLOW, is_torus=True)
+    assert isinstance(ours, models.TensorResNet)
+
+
+@pytest.mark.parametrize("norm", [False, True])
+def test_dilated_networks(norm):
+    theirs = peer_models.DilResNet(
+        2, FLOW, FLOW, 2, num_blocks=1, conv_filters=filters(3), use_group_norm=norm,
+        key=jax.random.key(0),
+    )  # fmt: skip
+    ours = assert_same(trained(theirs, FLOW, 16), FLOW, 16, is_torus=True)
+    assert isinstance(ours, models.DilResNet)
+
+
 @pytest.mark.parametrize("preactivation", [False, True])
 @pytest.mark.parametrize("activation", [jax.nn.relu, jax.nn.tanh, None])
 def test_blocks(activation, preactivation):
-    target = MIDDLE if not preactivation else FLOW
+    source = MIDDLE if preactivation else FLOW  # of which its norm must be, in that order
     theirs = peer_models.ConvBlock(
-        2, MIDDLE if preactivation else FLOW, target if not preactivation else MIDDLE,
-        conv_filters=filters(3), activation_f=activation, use_group_norm=True,
+        2, source, MIDDLE, conv_filters=filters(3), activation_f=activation, use_group_norm=True,
         preactivation_order=preactivation, key=jax.random.key(0),
     )  # fmt: skip
     assert_same(trained(theirs, source), source)

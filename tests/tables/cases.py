@@ -93,6 +93,8 @@ class Case:
         options: dict[str, Any] = {}
         if self.recipe.needs_key:
             options["key"] = key
+        if self.recipe.stepped:
+            options["step"] = 2.5
         if self.recipe.film:
             dtype = jnp.result_type(float) if dtype is None else dtype
             rng = np.random.default_rng(7)

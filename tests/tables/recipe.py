@@ -40,6 +40,7 @@ class Recipe:
             its output is one for every example.
         needs_key: The call takes ``key=``.
         film: The call takes ``scale=`` and ``bias=``.
+        stepped: The call takes ``step=``, a number.
         exports: Whether ``export()`` is possible.
         exports_inference: The export is the function at inference.
         spread: Standard deviation of the parameters that the laws draw: with 1, numbers overflow
@@ -67,6 +68,7 @@ class Recipe:
     summary: Callable[[Any], Any] | None = None
     needs_key: bool = False
     film: bool = False
+    stepped: bool = False
     exports: bool = True
     exports_inference: bool = False
     spread: float = 1.0

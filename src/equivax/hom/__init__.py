@@ -7,7 +7,9 @@ from ._basis import rows_of as rows_of
 from ._block import Block as Block
 from ._coefficients import Coefficients as Coefficients
 from ._coefficients import gathered as gathered
+from ._coefficients import side_by_side as side_by_side
 from ._coefficients import spread as spread
+from ._coefficients import unstacked as unstacked
 from ._coordinates import from_blocks as from_blocks
 from ._coordinates import from_irreps as from_irreps
 from ._coordinates import gather_copies as gather_copies

@@ -1,8 +1,10 @@
-"""Coefficients by the names of irreps, of which those of equal shape are one array underneath.
+"""Coefficients by name, of which those of equal shape are one array underneath.
 
 An optimiser makes a kernel or more for every leaf, and a product one for every array that it takes.
 Irreps are many (a dihedral group of order 1,024 has 259), their shapes are few (2 there). So the
-leaves are the arrays of all irreps of one shape; what belongs to one irrep is a view.
+leaves are the arrays of all irreps of one shape; what belongs to one irrep is a view. Layers on
+tensor images do alike: kernels between types of as many fields are one array, and so are the
+numbers that fields have, one each.
 """
 
 from __future__ import annotations
@@ -20,14 +22,31 @@ from ._dtypes import is_concrete
 
 
 class Stacking(AbstractValue):
-    """Which irreps are stacked: names per stack, and all names in the group's order."""
+    """Which arrays are stacked.
+
+    Attributes:
+        stacks: Names per stack.
+        order: All names, in the order in which they are listed.
+        widths: Per stack the last axes of its arrays, if they lie side by side along it; empty
+            if arrays of three axes are stacked along an axis of their own.
+    """
 
     stacks: tuple[tuple[str, ...], ...]
     order: tuple[str, ...]
+    widths: tuple[tuple[int, ...], ...] = ()
+
+    @property
+    def axis(self) -> int:
+        """Along which arrays lie, counted from the end."""
+        return -1 if self.widths else -4
+
+    def extents(self, number: int) -> tuple[int, ...]:
+        """What the arrays of a stack take of this axis."""
+        return self.widths[number] if self.widths else (1,) * len(self.stacks[number])
 
     @functools.cached_property
     def places(self) -> dict[str, tuple[int, int]]:
-        """Name to the number of its stack and its place there, in the group's order."""
+        """Name to the number of its stack and its place there, in order."""
         found = {
             name: (number, place)
             for number, names in enumerate(self.stacks)
@@ -38,15 +57,18 @@ class Stacking(AbstractValue):
 
 @jax.tree_util.register_pytree_with_keys_class
 class Coefficients(Mapping[str, Any]):
-    """Irrep name to ``(..., m_out, m_in, S)``, with few leaves: ``(..., irreps, m_out, m_in, S)``.
+    """Name to an array, ``(..., m_out, m_in, S)`` for irreps, with few leaves underneath.
+
+    Those are ``(..., irreps, m_out, m_in, S)``, one per shape; arrays of layers on tensor images
+    lie side by side along their last axis.
 
     A mapping as `HomBasis.init` returns one: it is read by name, and ``coefficients | {name:
     array}`` is another one with some arrays replaced. Views are no leaves: `equinox.tree_at`
     replaces all of them at once.
 
     Attributes:
-        stacks: The leaves, one per shape.
-        stacking: Which irreps they hold.
+        stacks: The leaves.
+        stacking: What they hold.
     """
 
     stacks: tuple[Any, ...]
@@ -58,7 +80,7 @@ class Coefficients(Mapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         number, place = self.stacking.places[name]
-        return _view(self.stacks[number], place, name)
+        return _view(self.stacks[number], self.stacking, number, place, name)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.stacking.places)
@@ -95,23 +117,30 @@ class Coefficients(Mapping[str, Any]):
         return cls(tuple(stacks), stacking)
 
 
-def _view(stack: Any, place: int, name: str) -> Any:
-    """What belongs to one irrep; what stands for all of an array (a mask, None) does for each."""
+def _view(stack: Any, stacking: Stacking, number: int, place: int, name: str) -> Any:
+    """What belongs to one name; what stands for all of an array (a mask, None) does for each."""
     if stack is None or isinstance(stack, (bool, np.bool_)):
         return stack
     if not hasattr(stack, "shape"):
         raise TypeError(
-            f"weights[{name!r}] is a view and no leaf, so tree_at cannot replace it; use tree_at "
-            f"on weights: tree_at(lambda layer: layer.weights, layer, layer.weights | {{{name!r}: "
-            "array})"
+            f"{name!r} names a view and no leaf, so tree_at cannot replace it; replace the mapping "
+            f"that holds it, such as weights: tree_at(lambda layer: layer.weights, layer, "
+            f"layer.weights | {{{name!r}: array}})"
         )
-    if isinstance(stack, jax.ShapeDtypeStruct):
-        return jax.ShapeDtypeStruct((*stack.shape[:-4], *stack.shape[-3:]), stack.dtype)
-    if isinstance(stack, np.ndarray):
-        return stack[..., place, :, :, :]
-    if _is_out_of_reach(stack):
+    if isinstance(stack, jax.Array) and _is_out_of_reach(stack):
         return stack
-    return jax.lax.index_in_dim(stack, place, stack.ndim - 4, keepdims=False)
+    sizes, axis = stacking.extents(number), len(stack.shape) + stacking.axis
+    start = sum(sizes[:place])
+    if isinstance(stack, jax.ShapeDtypeStruct):
+        own = (sizes[place],) if stacking.widths else ()
+        return jax.ShapeDtypeStruct(
+            (*stack.shape[:axis], *own, *stack.shape[axis + 1 :]), stack.dtype
+        )
+    if isinstance(stack, np.ndarray):
+        found = stack[(slice(None),) * axis + (slice(start, start + sizes[place]),)]
+        return found if stacking.widths else found.squeeze(axis)
+    found = jax.lax.slice_in_dim(stack, start, start + sizes[place], axis=axis)
+    return found if stacking.widths else jax.lax.squeeze(found, (axis,))
 
 
 def _is_out_of_reach(stack: jax.Array) -> bool:
@@ -120,35 +149,53 @@ def _is_out_of_reach(stack: jax.Array) -> bool:
 
 
 def unstacked(coefficients: Mapping[str, Any]) -> dict[str, Any]:
-    """A dict with one array per irrep, in the group's order."""
+    """A dict with one array per name, in order."""
     if not isinstance(coefficients, Coefficients):
         return dict(coefficients)
     pieces: list[Any] = []
-    for stack, names in zip(coefficients.stacks, coefficients.stacking.stacks, strict=True):
+    stacking = coefficients.stacking
+    for number, (stack, names) in enumerate(zip(coefficients.stacks, stacking.stacks, strict=True)):
         if isinstance(stack, jax.Array) and not _is_out_of_reach(stack):
             # The transpose of a split is one concatenation, that of slices a sum of padded arrays.
-            axis = stack.ndim - 4
-            parts = jax.lax.split(stack, (1,) * len(names), axis=axis)
-            pieces.append([jax.lax.squeeze(part, (axis,)) for part in parts])
+            axis = stack.ndim + stacking.axis
+            parts = jax.lax.split(stack, stacking.extents(number), axis=axis)
+            squeezed = () if stacking.widths else (axis,)
+            pieces.append([jax.lax.squeeze(part, squeezed) for part in parts])
         else:
-            pieces.append([_view(stack, place, name) for place, name in enumerate(names)])
-    places = coefficients.stacking.places
-    return {name: pieces[number][place] for name, (number, place) in places.items()}
+            pieces.append(
+                [_view(stack, stacking, number, place, name) for place, name in enumerate(names)]
+            )
+    return {name: pieces[number][place] for name, (number, place) in stacking.places.items()}
 
 
 def stacked(arrays: Mapping[str, Any], stacking: Stacking) -> Coefficients:
     """The inverse of `unstacked`; leading axes are broadcast, and dtypes promoted."""
-    stacks = []
+    stacks, rank = [], 1 if stacking.widths else 3
     for names in stacking.stacks:
         given = [arrays[name] for name in names]
         if all(isinstance(array, np.ndarray) for array in given):
-            stacks.append(np.stack(given, axis=-4))
+            stacks.append(_joined(np, given, stacking))
             continue
         given = [jnp.asarray(array) for array in given]
-        leading = np.broadcast_shapes(*(array.shape[:-3] for array in given))
-        given = [jnp.broadcast_to(array, leading + array.shape[-3:]) for array in given]
-        stacks.append(jnp.stack(given, axis=-4))
+        leading = np.broadcast_shapes(*(array.shape[:-rank] for array in given))
+        given = [jnp.broadcast_to(array, leading + array.shape[-rank:]) for array in given]
+        stacks.append(_joined(jnp, given, stacking))
     return Coefficients(tuple(stacks), stacking)
+
+
+def _joined(library: Any, arrays: list[Any], stacking: Stacking) -> Any:
+    join = library.concatenate if stacking.widths else library.stack
+    return join(arrays, axis=stacking.axis)
+
+
+def side_by_side(arrays: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Arrays with few leaves: those that agree but for their last axis are one. None of none."""
+    groups: dict[tuple[int, ...], list[str]] = {}
+    for name, array in arrays.items():
+        groups.setdefault(array.shape[:-1], []).append(name)
+    stacks = tuple(map(tuple, groups.values()))
+    widths = tuple(tuple(arrays[name].shape[-1] for name in names) for names in stacks)
+    return stacked(arrays, Stacking(stacks, tuple(arrays), widths)) if arrays else {}
 
 
 # ---- trees -------------------------------------------------------------------------------------

@@ -10,24 +10,28 @@ from __future__ import annotations
 import functools
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.linalg
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from .._arguments import is_integer, real_array
 from .._numerics import freeze
 from .._values import AbstractValue
-from ..hom import HIGHEST, at_least_float32, platform
+from ..hom import HIGHEST, Coefficients, at_least_float32, platform, unstacked
 from ..spaces import GSpace, axis_matrices
 from ._arguments import MOST_ORDER, TensorType, as_parity, type_name
 from ._invariant_filters import check_sizes, filter_size, invariant_filters
 from ._signature import Signature
 from ._signed_axes import SignedAxes
+
+LARGEST_TABLE = 1 << 15
+"""Numbers in a table of several pairs, which is a constant of programs."""
 
 _INVARIANT = 1e-5
 """Largest relative change of a given filter under the group: float32 filters pass."""
@@ -148,7 +152,7 @@ class FilterBasis(AbstractValue):
 
     # ---- kernels -----------------------------------------------------------------------------
 
-    def expand(self, coeffs: dict[str, Array]) -> Float[Array, "out in *kernel"]:
+    def expand(self, coeffs: Mapping[str, Array]) -> Float[Array, "out in *kernel"]:
         """The dense kernel ``(C_out, C_in, *kernel)`` of weights, expanded at least in float32."""
         return _expand(self, coeffs)
 
@@ -188,45 +192,77 @@ def _constant(basis: FilterBasis, number: int, dtype: DTypeLike, inverse: bool) 
     return table.reshape(len(table), -1).astype(dtype)
 
 
+@functools.lru_cache(maxsize=512)
+def _side_by_side(basis: FilterBasis, keys: tuple[str, ...], dtype: DTypeLike) -> np.ndarray:
+    """The tables of some pairs as one, which is zero between their filters and other pairs."""
+    names = [pair.key for pair in basis.pairs]
+    tables = [_constant(basis, names.index(key), dtype, False) for key in keys]
+    return np.asarray(scipy.linalg.block_diag(*tables))
+
+
 @functools.partial(jax.jit, static_argnums=0)
-def _expand(basis: FilterBasis, coeffs: dict[str, Array]) -> Array:
+def _expand(basis: FilterBasis, coeffs: Mapping[str, Array]) -> Array:
     D, ins, outs = basis.space.dim, basis.in_signature, basis.out_signature
     dtype = jnp.result_type(*(coeffs[pair.key].dtype for pair in basis.pairs))
     wide = at_least_float32(dtype)
-    blocks = {}
-    for number, pair in enumerate(basis.pairs):
-        table = jax.lax.optimization_barrier(_constant(basis, number, wide, False))
-        o, i, n = pair.shape
-        a, b = D ** len(pair.source[0]), D ** len(pair.target[0])
-        block = _sum_of_filters(coeffs[pair.key].astype(wide), table.reshape(n, b, a, -1))
-        blocks[pair.source, pair.target] = block.reshape(o * b, i * a, -1)
+    blocks = _blocks(basis, coeffs, wide)
     rows = []
     for target, out_c in outs:
         row = []
         for source, in_c in ins:
             shape = (out_c * D ** len(target[0]), in_c * D ** len(source[0]))
             empty = functools.partial(jnp.zeros, (*shape, math.prod(basis.kernel)), wide)
-            block = blocks.get((source, target))
-            row.append(empty() if block is None else block)
+            block = blocks.get(f"{type_name(source)}>{type_name(target)}")
+            row.append(empty() if block is None else block.reshape(*shape, -1))
         rows.append(jnp.concatenate(row, axis=1))
     kernel = jnp.concatenate(rows, axis=0)
     return kernel.reshape(*kernel.shape[:2], *basis.kernel).astype(dtype)
 
 
-def _sum_of_filters(
-    coeffs: Float[Array, "out in n"], filters: Float[Array, "n b a taps"]
-) -> Float[Array, "out b in a taps"]:
-    """``sum_n coeffs[n] filters[n]``.
+def _blocks(
+    basis: FilterBasis, coeffs: Mapping[str, Array], wide: DTypeLike
+) -> dict[str, Float[Array, "out b in a taps"]]:
+    """By pair of types ``sum_n coeffs[n] filters[n]``.
 
-    As a product on CPU. On accelerators as a sum, which the compiler makes in one kernel with the
-    sums of all other pairs: a kernel of a few numbers costs its launch, whatever it computes.
+    On CPU by products, one for all pairs whose coefficients are one array. On accelerators as sums,
+    which the compiler makes in one kernel for all pairs: a kernel of a few numbers costs its
+    launch, whatever it computes.
     """
-    if platform() == "cpu":
-        (o, i, n), (_, b, a, taps) = coeffs.shape, filters.shape
-        flat = jnp.matmul(coeffs.reshape(o * i, n), filters.reshape(n, -1), precision=HIGHEST)
-        return flat.reshape(o, i, b, a, taps).transpose(0, 2, 1, 3, 4)
-    last = filters.transpose(1, 2, 3, 0)[:, None]
-    return jnp.sum(coeffs[:, None, :, None, None] * last, axis=-1)
+    D, pairs, found = basis.space.dim, {pair.key: pair for pair in basis.pairs}, {}
+    sizes = {
+        key: (D ** len(pair.target[0]), D ** len(pair.source[0]), math.prod(basis.kernel))
+        for key, pair in pairs.items()
+    }
+    for keys, together in _products(basis, coeffs, sizes):
+        table = jax.lax.optimization_barrier(_side_by_side(basis, keys, wide))
+        if platform() != "cpu":
+            (key,) = keys
+            filters = table.reshape(len(table), *sizes[key]).transpose(1, 2, 3, 0)[:, None]
+            widened = together.astype(wide)[:, None, :, None, None]
+            found[key] = jnp.sum(widened * filters, axis=-1)
+            continue
+        o, i, n = together.shape
+        flat = jnp.matmul(together.reshape(o * i, n).astype(wide), table, precision=HIGHEST)
+        parts = jax.lax.split(flat, [math.prod(sizes[key]) for key in keys], axis=1)
+        for key, part in zip(keys, parts, strict=True):
+            found[key] = part.reshape(o, i, *sizes[key]).transpose(0, 2, 1, 3, 4)
+    return found
+
+
+def _products(
+    basis: FilterBasis, coeffs: Mapping[str, Array], sizes: Mapping[str, tuple[int, ...]]
+) -> Iterator[tuple[tuple[str, ...], Array]]:
+    """Keys of pairs that are multiplied together, and their coefficients side by side."""
+    if isinstance(coeffs, Coefficients) and platform() == "cpu":
+        for keys, stack in zip(coeffs.stacking.stacks, coeffs.stacks, strict=True):
+            numbers = sum(math.prod(sizes[key]) for key in keys) * stack.shape[-1]
+            if numbers <= LARGEST_TABLE:
+                yield keys, stack
+            else:
+                yield from (((key,), coeffs[key]) for key in keys)
+    else:
+        found = unstacked(coeffs)
+        yield from (((pair.key,), found[pair.key]) for pair in basis.pairs)
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -23,7 +23,8 @@ Gates = nn.GatedNonlinearity | nn.NormNonlinearity | nn.InducedNormNonlinearity
 CARRIED = 1e-4
 """A kernel that lies further than this share from all kernels of a layer is not carried by it."""
 DENSE = (nn.Linear, nn.Conv, nn.ConvTranspose)
-NORMS = (nn.InnerBatchNorm, nn.NormBatchNorm, nn.InducedNormBatchNorm, nn.GNormBatchNorm)
+BY_REPRESENTATION = (nn.InducedNormBatchNorm, nn.IIDBatchNorm, nn.GNormBatchNorm)
+NORMS = (nn.InnerBatchNorm, nn.NormBatchNorm, *BY_REPRESENTATION)
 GATES = (nn.GatedNonlinearity, nn.NormNonlinearity, nn.InducedNormNonlinearity)
 FILLED = (*DENSE, *NORMS, *GATES)
 """Layers with parameters or statistics."""
@@ -106,7 +107,8 @@ def _norm(
         mean = np.zeros(0)
     else:
         raise ValueError(
-            f"{name}: {type(layer).__name__} is not carried: its statistics are in another basis"
+            f"{name}: expected another norm, since the arrays do not say to which fields those of "
+            f"{type(layer).__name__} belong; interop.escnn.load carries it where escnn is installed"
         )
     if layer.weight is not None:
         layer = eqx.tree_at(lambda l: l.weight, layer, _like(layer.weight, taken("weight")))
@@ -152,8 +154,9 @@ def _gates(layer: Gates, arrays: Arrays, name: str) -> Gates:
     values = _taken(arrays, "log_bias", name).reshape(-1)
     rep = representation_of(layer.in_type, name, "in_type")
     sizes = [field.size for field, count in rep.runs for _ in range(count)]
+    inner = layer.subfield_sizes if isinstance(layer, nn.InducedNormNonlinearity) else sizes
     in_order = np.empty_like(values)
-    in_order[np.argsort(sizes, kind="stable")] = values  # they count fields by size
+    in_order[np.lexsort((inner, sizes))] = values  # they count fields by size
     return eqx.tree_at(lambda l: l.log_bias, layer, _like(layer.log_bias, in_order))
 
 

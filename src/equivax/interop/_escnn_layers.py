@@ -9,15 +9,15 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Iterator
-from typing import Any, cast
+from typing import Any
 
-import equinox as eqx
 import jax
 import numpy as np
 
 from .. import nn
 from ..fields import FieldType
-from ._escnn_arrays import CARRIED, FILLED, Statistics, filled, in_our_order, lost
+from ._escnn_arrays import CARRIED, FILLED, filled, in_our_order, lost
+from ._escnn_norms import with_numbers, with_statistics
 from ._escnn_types import Types
 from ._needed import Foreign
 
@@ -80,22 +80,11 @@ class Loader:
         made, statistics = filled(layer, arrays, type(module).__name__)
         if statistics is None or not isinstance(made, nn.AbstractBatchNorm):
             return made
-        return _with_statistics(made, statistics)
+        return with_statistics(made, statistics)
 
 
 def _array(tensor: Foreign) -> np.ndarray:
     return tensor.detach().cpu().numpy()
-
-
-def _with_statistics(layer: nn.AbstractBatchNorm, statistics: Statistics) -> Any:
-    old = layer.running
-    if old is None:
-        return layer
-    start = cast(tuple[jax.Array, ...], old.init)
-    new = tuple(jax.numpy.asarray(v, o.dtype) for v, o in zip(statistics, start, strict=True))
-    return eqx.tree_at(
-        lambda l: l.running, layer, eqx.nn.StateIndex(new), is_leaf=lambda x: x is old
-    )
 
 
 def _refuse(module: Foreign, argument: str, takes: str, got: object) -> None:
@@ -186,6 +175,18 @@ def _batch_norm(make: Callable[..., Any]) -> Callable[..., Any]:
     return convert
 
 
+def _norm_by_representation(make: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+    def convert(loader: Loader, m: Foreign, known: FieldType | None) -> Any:
+        tracked = bool(getattr(m, "track_running_stats", True))
+        layer = make(
+            loader.type_of(m.in_type, known), eps=float(m.eps), momentum=m.momentum,
+            affine=bool(m.affine), track_running_stats=tracked, **options,
+        )  # fmt: skip
+        return with_statistics(*with_numbers(layer, m))
+
+    return convert
+
+
 # ---- nonlinearities ------------------------------------------------------------------------------
 
 
@@ -222,6 +223,13 @@ def _norm_nonlinearity(loader: Loader, m: Foreign, known: FieldType | None) -> A
     return loader.with_arrays(layer, m)
 
 
+def _induced_norm(loader: Loader, m: Foreign, known: FieldType | None) -> Any:
+    layer = nn.InducedNormNonlinearity(
+        loader.type_of(m.in_type, known), _function(m), use_bias=m.log_bias is not None
+    )
+    return loader.with_arrays(layer, m)
+
+
 def _gated(loader: Loader, m: Foreign, known: FieldType | None) -> Any:
     gates = _array(m.gates_indices)
     channels = range(gates[0], gates[1]) if m._contiguous["gate"] else gates
@@ -236,6 +244,14 @@ def _gated(loader: Loader, m: Foreign, known: FieldType | None) -> Any:
     layer = nn.GatedNonlinearity(
         loader.type_of(m.in_type, known), marks, drop_gates=bool(m.drop_gates)
     )
+    return loader.with_arrays(layer, m)
+
+
+def _gated_pair(loader: Loader, m: Foreign, known: FieldType | None) -> Any:
+    sizes = [rep.size for rep in m.in_type[1].representations]
+    rank = np.argsort(np.argsort(sizes, kind="stable"))  # their gates follow the sizes
+    types = (loader.types.field_type(m.in_type[0]), loader.types.field_type(m.in_type[1]))
+    layer = nn.GatedNonlinearity(types, [int(number) for number in rank])
     return loader.with_arrays(layer, m)
 
 
@@ -267,6 +283,13 @@ def _blurred_sigma(m: Foreign) -> float:
     if middle == 0:
         return 0.1
     return math.sqrt(0.5 / math.log(float(line[middle]) / float(line[middle + 1])))
+
+
+def _adaptive(make: Callable[..., Any]) -> Callable[..., Any]:
+    def convert(loader: Loader, m: Foreign, known: FieldType | None) -> Any:
+        return make(loader.type_of(m.in_type, known), m.output_size, grid_check="off")
+
+    return convert
 
 
 def _avg_antialiased(loader: Loader, m: Foreign, known: FieldType | None) -> Any:
@@ -324,10 +347,32 @@ def _reshuffle(loader: Loader, m: Foreign, known: FieldType | None) -> Any:
 
 def _upsampling(loader: Loader, m: Foreign, known: FieldType | None) -> Any:
     given = {"size": m._size} if m._size is not None else {"scale_factor": m._scale_factor}
+    mode = "nearest" if m._mode == "nearest" else "bilinear"  # ours is so along any axes
     return nn.Upsampling(
-        loader.type_of(m.in_type, known), mode=m._mode, align_corners=bool(m._align_corners),
+        loader.type_of(m.in_type, known), mode=mode, align_corners=bool(m._align_corners),
         grid_check="off", **given,
     )  # fmt: skip
+
+
+def _multiple(loader: Loader, m: Foreign, known: FieldType | None) -> Any:
+    layers: list[Any] = []
+    current, apart = known, m.branching
+    theirs = m.in_type
+    if apart.reshuffle_layer is not None:
+        layers.append(_reshuffle(loader, apart.reshuffle_layer, current))
+        current, theirs = layers[-1].out_type, apart.reshuffle_layer.out_type
+    type_ = loader.type_of(theirs, current)
+    starts = np.cumsum([0, *(rep.size for rep in theirs.representations)])[:-1]
+    label_at = {}
+    for label, contiguous in apart._contiguous.items():
+        channels = _array(getattr(apart, f"indices_{label}"))
+        label_at |= dict.fromkeys(range(*channels) if contiguous else map(int, channels), label)
+    pairs = []
+    for index, labels in enumerate(m.merging._labels):
+        module = getattr(m.merging, f"submodule_{index}")
+        pairs.append((loader.layer(module), labels[0] if len(labels) == 1 else tuple(labels)))
+    layers.append(nn.Multiple(type_, [label_at[int(start)] for start in starts], pairs))
+    return nn.Sequential(*layers) if len(layers) > 1 else layers[0]
 
 
 def _sequential(loader: Loader, m: Foreign, known: FieldType | None) -> Any:
@@ -338,31 +383,42 @@ def _sequential(loader: Loader, m: Foreign, known: FieldType | None) -> Any:
     return nn.Sequential(*layers)
 
 
+_MAX_POOL = _window_pool(
+    nn.PointwiseMaxPool, "kernel_size", "stride", "padding", "dilation", "ceil_mode"
+)
+_AVG_POOL = _window_pool(nn.PointwiseAvgPool, "kernel_size", "stride", "padding", "ceil_mode")
 _CONVERTERS: dict[str, Callable[[Loader, Foreign, FieldType | None], Any]] = {
     "Linear": _linear,
     "_RdConv": _conv,
     "_RdConvTransposed": _conv,
     "InnerBatchNorm": _batch_norm(nn.InnerBatchNorm),
     "NormBatchNorm": _batch_norm(nn.NormBatchNorm),
+    # It divides by the running variance in training too, the others by that of the batch.
+    "InducedNormBatchNorm": _norm_by_representation(nn.InducedNormBatchNorm, mode="ema"),
+    "_IIDBatchNorm": _norm_by_representation(nn.IIDBatchNorm),
+    "GNormBatchNorm": _norm_by_representation(nn.GNormBatchNorm, correction=1),
     "PointwiseNonLinearity": _pointwise,
     "ReLU": _relu,
     "ELU": _elu,
     "LeakyReLU": _leaky_relu,
     "NormNonLinearity": _norm_nonlinearity,
+    "InducedNormNonLinearity": _induced_norm,
     "GatedNonLinearity1": _gated,
+    "GatedNonLinearity2": _gated_pair,
     "GroupPooling": _group_pooling,
     "NormPool": _norm_pool,
-    "PointwiseMaxPool2D": _window_pool(
-        nn.PointwiseMaxPool, "kernel_size", "stride", "padding", "dilation", "ceil_mode"
-    ),
-    "PointwiseAvgPool2D": _window_pool(
-        nn.PointwiseAvgPool, "kernel_size", "stride", "padding", "ceil_mode"
-    ),
+    "PointwiseMaxPool2D": _MAX_POOL,
+    "PointwiseMaxPool3D": _MAX_POOL,
+    "PointwiseAvgPool2D": _AVG_POOL,
+    "PointwiseAvgPool3D": _AVG_POOL,
     "NormMaxPool": _window_pool(
         nn.NormMaxPool, "kernel_size", "stride", "padding", "dilation", "ceil_mode"
     ),
-    "PointwiseMaxPoolAntialiased2D": _max_antialiased,
+    "_PointwiseMaxPoolAntialiasedND": _max_antialiased,
     "PointwiseAvgPoolAntialiased2D": _avg_antialiased,
+    "PointwiseAvgPoolAntialiased3D": _avg_antialiased,
+    "_PointwiseAdaptiveAvgPoolND": _adaptive(nn.PointwiseAdaptiveAvgPool),
+    "_PointwiseAdaptiveMaxPoolND": _adaptive(nn.PointwiseAdaptiveMaxPool),
     "FieldDropout": _dropout(nn.FieldDropout),
     "PointwiseDropout": _dropout(nn.PointwiseDropout),
     "MaskModule": _mask,
@@ -370,7 +426,8 @@ _CONVERTERS: dict[str, Callable[[Loader, Foreign, FieldType | None], Any]] = {
     "DisentangleModule": _disentangle,
     "IdentityModule": _identity,
     "ReshuffleModule": _reshuffle,
-    "R2Upsampling": _upsampling,
+    "_RdUpsampling": _upsampling,
+    "MultipleModule": _multiple,
     "SequentialModule": _sequential,
     "Sequential": _sequential,
 }

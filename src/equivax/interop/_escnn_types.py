@@ -6,14 +6,14 @@ matched element by element, so representations have the same matrices, whatever 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from .. import groups, spaces
 from ..fields import FieldType
 from ..groups import Group, GroupElement
-from ..representations import Representation
+from ..representations import Representation, induced
 from ..spaces import GSpace
 from ._needed import Foreign
 
@@ -61,7 +61,7 @@ class Types:
             return np.asarray(theirs(partner(g)), np.float64)
 
         found = next(
-            (rep for rep in _candidates(group, theirs) if _same(rep, matrix)), None
+            (rep for rep in _candidates(group, theirs, matrix) if _same(rep, matrix)), None
         ) or Representation.from_matrices(group, _polished(group, matrix), str(theirs.name))
         self._kept.append(theirs)
         self._representations[key] = found
@@ -123,8 +123,10 @@ def _whole_numbers(matrix: Foreign) -> bytes:
     return np.rint(np.asarray(matrix)).astype(np.int64).tobytes()
 
 
-def _candidates(group: Group, theirs: Foreign) -> list[Representation]:
-    found = []
+def _candidates(
+    group: Group, theirs: Foreign, matrix: Callable[[GroupElement], np.ndarray]
+) -> list[Representation]:
+    found: list[Representation] = []
     if len(theirs.irreps) == 1 and all(np.ndim(n) == 0 for n in theirs.irreps[0]):
         own = tuple(int(n) for n in theirs.irreps[0])
         found += [group.irrep(*own)] if own in group.irrep_ids(max(own)) else []
@@ -132,7 +134,33 @@ def _candidates(group: Group, theirs: Foreign) -> list[Representation]:
         found.append(theirs.size // group.order * group.regular)
     if theirs.size == group.standard.size:
         found.append(group.standard)
-    return found
+    return [*found, *_induced_candidates(group, theirs, matrix)]
+
+
+def _induced_candidates(
+    group: Group, theirs: Foreign, matrix: Callable[[GroupElement], np.ndarray]
+) -> Iterator[Representation]:
+    """Those induced from an irrep, where theirs is: blocks of some size are permuted."""
+    known = getattr(theirs, "supported_nonlinearities", ())
+    names = [name for name in known if name.startswith("induced_norm")]
+    size = int(names[0].split("_")[-1]) if names else theirs.size
+    if size == theirs.size:
+        return
+    if isinstance(group, groups.FiniteGroup):
+        fixing = [g for g in group.elements if np.abs(matrix(g)[:size, :size]).max() > _SAME]
+        subgroup = group.subgroup(fixing)
+        irreps = [
+            subgroup.group.irrep(*id) for id in subgroup.group.irrep_ids(theirs.group.order())
+        ]
+    elif group is groups.o2():
+        subgroup = group.subgroup("rotations")
+        highest = max(max(irrep) for irrep in theirs.irreps)
+        irreps = [subgroup.group.irrep(n) for n in range(highest + 1)]
+    else:
+        return
+    for irrep in irreps:
+        if irrep.size == size:
+            yield induced(irrep, group, subgroup)
 
 
 def _elements(group: Group) -> tuple[GroupElement, ...]:

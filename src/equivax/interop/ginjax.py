@@ -1,4 +1,4 @@
-"""From ginjax: signatures, and trained layers and U-Nets with their weights.
+"""From ginjax: signatures, and trained layers and networks with their weights.
 
 ginjax is not imported: its layers say by their attributes what they are.
 """
@@ -16,8 +16,9 @@ from jaxtyping import Array
 
 from .. import nn
 from .._arguments import refuse
+from ..hom import Coefficients, side_by_side
 from ..images import FilterBasis, Signature
-from ..models import ConvBlock, TensorUNet
+from ..models import ConvBlock, DilResNet, TensorResNet, TensorUNet
 from ._escnn_arrays import CARRIED, lost
 from ._needed import Foreign
 
@@ -36,7 +37,7 @@ def signature(theirs: Iterable[Any]) -> Signature:
 
 
 def load(model: object, own_signature: Iterable[Any] | None = None) -> Any:
-    """A trained layer or U-Net of ginjax as one of equivax that computes the same.
+    """A trained layer or network of ginjax as one of equivax that computes the same.
 
     Kernels are carried as dense arrays and projected, so the order of the filters does not matter.
     Vector neurons get ``convention="magnitude"``, which is ginjax's. Where two vectors of a window
@@ -44,12 +45,12 @@ def load(model: object, own_signature: Iterable[Any] | None = None) -> Any:
 
     Args:
         model: An equivariant `ConvContract`, `GroupNorm`, `LayerNorm`, `VectorNeuronNonlinear`,
-            `ConvBlock` or `UNet`.
+            `ConvBlock`, `UNet`, `ResNet` or `DilResNet`.
         own_signature: Of a norm or a neuron by itself, which do not know theirs.
 
     Returns:
         The layer: `nn.ConvContract`, `nn.GroupNorm`, `nn.LayerNorm`, `nn.VectorNeuron`,
-        `models.ConvBlock` or `models.TensorUNet`.
+        `models.ConvBlock`, `models.TensorUNet`, `models.TensorResNet` or `models.DilResNet`.
 
     Raises:
         TypeError: If there is no counterpart of the model; its class is named.
@@ -78,10 +79,11 @@ def _like(old: Array, new: Foreign, what: str) -> Array:
     return jnp.asarray(new, old.dtype)
 
 
-def _replaced(old: Mapping[str, Any], new: Mapping[str, Foreign], what: str) -> dict[str, Array]:
+def _replaced(old: Mapping[str, Any], new: Mapping[str, Foreign], what: str) -> Mapping[str, Array]:
     if set(old) != set(new):
         raise ValueError(f"{_CALLER}: {what}: expected {sorted(old)}, got {sorted(new)}")
-    return {name: _like(value, new[name], what) for name, value in old.items()}
+    found = {name: _like(value, new[name], what) for name, value in old.items()}
+    return side_by_side(found) if isinstance(old, Coefficients) else found
 
 
 # ---- filling our layers --------------------------------------------------------------------------
@@ -273,6 +275,21 @@ def _unet(theirs: Foreign, own: Iterable[Any] | None = None) -> TensorUNet:
     return eqx.tree_at(lambda m: (m.down, m.ups, m.merges, m.head), ours, parts)
 
 
+def _residual(make: type[TensorResNet] | type[DilResNet]) -> Callable[..., Any]:
+    def convert(theirs: Foreign, own: Iterable[Any] | None = None) -> TensorResNet | DilResNet:
+        _check_equivariant(theirs)
+        # Its blocks are not used: theirs have no norm at the ends, and may have other kernels.
+        ours = make(
+            signature(theirs.input_keys), signature(theirs.output_keys), D=theirs.D,
+            mid_signature=signature(theirs.mid_keys), num_blocks=1, key=jax.random.key(0),
+        )  # fmt: skip
+        chains = tuple(tuple(map(_block, chain)) for chain in theirs.blocks)
+        parts = (tuple(map(_block, theirs.encoder)), chains, tuple(map(_block, theirs.decoder)))
+        return eqx.tree_at(lambda m: (m.encoder, m.chains, m.decoder), ours, parts)
+
+    return convert
+
+
 _CONVERTERS: dict[str, Callable[[Foreign, Iterable[Any] | None], Any]] = {
     "ConvContract": _conv,
     "LayerNorm": _layer_norm,
@@ -280,5 +297,7 @@ _CONVERTERS: dict[str, Callable[[Foreign, Iterable[Any] | None], Any]] = {
     "VectorNeuronNonlinear": _neuron,
     "ConvBlock": _block,
     "UNet": _unet,
+    "ResNet": _residual(TensorResNet),
+    "DilResNet": _residual(DilResNet),
 }
 """By the name of a class of ginjax."""

@@ -172,8 +172,12 @@ def _symmetries(mirror: object, caller: str) -> tuple[Group, Representation]:
     if isinstance(mirror, Group):
         if mirror.order is None or mirror.standard.size not in (2, 3):
             refuse(ValueError, caller, "mirror", takes, mirror)
-        plane = mirror.standard
-        return mirror, plane if plane.size == 3 else plane + mirror.trivial
+        if mirror.standard.size == 3:
+            return mirror, mirror.standard
+        # One summand, since `pseudo` takes the determinant of each: that of space is wanted.
+        space = mirror.standard + mirror.trivial
+        matrices = [space(g) for g in mirror.generators]
+        return mirror, Representation.from_generators(mirror, matrices, "vector")
     listed = (
         [mirror] if _is_one(_unpacked(mirror)) else generator_list(mirror, caller, "mirror", takes)
     )

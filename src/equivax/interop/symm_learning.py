@@ -7,19 +7,24 @@ torch nor symm-learning is imported: modules are known by the names of their cla
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
 import jax
 import numpy as np
+from scipy.sparse.csgraph import connected_components
 
-from .. import nn
+from .. import models, nn
 from .._arguments import refuse
 from ..fields import FieldType
+from ..groups import FiniteGroup
+from ..nn.authoring import is_stateful
 from ..representations import Representation, as_representation, direct_sum
 from ..spaces import on_r1
 from ._escnn_arrays import CARRIED, in_our_order, lost
+from ._escnn_norms import coordinates, with_statistics
 from ._escnn_types import Types
 from ._needed import Foreign
 
@@ -47,21 +52,24 @@ def load(module: object) -> Any:
 
     Args:
         module: `eLinear`, `eAffine`, `InvariantBias`, `eRMSNorm`, `eLayerNorm`, `eMLP`, `iMLP`,
-            `IrrepSubspaceNormPooling`, `eConv1d`, `eConvTranspose1d`, or a `torch.nn.Sequential` of
-            those with activations and dropout between them.
+            `eBatchNorm1d`, `IrrepSubspaceNormPooling`, `eConv1d`, `eConvTranspose1d`,
+            `eMultiheadAttention`, `eTransformerEncoderLayer`, `eTransformerDecoderLayer`, or a
+            `torch.nn.Sequential` of those with activations and dropout between them.
 
     Returns:
-        The layer; at inference if the module is in evaluation mode. Convolutions have types on
-        `spaces.on_r1`.
+        The layer, or ``(layer, state)`` if it has running statistics; at inference if the module is
+        in evaluation mode. Convolutions have types on `spaces.on_r1`.
 
     Raises:
         TypeError: If there is no counterpart of a module; its class is named.
-        ValueError: If an option has no counterpart.
+        ValueError: If an option has no counterpart, or the module is not equivariant: attention
+            there is only on a type that is a stack of regular representations.
     """
     if not hasattr(module, "state_dict"):
         refuse(TypeError, _CALLER, "module", "a module of symm-learning", module)
     layer = _Loader().layer(module, None)
-    return eqx.nn.inference_mode(layer, value=not getattr(module, "training", True))
+    layer = eqx.nn.inference_mode(layer, value=not getattr(module, "training", True))
+    return eqx.nn.make_with_state(lambda: layer)() if is_stateful(layer) else layer
 
 
 _CALLER = "interop.symm_learning.load"
@@ -187,6 +195,47 @@ def _layer_norm(loader: _Loader, m: Foreign, known: Known) -> Any:
     )
 
 
+def _batch_norm(loader: _Loader, m: Foreign, known: Known) -> Any:
+    """They scale channel by channel, which commutes if the channels of a field are alike."""
+    rep, tracked = loader.rep(m.in_rep, known), bool(m.track_running_stats)
+    fields = _apart(rep)
+    norm: nn.AbstractBatchNorm = nn.IIDBatchNorm(
+        fields, variance="about_invariant_mean", eps=float(m.eps), momentum=m.momentum,
+        affine=False, track_running_stats=tracked, mode="ema" if tracked else "batch",
+    )  # fmt: skip
+    if tracked:
+        sizes = [field.size for field, count in fields.runs for _ in range(count)]
+        variances = np.split(_array(m.running_var), np.cumsum(sizes)[:-1])
+        if any(np.ptp(v) > CARRIED * v.max() for v in variances):
+            raise ValueError(
+                f"{_CALLER}: eBatchNorm1d: in_rep: expected one variance for all channels that "
+                f"the group mixes, got several in {rep}: it does not commute with the group"
+            )
+        mean = coordinates(fields, _array(m.running_mean))
+        count = np.asarray(int(m.num_batches_tracked), np.int32)
+        norm = with_statistics(norm, (mean, np.array([v.mean() for v in variances]), count))
+    basis, scale, bias = np.eye(rep.size), np.ones(rep.size), None
+    if m.affine:
+        basis, scale, bias = _scales(m.affine_transform)
+    last = _linear_map(fields, rep, (basis * scale) @ basis.T, bias)
+    first = [] if fields == rep else [_linear_map(rep, fields, np.eye(rep.size))]
+    return nn.Sequential(*first, norm, last)
+
+
+def _apart(rep: Representation) -> Representation:
+    """The sum of parts whose channels the group mixes, if those stand side by side."""
+    group = rep.group
+    elements = group.generators or group.testing_elements
+    mixed = sum((np.abs(rep(g)) > CARRIED for g in elements), np.eye(rep.size, dtype=bool))
+    labels = connected_components(mixed, directed=False)[1]
+    starts = [0, *(np.flatnonzero(np.diff(labels)) + 1), rep.size]
+    if len(starts) != len(set(labels)) + 1 or not isinstance(group, FiniteGroup):
+        return rep
+    matrices = np.stack([rep(g) for g in group.elements])
+    parts = [matrices[:, a:b, a:b] for a, b in itertools.pairwise(starts)]
+    return direct_sum([Representation.from_matrices(group, part) for part in parts])
+
+
 def _norm_pooling(loader: _Loader, m: Foreign, known: Known) -> Any:
     rep, irreps = loader.rep(m.in_rep, known), loader.irreps(m.in_rep)
     basis = np.asarray(m.in_rep.change_of_basis)
@@ -218,6 +267,68 @@ def _conv(make: Callable[..., Any]) -> Callable[..., Any]:
                 f"spans, but {missed:.2g} of it lies outside"
             )
         return layer.with_bias(_array(m.bias)) if m.has_bias else layer
+
+    return convert
+
+
+def _attention(loader: _Loader, m: Foreign, known: Known) -> Any:
+    rep, heads = loader.rep(m.in_rep, known), int(m.num_heads)
+    copies = rep.size // m.in_rep.group.order() // heads
+    head = copies * loader.types.representation(m.in_rep.group.regular_representation)
+    biased = m.in_proj_bias is not None
+    layer = nn.MultiheadAttention(
+        rep, heads, head_type=head, dropout=float(m.dropout), use_bias=biased, init="zeros",
+        key=jax.random.key(0),
+    )  # fmt: skip
+    stack = heads * head
+    # One after the other, queries first; the group moves all three alike.
+    weights = np.split(_array(m.in_proj_weight), 3)
+    biases = np.split(_array(m.in_proj_bias), 3) if biased else [None] * 3
+    parts = [_linear_map(rep, stack, *pair) for pair in zip(weights, biases, strict=True)]
+    last = m.out_proj.bias_module if biased and m.out_proj.bias_module.has_bias else None
+    out_bias = np.zeros(rep.size) if biased else None
+    out_bias = out_bias if last is None else _array(last.bias)
+    parts.append(_linear_map(stack, rep, _array(m.out_proj.expand_weight()), out_bias))
+    return eqx.tree_at(
+        lambda tree: (tree.query_proj, tree.key_proj, tree.value_proj, tree.output_proj),
+        layer,
+        parts,
+    )
+
+
+def _transformer_layer(*names: tuple[str, str, str]) -> Callable[..., Any]:
+    """A layer of an encoder, with one attention, or of a decoder, with two.
+
+    Args:
+        names: Of every attention there and here, and of its norm here; there they are numbered.
+    """
+
+    def convert(loader: _Loader, m: Foreign, known: Known) -> Any:
+        rep = loader.rep(m.in_rep, known)
+        found = {}
+        for theirs, ours, _ in names:
+            found[ours] = loader.layer(getattr(m, theirs), rep)
+            if not isinstance(found[ours], nn.MultiheadAttention):
+                refuse(TypeError, _CALLER, theirs, "an eMultiheadAttention", getattr(m, theirs))
+        attention = found["attention"]
+        first = _linear(loader, m.linear1, rep)
+        hidden = as_representation(first.out_type, "linear1")
+        make = models.TransformerEncoderLayer if len(names) == 1 else models.TransformerDecoderLayer
+        layer = make(
+            rep, attention.num_heads, head_type=attention.head_type, feedforward=hidden,
+            activation=loader.layer(m.activation, hidden), dropout=float(m.dropout.p),
+            norm_first=bool(m.norm_first), key=jax.random.key(0),
+        )  # fmt: skip
+        network = list(layer.feedforward.layers)
+        network[0], network[-1] = first, _linear(loader, m.linear2, hidden)
+        norms = [*(norm for *_, norm in names), "feedforward_norm"]
+        for number, ours in enumerate(norms, 1):
+            found[ours] = loader.layer(getattr(m, f"norm{number}"), rep)
+        return eqx.tree_at(
+            lambda tree: (tree.feedforward.layers, *(getattr(tree, name) for name in found)),
+            layer,
+            (nn.Sequential(*network), *found.values()),
+        )
 
     return convert
 
@@ -268,11 +379,18 @@ _CONVERTERS: dict[str, Callable[[_Loader, Foreign, Known], Any]] = {
     "InvariantBias": _invariant_bias,
     "eRMSNorm": _rms_norm,
     "eLayerNorm": _layer_norm,
+    "eBatchNorm1d": _batch_norm,
     "eMLP": _network,
     "iMLP": _network,
     "IrrepSubspaceNormPooling": _norm_pooling,
     "eConv1d": _conv(nn.Conv),
     "eConvTranspose1d": _conv(nn.ConvTranspose),
+    "eMultiheadAttention": _attention,
+    "eTransformerEncoderLayer": _transformer_layer(("self_attn", "attention", "attention_norm")),
+    "eTransformerDecoderLayer": _transformer_layer(
+        ("self_attn", "attention", "attention_norm"),
+        ("multihead_attn", "cross_attention", "cross_norm"),
+    ),
     "Dropout": _dropout,
     "Identity": _identity,
     "Sequential": _sequential,

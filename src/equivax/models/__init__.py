@@ -1,5 +1,7 @@
 """Networks made of equivariant layers."""
 
+from ._conditional_transformer import ConditionalTransformer as ConditionalTransformer
+from ._conditional_unet import ConditionalUNet1D as ConditionalUNet1D
 from ._conv_block import ConvBlock as ConvBlock
 from ._families import ResNet as ResNet
 from ._families import UNet as UNet
@@ -19,6 +21,7 @@ from ._tensor_resnet import DilResNet as DilResNet
 from ._tensor_resnet import Series as Series
 from ._tensor_resnet import TensorResNet as TensorResNet
 from ._tensor_unet import TensorUNet as TensorUNet
+from ._time_series import TimeSeriesEncoder as TimeSeriesEncoder
 from ._transfer import transfer_weights as transfer_weights
 from ._transformer_decoder import TransformerDecoder as TransformerDecoder
 from ._transformer_decoder import TransformerDecoderLayer as TransformerDecoderLayer

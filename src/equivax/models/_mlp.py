@@ -264,8 +264,8 @@ def _hidden_layers(
     layers: list[Layer] = []
     current = in_type
     for width, key in zip(hidden, keys, strict=True):
-        type_ = _hidden_type(caller, source, width, hidden_rep)
-        nonlinearity = _nonlinearity(caller, activation, type_)
+        type_ = layer_type(caller, source, width, hidden_rep)
+        nonlinearity = activation_layer(caller, activation, type_)
         layers.append(_quiet_linear(current, nonlinearity.in_type, options, key))
         layers.append(nonlinearity)
         if current is in_type and isinstance(nonlinearity, IRREP_BY_IRREP):
@@ -300,9 +300,15 @@ def _quiet_linear(
     return Linear(in_type, out_type, warn_unused=False, key=key, **options)
 
 
-def _hidden_type(
+def layer_type(
     caller: str, source: Representation, width: object, hidden_rep: Representation | None
 ) -> Type:
+    """Type of a hidden layer: as given, or as many copies as have that many channels.
+
+    Raises:
+        ValueError: If the width is not positive, or the group infinite and nothing to copy given.
+        TypeError: If it is neither a width nor a type.
+    """
     if isinstance(width, (Representation, FieldType)):
         return width
     if not is_integer(width):
@@ -322,7 +328,13 @@ def _hidden_type(
     return max(1, math.ceil(width / unit.size)) * hidden_rep
 
 
-def _nonlinearity(caller: str, activation: Activation, type_: Type) -> Layer:
+def activation_layer(caller: str, activation: Activation, type_: Type) -> Layer:
+    """The nonlinearity with a type as output.
+
+    Raises:
+        ValueError: If it does not fit the type.
+        TypeError: If it is neither a function, a class nor a layer.
+    """
     if isinstance(activation, Layer):
         if activation.in_type != type_:
             raise ValueError(

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._arguments import choice
-from ..hom import HIGHEST, at_least_float32
+from ..hom import HIGHEST, at_least_float32, side_by_side
 from ..images import InexactTransferWarning, transfer_kernel
 from ..nn import ConvContract
 
@@ -121,5 +121,8 @@ def _convolution(old: ConvContract, new: ConvContract, rule: str) -> ConvContrac
         flat = moved.reshape(*moved.shape[:2], -1)
         found = jnp.matmul(flat, jnp.asarray(inverse, wide), precision=HIGHEST)
         weights[pair.key] = found.astype(own.dtype)
-    layer = eqx.tree_at(lambda tree: tree.weights, new, weights)
-    return eqx.tree_at(lambda tree: tree.bias, layer, {n: old.bias[n] for n in new.bias})
+    return eqx.tree_at(
+        lambda tree: (tree.weights, tree.bias),
+        new,
+        (side_by_side(weights), side_by_side({n: old.bias[n] for n in new.bias})),
+    )

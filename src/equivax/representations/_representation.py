@@ -297,7 +297,7 @@ class Representation(AbstractValue):
             >>> import equivax as evx
             >>> vector = evx.groups.o3().standard
             >>> vector.determinant
-            O(3): irrep(0,1)
+            O(3): irrep(1,0)
         """
         return Representation(self.group, [(determinant_summand(self.group, self.data), 1)])
 
@@ -306,7 +306,8 @@ class Representation(AbstractValue):
 
         Angular velocities, torques and magnetic fields are axial: a mirror turns them like a
         rotation by 180 degrees about its normal. The same as ``rep @ rep.determinant`` for one
-        summand.
+        summand, and what is meant by axial for a vector of space that is a sum, such as
+        ``D4.standard + D4.trivial``.
         """
         return Representation(self.group, [(pseudo_summand(s), n) for s, n in self.data])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple, TypeAlias
 
 import jax
@@ -129,7 +129,7 @@ def _parts(model: PyTree, types: tuple[object, ...]) -> Iterator[_Part]:
             strict = node.strict if isinstance(node, Relaxed) else node
             groups = getattr(strict, "groups", 1)
             dense = _dense(node)
-            bias = None if isinstance(node.bias, dict) else node.bias
+            bias = None if isinstance(node.bias, Mapping) else node.bias
             yield from _layer(name, dense, bias, node.in_type, node.out_type, groups)
 
 

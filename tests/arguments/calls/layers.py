@@ -262,9 +262,27 @@ PATCHES = {
 ATTENTION = nn.MultiheadAttention(R4, 1, positions=nn.RotaryPositions(R4), key=KEY)
 ENCODER = models.TransformerEncoder(R4, 1, 1, positions=nn.RelativePositions(1, 2), key=KEY)
 DECODER = models.TransformerDecoder(R4, 1, 1, key=KEY)
+POLICY = models.ConditionalTransformer(
+    R4, R4, hidden=4, num_heads=1, depth=1, feedforward=4, step_size=4, key=KEY
+)
+UNET_1D = models.ConditionalUNet1D(R4, R4, 3, channels=(4,), features=4, step_size=4, key=KEY)
+SERIES = models.TimeSeriesEncoder(R4, R4, 3, channels=(4,), hidden=(4,), key=KEY)
+IN_TIME = {
+    "in_type": vectors(),
+    "out_type": or_none(vectors()),
+    "channels": integers((4,)),
+    "unit": or_none(representation(R4)),
+    "kernel_size": integer(3),
+    "activation": elementwise(),
+    "downsample": choice("max"),
+    "use_bias": flag(True),
+    "dtype": or_none(dtype()),
+    "key": key(),
+}
 TOKENS = normal(3, 4)
 SEEN = np.tri(3, dtype=bool)
 PLACES = np.arange(3, dtype=np.float32)
+THERE = np.array([True, True, False])
 ON_POINTS = {
     "width": number(1.0),
     "rings": integer(2),
@@ -735,6 +753,13 @@ CALLS = [
     ).but("in_type", "field type", EITHER, POINT),
     Call(nn.AbsoluteGridPositions(R4, ROT, 3, key=KEY), _0=array(normal(9, 4), lists=False)),
     Call(nn.RelativeGridPositions, num_heads=integer(2), dtype=or_none(dtype()), **ON_CELLS),
+    Call(
+        nn.window_mask,
+        **ON_CELLS | {"grid": integers((4, 4))},
+        window=integers(2),
+        shift=integers(1),
+        torus=flag(True),
+    ),
     Call(nn.RotaryGridPositions, head_type=vectors(2 * R4), base=number(10.0), **ON_CELLS).but(
         "head_type", "field type", EITHER, POINT
     ),
@@ -1098,6 +1123,53 @@ CALLS = [
         memory_mask=mask(),
         key=call_key(),
     ).slow(10.0),
+    Call(
+        models.ConditionalTransformer,
+        condition_type=vectors(),
+        hidden=either(integer(8), "representation"),
+        depth=integer(1),
+        condition_depth=integer(1),
+        out_type=or_none(vectors()),
+        causal=flag(True),
+        step_size=integer(4),
+        **TRANSFORMER | {"positions": anything("relative", "positions")},
+    ).slow(20.0),
+    Call(
+        POLICY,
+        _0=data(TOKENS),
+        _1=data(TOKENS),
+        step=array(np.float32(3), sized=False),
+        mask=array(THERE),
+        condition_mask=array(THERE),
+        positions=positions(),
+        condition_positions=positions(),
+        key=call_key(),
+    ).slow(20.0),
+    Call(
+        models.ConditionalUNet1D,
+        condition_type=vectors(),
+        condition_length=integer(2),
+        features=integer(4),
+        pool=choice("norm"),
+        step_size=integer(4),
+        **IN_TIME,
+    ).slow(20.0),
+    Call(
+        UNET_1D,
+        _0=data(TOKENS),
+        _1=data(TOKENS),
+        step=array(np.float32(3), sized=False),
+        key=call_key(),
+    ).slow(20.0),
+    Call(
+        models.TimeSeriesEncoder,
+        length=integer(3),
+        hidden=several((4,)),
+        norm=flag(True),
+        append_last=flag(True),
+        **IN_TIME | {"out_type": vectors()},
+    ).slow(20.0),
+    Call(SERIES, _0=data(TOKENS), key=call_key()).slow(20.0),
     Call(TENSOR_UNET.export, is_torus=torus()).slow(20.0),
 ]
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import equinox as eqx
 import jax
 
-from equivax import models, nn
+from equivax import hom_basis, models, nn
 from equivax.representations import Representation
 from recipe import Recipe
 from recipes.vectors import _linear_parameters, invariant_dimension
@@ -31,13 +32,19 @@ def _linears(module: Any) -> int:
 
 
 def _parameters(module: Any) -> int:
-    """Of a transformer: of its linear maps, scales and thresholds, each by its own rule."""
-    kinds = (nn.Linear, nn.Affine, nn.NormNonlinearity)
+    """Of a network: of its linear maps, scales and thresholds, each by its own rule."""
+    convs = (nn.Conv, nn.ConvTranspose)
+    kinds = (nn.Linear, nn.Affine, nn.NormNonlinearity, eqx.nn.Linear, *convs)
     total = 0
     for part in jax.tree.leaves(module, is_leaf=lambda node: isinstance(node, kinds)):
         if isinstance(part, nn.Linear):
             total += _linear_parameters(part)
-        elif isinstance(part, nn.Affine):
+        elif isinstance(part, convs):  # in time: every tap is a linear map
+            ends = part.in_type.representation, part.out_type.representation
+            total += part.kernel.shape[-1] * hom_basis(*ends).dim + invariant_dimension(ends[1])
+        elif isinstance(part, eqx.nn.Linear):
+            total += part.out_features * (part.in_features + 1)
+        elif isinstance(part, nn.Affine) and part.learnable:
             total += len(part.in_type.irreps)
             total += 0 if part.bias is None else invariant_dimension(part.in_type)
         elif isinstance(part, nn.NormNonlinearity):
@@ -58,6 +65,36 @@ def _transformer(name: str, *depth: int, **options: Any) -> Any:
         if "Decoder" in name:
             more["memory_type"] = other
         return getattr(models, name)(rep, 2, *depth, key=key, **more)
+
+    return build
+
+
+def _policy(**options: Any) -> Any:
+    """A small one; of an infinite group with types of its own."""
+
+    def build(
+        rep: Representation, other: Representation, key: Any
+    ) -> models.ConditionalTransformer:
+        more: dict[str, Any] = {"hidden": rep.size, "feedforward": 5}
+        if rep.group.order is None:
+            hidden = rep + rep.group.trivial
+            more = {"hidden": hidden, "head_type": 2 * rep, "feedforward": 2 * rep}
+            more |= {"activation": nn.NormNonlinearity}
+        return models.ConditionalTransformer(
+            *(rep, other), num_heads=2, depth=1, step_size=6, key=key, **more, **options
+        )
+
+    return build
+
+
+def _in_time(name: str, *others: Any, **options: Any) -> Any:
+    """A small network of convolutions in time; of an infinite group with a type of its own."""
+
+    def build(rep: Representation, other: Representation, key: Any) -> Any:
+        more: dict[str, Any] = {"channels": (rep.size, rep.size), "key": key}
+        if rep.group.order is None:
+            more |= {"unit": rep + rep.group.trivial, "activation": nn.NormNonlinearity}
+        return getattr(models, name)(rep, other, *others, **more, **options)
 
     return build
 
@@ -171,5 +208,31 @@ RECIPES: dict[str, Recipe] = {
         permutes=True,
         depth=24,
         on=(("D3", "turned"), ("Q8", "interleaved")),
+    ),
+    "ConditionalTransformer in time": _sequence(
+        covers=models.ConditionalTransformer,
+        build=_policy(condition_depth=1, causal=True, dropout=0.2),
+        parameters=lambda module: _parameters(module) + 3 * 2 * 65,  # tables of offsets
+        needs_key=True,
+        exports_inference=True,
+        stepped=True,
+        depth=28,
+        on=(("C4", "interleaved"), ("SO3", "interleaved"), ("Q8", "turned")),
+    ),
+    "ConditionalUNet1D": _sequence(
+        covers=models.ConditionalUNet1D,
+        build=_in_time("ConditionalUNet1D", 5, features=6, step_size=6),
+        parameters=_parameters,
+        stepped=True,
+        spread=0.3,
+        depth=40,
+        on=(("D3", "interleaved"), ("SO3", "interleaved"), ("Q8", "turned")),
+    ),
+    "TimeSeriesEncoder": _sequence(
+        covers=models.TimeSeriesEncoder,
+        build=_in_time("TimeSeriesEncoder", 5, hidden=(8,), append_last=True),
+        parameters=_parameters,
+        depth=16,
+        on=(("D4", "turned"), ("klein", "interleaved")),
     ),
 }

@@ -170,8 +170,8 @@ def _sum_of_short(x: Array, axis: int) -> Array:
 
 
 def safe_norms(squares: Float[Array, "..."], threshold: float = 0.0) -> Float[Array, "..."]:
-    """Square roots whose gradient at 0 is 0 instead of infinite."""
-    positive = squares > threshold
+    """Square roots whose gradient at 0 is 0 instead of infinite; those of NaN are NaN."""
+    positive = ~(squares <= threshold)
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, squares, 1.0)), 0.0)
 
 

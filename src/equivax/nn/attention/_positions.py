@@ -81,13 +81,16 @@ class AbstractPositions(eqx.Module):
         return None
 
 
-def places(caller: str, positions: object, shape: tuple[int, ...]) -> Array:
+def places(
+    caller: str, positions: object, shape: tuple[int, ...], argument: str = "positions"
+) -> Array:
     """Positions as floating numbers, by default 0, 1, ...
 
     Args:
         caller: The layer.
         positions: What the user gave, or None.
         shape: ``(..., T)``, batch axes and tokens.
+        argument: Its name.
 
     Raises:
         ValueError: If the shape does not fit.
@@ -96,15 +99,15 @@ def places(caller: str, positions: object, shape: tuple[int, ...]) -> Array:
     if positions is None:
         return jnp.arange(shape[-1], dtype=jnp.float32)
     takes = f"numbers (P,) or (B, P) that broadcast to {shape}"
-    found = arrays.array(positions, caller, "positions")
+    found = arrays.array(positions, caller, argument)
     if found.dtype == bool or jnp.issubdtype(found.dtype, jnp.complexfloating):
-        raise TypeError(f"{caller}: positions: expected {takes}, got dtype {found.dtype}")
+        raise TypeError(f"{caller}: {argument}: expected {takes}, got dtype {found.dtype}")
     try:
         fits = found.shape[-1:] == shape[-1:] and jnp.broadcast_shapes(found.shape, shape) == shape
     except ValueError:
         fits = False
     if not fits:
-        raise ValueError(f"{caller}: positions: expected {takes}, got shape {found.shape}")
+        raise ValueError(f"{caller}: {argument}: expected {takes}, got shape {found.shape}")
     floating = jnp.issubdtype(found.dtype, jnp.floating)
     return found.astype(at_least_float32(found.dtype) if floating else jnp.float32)
 

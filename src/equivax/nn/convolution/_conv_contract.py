@@ -16,6 +16,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..._arguments import arrays, choice, flag, is_flag, number, refuse
 from ..._windows import Integers, ModeLike, PaddingLike, Windows, make_windows, one_of
+from ...hom import side_by_side, unstacked
 from ...images import (
     FilterBasis,
     MultiImage,
@@ -61,8 +62,8 @@ class ConvContract(AbstractModule, AbstractImageLayer):
         (8, 1, 2)
     """
 
-    weights: dict[str, Array]
-    bias: dict[str, Array]
+    weights: Mapping[str, Array]
+    bias: Mapping[str, Array]
     in_signature: Signature = eqx.field(static=True)
     out_signature: Signature = eqx.field(static=True)
     basis: FilterBasis = eqx.field(static=True)
@@ -163,12 +164,13 @@ class ConvContract(AbstractModule, AbstractImageLayer):
             raise ValueError(_unreachable(self.basis))
         self.bias_mode = _bias_mode(use_bias)
         dtype, key = parameter_dtype(dtype, name), arrays.key(key, name)
-        self.weights = _initial(self.basis, init, gain, dtype, key)
-        self.bias = {
+        self.weights = side_by_side(_initial(self.basis, init, gain, dtype, key))
+        bias = {
             label: jnp.zeros((channels,), dtype)
             for (type_, channels), label in zip(outs, outs.names, strict=True)
             if channels and self.bias_mode and (self.bias_mode != "scalar" or type_ == SCALAR)
         }
+        self.bias = side_by_side(bias)
         self.in_signature, self.out_signature = ins, outs
         self.precision = checked_precision(precision, name)
 
@@ -215,7 +217,8 @@ class ConvContract(AbstractModule, AbstractImageLayer):
         Raises:
             ValueError: If the shape does not fit.
         """
-        return eqx.tree_at(lambda tree: tree.weights, self, self.coefficients(kernel))
+        new = side_by_side(self.coefficients(kernel))
+        return eqx.tree_at(lambda tree: tree.weights, self, new)
 
     # ---- application -------------------------------------------------------------------------
 
@@ -267,17 +270,18 @@ class ConvContract(AbstractModule, AbstractImageLayer):
         """One number per dense channel, and which of them multiply the mean."""
         if not self.bias:
             return None, ()
-        dtype = next(iter(self.bias.values())).dtype
+        given = unstacked(self.bias)
+        dtype = next(iter(given.values())).dtype
         parts, scaled = [], []
         for (type_, channels), name in zip(
             self.out_signature, self.out_signature.names, strict=True
         ):
             size = self.space.dim ** len(type_[0])
-            values = self.bias.get(name, jnp.zeros((channels,), dtype))
+            values = given.get(name, jnp.zeros((channels,), dtype))
             # jnp.repeat is a gather, which compiles slowly, as does its gradient.
             parts.append(jnp.broadcast_to(values[:, None], (channels, size)).reshape(-1))
             plain = type_ == SCALAR and self.bias_mode != "mean"
-            scaled += [not plain and name in self.bias] * (channels * size)
+            scaled += [not plain and name in given] * (channels * size)
         return jnp.concatenate(parts), tuple(scaled)
 
     def export(self, is_torus: object = True) -> Any:

@@ -160,8 +160,9 @@ def along_direction(
     matrix = jnp.broadcast_to(weight.astype(z.dtype), (batch, rows, rows))
     mixed = z.reshape(batch, rows, fields * n * points // rows)
     q = jnp.matmul(matrix, mixed, precision="highest").reshape(z.shape)
-    u = q / (safe_norms(jnp.sum(q * q, axis=2, keepdims=True)) + eps)
-    s = jnp.sum(z * u, axis=2, keepdims=True)
+    # Of u only its length is divided: no pass through memory writes u itself.
+    inverse = 1.0 / (safe_norms(jnp.sum(q * q, axis=2, keepdims=True)) + eps)
+    s = jnp.sum(z * q, axis=2, keepdims=True) * inverse
     if convention == "signed":
-        return z + (activation(s) - s) * u
-    return z - s * u + activation(s) * s / (jnp.abs(s) + eps) * u
+        return z + (activation(s) - s) * inverse * q
+    return z + (activation(s) * s / (jnp.abs(s) + eps) - s) * inverse * q

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
@@ -13,13 +14,13 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..._arguments import choice, flag, integer, is_flag, number, refuse
 from ...fields import Type
-from ...hom import hom_basis
+from ...hom import hom_basis, side_by_side, unstacked
 from ...representations import Representation
 from .._core._admission import parameter_dtype
 from .._core._fibres import Fibre, FibrePlan, constants, fibre_plan, kind_names
 from .._core._module import AbstractModule, channel_axis, representation_of
 from .._core._plain import plain_function, plain_layer
-from ._rounding import by_kind_with_level
+from ._rounding import by_kind_above_rounding
 from ._whitening import whitened
 
 WHITENS = ("full", "isotypic", "rms")
@@ -42,9 +43,10 @@ class GroupNorm(AbstractModule):
     Law: ``f(rho(g) x) = rho(g) f(x)``, and the same when the points move: the symmetric root turns
     with S. Gradients are finite everywhere, also second ones. In single precision the formula holds
     for directions of very different strength, and beside large means. What varies by less than the
-    rounding of x itself is taken for zero. On constant images so is what is less than the rounding
-    of the largest channel: what a convolution leaves where symmetry says zero. Kinds of an image
-    that varies may be in units as far apart as floating numbers are.
+    rounding of x itself is taken for zero, and so are two things that layers before leave of what
+    symmetry makes zero: directions below 256 roundings (3e-5) of the strongest one, and on constant
+    images fields below as much of the largest channel. Kinds of an image that varies may be in
+    units as far apart as floating numbers are, if the norm makes more than 2e-4 of them.
 
     Shapes: ``(..., C, *spatial)``, unchanged. Statistics are taken in at least float32.
 
@@ -56,8 +58,8 @@ class GroupNorm(AbstractModule):
         {'trivial': (4,), 'k1p0': (8,)}
     """
 
-    scale: dict[str, Float[Array, " fields"]]
-    bias: dict[str, Float[Array, " fields"]]
+    scale: Mapping[str, Float[Array, " fields"]]
+    bias: Mapping[str, Float[Array, " fields"]]
     in_type: Type = eqx.field(static=True)
     out_type: Type = eqx.field(static=True)
     groups: int = eqx.field(static=True)
@@ -100,23 +102,25 @@ class GroupNorm(AbstractModule):
         affine, mode = flag(affine, name, "affine"), _bias_mode(bias)
         dtype = parameter_dtype(dtype, name)
         kinds = dict(zip(kind_names(rep), fibre_plan(rep).fibres, strict=True))
-        self.scale, self.bias = {}, {}
+        scale, shift = {}, {}
         if affine:
-            self.scale = {label: jnp.ones((len(k.fields),), dtype) for label, k in kinds.items()}
-            self.bias = {
+            scale = {label: jnp.ones((len(k.fields),), dtype) for label, k in kinds.items()}
+            shift = {
                 label: jnp.zeros((len(kind.fields),), dtype)
                 for label, kind in kinds.items()
                 if mode and (mode != "scalar" or kind.is_trivial)
             }
+        self.scale, self.bias = side_by_side(scale), side_by_side(shift)
         self.in_type = in_type
         self.out_type = in_type
         self.bias_mode = mode
 
     def _kinds(self, plan: FibrePlan) -> list[tuple[Any, ...]]:
         rep, kinds = self._rep, []
+        scale, bias = unstacked(self.scale), unstacked(self.bias)
         for label, fibre in zip(kind_names(rep), plan.fibres, strict=True):
             commuting = _commuting(fibre) if self.whiten == "isotypic" else (None, None)
-            parameters = self.scale.get(label), self.bias.get(label)
+            parameters = scale.get(label), bias.get(label)
             added = fibre.is_trivial and self.bias_mode != "mean"
             kinds.append((len(fibre.fields), fibre.summand.size, *commuting, *parameters, added))
         return kinds
@@ -129,14 +133,14 @@ class GroupNorm(AbstractModule):
         plan = fibre_plan(self._rep)
         function = functools.partial(whitened, self.groups, self.eps, self.whiten)
         kinds, axis = constants(plan, self._kinds(plan)), channel_axis(self.in_type)
-        return by_kind_with_level(function, *kinds, axis, x)
+        return by_kind_above_rounding(function, self.eps, *kinds, axis, x)
 
     def export(self) -> eqx.nn.Lambda:
         """A plain function."""
         plan = fibre_plan(self._rep)
         function = plain_function(whitened, self.groups, self.eps, self.whiten)
         kinds, axis = constants(plan, self._kinds(plan)), channel_axis(self.in_type)
-        return plain_layer(by_kind_with_level, function, *kinds, axis)
+        return plain_layer(by_kind_above_rounding, function, self.eps, *kinds, axis)
 
 
 @functools.lru_cache(maxsize=512)

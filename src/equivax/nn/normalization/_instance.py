@@ -19,7 +19,7 @@ from .._core._fibres import constants, fibre_plan
 from .._core._module import AbstractModule, channel_axis, representation_of
 from .._core._plain import plain_function, plain_layer
 from ._field_norm import field_kinds, scaled_and_shifted
-from ._rounding import above_rounding, by_kind_with_level, denoised
+from ._rounding import above_rounding, by_kind_above_rounding, denoised
 
 
 class InstanceNorm(AbstractModule):
@@ -90,7 +90,7 @@ class InstanceNorm(AbstractModule):
         kinds = field_kinds(plan, self._rep, self.weight, self.bias)
         function = functools.partial(instance_normed, self.eps)
         kinds, axis = constants(plan, kinds), channel_axis(self.in_type)
-        return by_kind_with_level(function, *kinds, axis, x)
+        return by_kind_above_rounding(function, self.eps, *kinds, axis, x)
 
     def export(self) -> eqx.nn.Lambda:
         """A plain function; its matrices meet means, not activations."""
@@ -98,15 +98,15 @@ class InstanceNorm(AbstractModule):
         kinds = field_kinds(plan, self._rep, self.weight, self.bias)
         function = plain_function(instance_normed, self.eps)
         kinds, axis = constants(plan, kinds), channel_axis(self.in_type)
-        return plain_layer(by_kind_with_level, function, *kinds, axis)
+        return plain_layer(by_kind_above_rounding, function, self.eps, *kinds, axis)
 
 
-def instance_normed(eps, largest, invariant, weight, shift, z):
+def instance_normed(eps, left, invariant, weight, shift, z):
     """``w (z - P m) / sqrt(mean (z - P m)^2 + eps) + shift`` with ``m`` the mean over points.
 
     Args:
         eps: Positive.
-        largest: Mean square of a constant image's largest channel, else 0.
+        left: Variance that the layers before may have left.
         invariant: Orthonormal columns of invariant vectors, ``(size, rank)``.
         weight: One per field, or None.
         shift: An invariant vector per field, ``(fields, size)``, or None.
@@ -122,6 +122,6 @@ def instance_normed(eps, largest, invariant, weight, shift, z):
         rest = jnp.mean(z, axis=3, keepdims=True)
         z = z - jnp.matmul(projector, rest, precision="highest")
     variance = jnp.mean(z * z, axis=(2, 3), keepdims=True)
-    z = denoised(z, above_rounding(variance, level + variance, largest))
+    z = denoised(z, above_rounding(variance, level + variance, left))
     y = z / jnp.sqrt(variance + eps)
     return scaled_and_shifted(weight, shift, y)

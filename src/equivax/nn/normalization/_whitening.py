@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._rounding import above_rounding, denoised
+from ._rounding import LEFT, above_rounding, denoised, rounding_of
 
 #: Size of fields up to which products with their matrices are sums, off CPU.
 LARGEST_FUSED = 4
@@ -31,14 +31,14 @@ LARGEST_FUSED = 4
 FLIPS = ((-1,), (-2,), (-2, -1))
 
 
-def whitened(groups, eps, whiten, largest, basis, rows, scale, bias, added, z):
+def whitened(groups, eps, whiten, left, basis, rows, scale, bias, added, z):
     """``scale y + bias`` or ``scale y + bias mean`` for the whitened fields y of one kind.
 
     Args:
         groups: Number of groups, neighbouring fields each.
         eps: Added to the covariance.
         whiten: ``"full"``, ``"isotypic"`` or ``"rms"``.
-        largest: Mean square of a constant image's largest channel, else 0; ``(batch, 1, 1, 1)``.
+        left: Variance that the layers before may have left, ``(batch, 1, 1, 1)``.
         basis: For ``"isotypic"``, as in `whitened_by_rows`.
         rows: Likewise.
         scale: One number per field, or None.
@@ -56,11 +56,11 @@ def whitened(groups, eps, whiten, largest, basis, rows, scale, bias, added, z):
     x = x - centre
     mean = reference + centre
     if n == 1 or whiten == "rms":
-        y = divided(eps, largest, mean, x)
+        y = divided(eps, left, mean, x)
     elif whiten == "full":
-        y = whitened_fully(eps, largest, mean, x)
+        y = whitened_fully(eps, left, mean, x)
     else:
-        y = whitened_by_rows(eps, largest, basis, rows, mean, x)
+        y = whitened_by_rows(eps, left, basis, rows, mean, x)
     y = y.reshape(batch, fields, n, points)
     if scale is not None:
         y = y * scale.astype(y.dtype).reshape(-1, 1, 1)
@@ -71,20 +71,20 @@ def whitened(groups, eps, whiten, largest, basis, rows, scale, bias, added, z):
     return y
 
 
-def divided(eps, largest, mean, x):
+def divided(eps, left, mean, x):
     """``x / sqrt(tr S / n + eps)`` for centred x ``(batch, groups, fields, n, points)``."""
     variance = jnp.mean(x * x, axis=(2, 3, 4), keepdims=True)
     level = variance + jnp.mean(mean * mean, axis=3, keepdims=True)
-    alive = above_rounding(variance, level, largest[..., None])
+    alive = above_rounding(variance, level, left[..., None])
     return denoised(x, alive) / jnp.sqrt(denoised(variance, alive) + eps)
 
 
-def whitened_by_rows(eps, largest, basis, rows, mean, x):
+def whitened_by_rows(eps, left, basis, rows, mean, x):
     """``(S + eps I)^(-1/2) x`` with S projected on what commutes with a field.
 
     Args:
         eps: Positive.
-        largest: As in `whitened`.
+        left: As in `whitened`.
         basis: Columns of coordinates, of the irreps, in which matrices that commute are exactly
             zero between irreps of different kinds; None for the identity.
         rows: Orthonormal rows ``(rank, n^2)`` that span those matrices, in these coordinates.
@@ -98,24 +98,26 @@ def whitened_by_rows(eps, largest, basis, rows, mean, x):
     flat = second_moments(y).reshape(*lead[:2], rows.shape[1])
     flat = jnp.matmul(flat, rows.T, precision="highest")
     moments = jnp.matmul(flat, rows, precision="highest").reshape(lead)
-    y, moments = without_rounding(largest, mean, y, moments)
+    y, moments = without_rounding(left, mean, y, moments)
     return product(jnp.matmul(axes, inverse_root(moments, eps), precision="highest"), y)
 
 
-def whitened_fully(eps, largest, mean, x):
+def whitened_fully(eps, left, mean, x):
     """``(S + eps I)^(-1/2) x`` for centred x ``(batch, groups, fields, n, points)``."""
     _, axes = principal_axes(second_moments(jax.lax.stop_gradient(x)), 4)
     y = product(transposed(axes), x)
     moments = second_moments(y)
-    y, moments = without_rounding(largest, mean, y, moments)
+    y, moments = without_rounding(left, mean, y, moments)
     return product(jnp.matmul(axes, inverse_root(moments, eps), precision="highest"), y)
 
 
-def without_rounding(largest, mean, y, moments):
+def without_rounding(left, mean, y, moments):
     """Y and its second moments, with zeros in coordinates that are nothing but rounding."""
-    variances = jnp.diagonal(moments, axis1=-2, axis2=-1)
+    variances = jnp.sum(moments * np.eye(moments.shape[-1], dtype=moments.dtype), axis=-1)
     level = jnp.sum(variances, axis=-1) + jnp.sum(mean * mean, axis=(2, 3, 4))
-    alive = above_rounding(variances, level[..., None], largest[..., 0])
+    across = rounding_of(jnp.max(variances, axis=-1, keepdims=True), LEFT)
+    left = jnp.maximum(across, left[..., 0])
+    alive = above_rounding(variances, level[..., None], left)
     pairs = alive[..., None, :] & alive[..., :, None]
     return denoised(y, alive[:, :, None, :, None]), denoised(moments, pairs)
 
@@ -160,22 +162,54 @@ def inverse_root(S, eps):
     if n == 1:
         return 1.0 / jnp.sqrt(S + eps)
     if n == 2:
-        # Of A / size, whose entries are of order one: no product over- or underflows.
-        size = 0.5 * (S[..., 0, 0] + S[..., 1, 1]) + eps
-        small = S / size[..., None, None]
-        a, b, d = small[..., 0, 0], small[..., 0, 1], small[..., 1, 1]
-        shift = eps / size
-        det = a * d - b * b  # below 0 by rounding if S has rank one
-        det = det + jax.lax.stop_gradient(jnp.maximum(-det, 0.0))
-        s = jnp.sqrt(det + shift * (a + d) + shift * shift)
-        t = jnp.sqrt(a + d + 2.0 * shift + 2.0 * s)
-        diagonal = s + shift
-        rows = [[d + diagonal, -b], [-b, a + diagonal]]
-        root = jnp.stack([jnp.stack(row, axis=-1) for row in rows], axis=-2)
-        return root / (s * t * jnp.sqrt(size))[..., None, None]
+        root = jax.custom_jvp(lambda S: root_of_two(S, eps))
+        root.defjvp(lambda primals, tangents: slope_of_two(root, *primals, *tangents))
+        return root(S)
     root = jax.custom_jvp(lambda S: eigen(S, eps))
     root.defjvp(lambda primals, tangents: slope(root, *primals, *tangents))
     return root(S)[0]
+
+
+def root_of_two(S, eps):
+    """`inverse_root` of ``(..., 2, 2)``: with ``s^2 = det A``, ``(adj A + s I) / (s t)``.
+
+    By sums with masks: entries that are cut out and stacked again take a kernel each.
+    """
+    eye, first = np.eye(2, dtype=S.dtype), np.array([[1, -1], [0, 0]], S.dtype)
+    # Of A / size, whose trace is two: no product over- or underflows.
+    size = 0.5 * summed(S * eye) + eps
+    small, shift = S / size, eps / size
+    turned = jnp.flip(small, (-2, -1))
+    det = jnp.maximum(summed(small * turned * first), 0.0)  # below 0 by rounding if of rank one
+    s = jnp.sqrt(det + shift * (2.0 - shift))
+    adjugate = turned * np.array([[1, -1], [-1, 1]], S.dtype)
+    return (adjugate + (s + shift) * eye) / (s * jnp.sqrt(2.0 * (1.0 + s) * size))
+
+
+def slope_of_two(root, S, E):
+    """What `root_of_two` gives at S and its derivative ``-W (W E W + det(W) E) W / (2 tr W)``.
+
+    It solves ``W dW + dW W = -W^2 E W^2``, for any two by two matrices. No term takes digits from
+    another, however different the entries of W are.
+    """
+    W = root(S)
+    eye, first = np.eye(2, dtype=S.dtype), np.array([[1, -1], [0, 0]], S.dtype)
+    E = 0.5 * (E + transposed(E))
+    det, trace = summed(W * jnp.flip(W, (-2, -1)) * first), summed(W * eye)
+    inner = small_product(small_product(W, E), W) + det * E
+    return W, small_product(small_product(W, inner), W) / (-2.0 * trace)
+
+
+def summed(A):
+    """The sum of the entries of matrices, as matrices ``(..., 1, 1)``."""
+    return jnp.sum(A, axis=(-2, -1), keepdims=True)
+
+
+def small_product(A, B):
+    """A product of small matrices."""
+    if fuses(A.shape[-1]):
+        return jnp.sum(A[..., :, :, None] * B[..., None, :, :], axis=-2)
+    return jnp.matmul(A, B, precision="highest")
 
 
 def eigen(S, eps):
@@ -236,8 +270,8 @@ def axes_of_two(S):
     """`principal_axes` of ``(..., 2, 2)``, by the one rotation that there is."""
     a, b, d = S[..., 0, 0], S[..., 0, 1], S[..., 1, 1]
     t, c = angle(0.5 * (d - a), b)
-    s = t * c
-    axes = jnp.stack([c, s, -s, c], axis=-1).reshape(S.shape)
+    c, s = c[..., None, None], (t * c)[..., None, None]
+    axes = c * np.eye(2, dtype=S.dtype) + s * np.array([[0, 1], [-1, 0]], S.dtype)
     return jnp.stack([a - t * b, d + t * b], axis=-1), axes
 
 

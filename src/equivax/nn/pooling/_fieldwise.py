@@ -10,6 +10,7 @@ import functools
 from collections.abc import Callable
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -100,7 +101,7 @@ def reduced(
     reduce: Callable[..., Array], part: Float[Array, "..."], axis: int
 ) -> Float[Array, "..."]:
     """A user's reduction, see `per_block`."""
-    return reduce(part, axis=axis)
+    return largest(part, axis) if reduce is jnp.max else reduce(part, axis=axis)
 
 
 def weighted_sums(
@@ -197,8 +198,31 @@ class InducedNormPool(AbstractModule):
 def longest(part: Float[Array, "..."], axis: int) -> Float[Array, "..."]:
     """Largest norm of subfields; value and gradient 0 where all are 0."""
     wide = widened(part)
-    squares = jnp.max(jnp.sum(wide * wide, axis=axis), axis=axis)
+    squares = largest(jnp.sum(wide * wide, axis=axis), axis)
     return safe_norms(squares).astype(part.dtype)
+
+
+def largest(values: Float[Array, "..."], axis: int) -> Float[Array, "..."]:
+    """The maximum along an axis, whose gradient goes to all that are equal up to rounding.
+
+    That of `jax.numpy.max` goes to all that are equal, divided by their number. Without its
+    optimisations XLA computes them twice, with and without fused multiply-adds, so that there may
+    be none, and the gradient is infinite.
+    """
+    found = jax.custom_jvp(lambda values: jnp.max(values, axis=axis))
+    found.defjvp(lambda primals, tangents: slope_of_largest(axis, *primals, *tangents))
+    return found(values)
+
+
+def slope_of_largest(
+    axis: int, values: Float[Array, "..."], tangents: Float[Array, "..."]
+) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+    """The maximum and its derivative."""
+    found = jnp.max(values, axis=axis, keepdims=True)
+    near = found - 4 * float(jnp.finfo(values.dtype).eps) * jnp.abs(found)
+    tied = (values >= near).astype(values.dtype)
+    share = tied / jnp.maximum(jnp.sum(tied, axis=axis, keepdims=True), 1)
+    return jnp.squeeze(found, axis=axis), jnp.sum(share * tangents, axis=axis)
 
 
 def invariant_type(in_type: Type, rep: Representation) -> Type:

@@ -170,7 +170,7 @@ class Relaxed(AbstractModule):
     def bias(self) -> Float[Array, " out"] | None:
         """The sum of both biases, or None; of a `ConvContract` that of the rest."""
         own = getattr(self.strict, "bias", None)
-        return self.rest.bias if isinstance(own, dict) else total(own, self.rest.bias)
+        return self.rest.bias if isinstance(own, Mapping) else total(own, self.rest.bias)
 
     # ---- application -------------------------------------------------------------------------
 
