@@ -157,6 +157,20 @@ def check_policy(text: str, figure: Path) -> None:
     assert figure.stat().st_size > 1000
 
 
+def check_points(text: str, figure: Path) -> None:
+    pattern = r"^tetris +(\S+) +([\d,]+) +([\d.]+) ± *[\d.]+ +([\d.]+) ±"
+    rows = {row[0]: row[1:] for row in re.findall(pattern, text, re.MULTILINE)}
+    assert list(rows) == ["SO(3)", "plain", "augmented"], text
+    ours, *rivals = [int(size.replace(",", "")) for size, *_ in rows.values()]
+    assert rivals == pytest.approx([ours] * 2, rel=0.1)
+    upright, turned = map(float, rows["SO(3)"][1:])
+    assert turned == pytest.approx(upright, abs=2.1)  # one shape may lie between two classes
+    upright, turned = map(float, rows["plain"][1:])
+    assert upright > 30, text  # it learns, though nothing about turned shapes
+    assert turned < upright - 15, text
+    assert figure.stat().st_size > 1000
+
+
 def check_robot(text: str, figure: Path) -> None:
     if "nothing is run" in text:
         pytest.skip(text)
@@ -178,6 +192,7 @@ CHECKS = {
     "nearly_symmetric": check_nearly_symmetric,
     "octic_vit": check_octic,
     "own_group": check_own_group,
+    "points": check_points,
     "robot_dynamics": check_robot,
     "robot_policy": check_policy,
     "rotated_digits": check_rotated,

@@ -17,10 +17,10 @@ from collections.abc import Callable, Mapping
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jax.typing import DTypeLike
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, UInt
 
+from .._arguments import is_traced
 from ._dtypes import widened
 from ._layout import MULTIPLICATION
 
@@ -153,7 +153,7 @@ def standard_normal(
 
 def _is_at_hand(array: Array) -> bool:
     """Whether an array can go to the host and back: not traced, and on no device of its own."""
-    return not isinstance(array, Tracer) and not array.committed
+    return not is_traced(array) and not array.committed
 
 
 def _chunk_counts(blocks: tuple[tuple[str, int, int, int], ...]) -> list[int]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..._arguments import is_number, is_several
 from ..._numerics import freeze
-from ...spaces import GSpace
+from ...spaces import GSpace, grid_points
 from .._parts import BasisFilter, Part, times
 from ._angular import DIMENSIONS, harmonic_representation, sample_harmonics
 from ._arguments import as_number, check_filter, kernel_shape, non_negative
@@ -124,8 +124,10 @@ class Harmonic:
                 f"{caller}: maximum_offset: counts turns of a plane, got {self.maximum_offset!r} "
                 f"on {space!r}; frequency_cutoff limits frequencies anywhere"
             )
-        spacing, size = relative_spacing(caller, space, self.spacing), max(kernel)
-        spacing = spacing if size > 1 else None  # one tap is nowhere else
+        spacing, size = None, max(kernel)
+        if self.spacing is not None:
+            ratios = relative_spacing(caller, space, self.spacing)
+            spacing = ratios if size > 1 else None  # one tap is nowhere else
         if spacing is None and len(set(kernel)) > 1:
             raise ValueError(
                 f"{caller}: kernel_size: the harmonic basis expects equal sizes, got {kernel}; "
@@ -332,7 +334,9 @@ def _listed(values: Sequence[float | int]) -> str:
 
 @functools.lru_cache(maxsize=256)
 def _parts(recipe: HarmonicRecipe, space: GSpace) -> tuple[Part, ...]:
-    points = spaced_points(recipe.kernel, recipe.spacing)
+    points = grid_points(recipe.kernel)
+    if recipe.spacing is not None:
+        points = spaced_points(recipe.kernel, recipe.spacing)
     distance = np.sqrt((points**2).sum(axis=1))
     rings = zip(recipe.radii, recipe.sigmas, recipe.cutoffs, strict=True)
     return tuple(
