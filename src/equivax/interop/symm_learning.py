@@ -254,17 +254,24 @@ def _with_attention(ours: nn.MultiheadAttention, m: Foreign) -> nn.MultiheadAtte
     biases = [None] * 3 if m.in_proj_bias is None else np.split(_array(m.in_proj_bias), 3)
     old = (ours.query_proj, ours.key_proj, ours.value_proj)
     new = [
-        _linear_map(layer.in_type, layer.out_type, weight, bias)
+        _linear_map(*_reps(layer), weight, bias)
         for layer, weight, bias in zip(old, weights, biases, strict=True)
     ]
     out = m.out_proj
     bias = out.bias_module if out.bias_module is not None and out.bias_module.has_bias else None
     last = _linear_map(
-        ours.output_proj.in_type, ours.output_proj.out_type, _array(out.expand_weight()),
+        *_reps(ours.output_proj), _array(out.expand_weight()),
         None if bias is None else _array(bias.bias),
     )  # fmt: skip
     return eqx.tree_at(
         lambda a: (a.query_proj, a.key_proj, a.value_proj, a.output_proj), ours, (*new, last)
+    )
+
+
+def _reps(layer: nn.Linear) -> tuple[Representation, Representation]:
+    return (
+        as_representation(layer.in_type, "in_type"),
+        as_representation(layer.out_type, "out_type"),
     )
 
 
