@@ -34,8 +34,18 @@ ORACLES = {
     "ginjax": (("torch==2.13.0", "ginjax==0.1.8"), ()),
 }
 
-# Libraries whose objects `interop` takes, and that live in one environment with equivax.
-BESIDE = ("e3nn-jax>=0.20.6", "gymnasium>=1.0", "mujoco>=3.2")
+# Libraries that give objects to equivax or take models, in one environment with it.
+BESIDE = (
+    *(
+        "ase>=3.23",
+        "e3nn-jax>=0.20.6",
+        "gymnasium>=1.0",
+        "mujoco>=3.2",
+        "spglib>=2.5",
+        "sympy>=1.12",
+    ),
+    *("jax2onnx>=0.17.1", "onnxruntime>=1.31"),
+)
 
 
 def scripts(folder: str) -> list[str]:
@@ -143,7 +153,7 @@ def kernels(session: nox.Session) -> None:
 
 @nox.session
 def interop(session: nox.Session) -> None:
-    """Objects of libraries that live beside equivax; and the example with a robot."""
+    """Objects from and programs for libraries beside equivax; and the example with a robot."""
     session.install("-e", ".[dev]", *BESIDE)
     every = ("-m", "slow or not slow", "-rs")
     session.run("pytest", *every, "tests/interop", *session.posargs, env=CPU)

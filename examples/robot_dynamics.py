@@ -16,6 +16,7 @@ of the group all the same, so no algebra objects; `stats.symmetry_report` asks t
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.util
 import tempfile
 import time
@@ -62,15 +63,16 @@ class Ant:
     """
 
     def __init__(self, weak: float = 1.0) -> None:
-        import gymnasium
-        import mujoco
-
-        self.mujoco = mujoco
-        path = Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets" / "ant.xml"
+        mujoco = self.mujoco = importlib.import_module("mujoco")
+        package = Path(str(importlib.import_module("gymnasium").__file__)).parent
+        path = package / "envs" / "mujoco" / "assets" / "ant.xml"
         self.model = mujoco.MjModel.from_xml_path(str(path))
         # With round friction cones, motions in all directions are alike.
         self.model.opt.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
         self.symmetry = evx.interop.mujoco.symmetry(self.model, D4, pose=STANDING)
+        if self.symmetry.actuators is None:
+            raise AssertionError("every motor of the ant drives a joint")
+        self.motors = self.symmetry.actuators
         leg = [self.model.joint(name).id for name in ("hip_1", "ankle_1")]
         leg = np.isin(self.model.actuator_trnid[:, 0], leg)
         self.model.actuator_gear[leg, 0] *= weak
@@ -246,9 +248,10 @@ class Task(NamedTuple):
         """Trains a network: its error in one step, then those of a rollout."""
         scales = self.scales()
 
-        def scaled(motions: Motions) -> list[jax.Array]:
+        def scaled(motions: Motions) -> tuple[jax.Array, jax.Array]:
             pairs = zip(scales, motions.pairs(), strict=True)
-            return [jnp.asarray(scale.units(a), jnp.float32) for scale, a in pairs]
+            x, y = (jnp.asarray(scale.units(a), jnp.float32) for scale, a in pairs)
+            return x, y
 
         copies = None
         if "augmented" in name:
@@ -271,7 +274,7 @@ def tasks(motions: int, weak: float, seed: int) -> dict[str, Task]:
     for name, force in (("as built", 1.0), ("weak leg", weak)):
         ant, rng = Ant(force), np.random.default_rng(seed)
         seen, test = ant.move(motions, rng), ant.move(max(motions // 2, 50), rng)
-        joints, motors = ant.symmetry.joints, ant.symmetry.actuators
+        joints, motors = ant.symmetry.joints, ant.motors
         found[name] = Task(ant.state(joints) + motors, ant.state(joints), seen, test)
         if name == "as built":
             state = ant.state(wrong(joints))

@@ -141,6 +141,19 @@ def test_what_is_computed_from_coefficients_is_no_leaf(key):
         eqx.tree_at(lambda m: m.weight, linear, jnp.zeros((4, 4)))
     with pytest.raises(TypeError, match=r"WeightNorm and SpectralNorm cannot replace it"):
         eqx.nn.WeightNorm(linear, "weight")(jnp.ones(4))
+    spectral, state = eqx.nn.make_with_state(eqx.nn.SpectralNorm)(linear, "weight", key=key)
+    with pytest.raises(TypeError, match=r"WeightNorm and SpectralNorm cannot replace it"):
+        spectral(jnp.ones(4), state)
+    for to in (None, "trivial"):
+        relaxed = evx.nn.Relaxed(linear, to=to)
+        with pytest.raises(TypeError, match=r"Relaxed: weight: is the sum of two parts"):
+            eqx.nn.WeightNorm(relaxed, "weight")(jnp.ones(4))
+        halved = eqx.tree_at(
+            lambda m: (m.strict.weights, m.rest.weights),
+            relaxed,
+            jax.tree.map(lambda w: w / 2, (relaxed.strict.weights, relaxed.rest.weights)),
+        )
+        assert jnp.allclose(halved.weight, relaxed.weight / 2)
     for layer in (conv, contract):
         assert not hasattr(layer, "weight")
         with pytest.raises(AttributeError, match=r"use layer.kernel for the dense array"):

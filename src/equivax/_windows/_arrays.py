@@ -89,8 +89,9 @@ def padded(x, padding, modes, input_dilation):
             spread[at], around[at] = (0, tail, l - 1), (pair[0], max(pair[1] - tail, 0))
             ends[at] = l * (x.shape[at] - 1) + 1 + sum(pair)
             zeros[axis], left[axis] = (0, 0), 1
-        if any(inner or high for _, high, inner in spread):
-            x = jax.lax.pad(x, jnp.zeros((), x.dtype), spread)
+        for axis, (_, tail, inner) in enumerate(spread):
+            if inner:
+                x = _dilated(x, axis, inner + 1, tail)
         if name == "circular":
             x = wrapped(x, around)
         else:
@@ -101,6 +102,17 @@ def padded(x, padding, modes, input_dilation):
         if x.shape != tuple(ends):
             x = jax.lax.slice(x, (0,) * x.ndim, ends)
     return x, zeros, left
+
+
+def _dilated(x, axis, factor, tail):
+    """An array with ``factor - 1`` zeros between its cells, and ``tail`` behind the last one.
+
+    As `jax.lax.pad` does inside, which converters to ONNX do not know.
+    """
+    length = x.shape[axis]
+    x = jnp.stack([x, *(factor - 1) * [jnp.zeros_like(x)]], axis=axis + 1)
+    x = x.reshape(*x.shape[:axis], factor * length, *x.shape[axis + 2 :])
+    return jax.lax.slice_in_dim(x, 0, factor * (length - 1) + 1 + tail, axis=axis)
 
 
 def wrapped(x, around):

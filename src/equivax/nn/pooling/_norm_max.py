@@ -13,7 +13,7 @@ from ...fields import FieldType
 from ...hom import widened
 from .._core._channels import block_sums, spread_blocks, whole_fields
 from .._core._plain import plain_layer
-from ._sliding import plain_windows, slide_longest, slide_max
+from ._sliding import plain_windows, slide_longest, slide_max, widened_by
 from ._window_pool import AbstractWindowPool, pool_windows, spatial_type
 
 TIES = ("mean", "first", "softmax")
@@ -141,8 +141,7 @@ def slide_tied(beta, windows, x, lengths):
         reach = (top.shape[axis] - 1) * stride[axis] + dilation[axis] * (kernel[axis] - 1) + 1
         before = padding[axis][0]
         spread.append((before, max(reach - x.shape[axis] - before, 0), 0))
-    x = jax.lax.pad(x, jnp.array(0, x.dtype), spread)
-    lengths = jax.lax.pad(lengths, jnp.array(-1, lengths.dtype), spread)
+    x, lengths = widened_by(x, 0, spread), widened_by(lengths, -1, spread)
     least = top * (1 - 32 * jnp.finfo(top.dtype).eps)
     total = jnp.zeros(top.shape, x.dtype)
     weights, taps = total, [()]

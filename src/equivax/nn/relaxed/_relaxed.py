@@ -141,6 +141,12 @@ class Relaxed(AbstractModule):
     @property
     def dense(self) -> Float[Array, "out in *kernel"] | None:
         """The sum of both dense arrays; None if the layer is only a bias."""
+        if not all(hasattr(leaf, "shape") for leaf in jax.tree.leaves(self.rest.weights)):
+            raise TypeError(
+                "Relaxed: weight: is the sum of two parts and no leaf, so tree_at, WeightNorm and "
+                "SpectralNorm cannot replace it; use tree_at on layer.strict.weights and "
+                "layer.rest.weights, which may both be divided by any one number"
+            )
         rest, raw = self.rest, self.rest.raw
         if isinstance(self.strict, InvariantBias) or raw is None or rest.strict_basis is None:
             return None
