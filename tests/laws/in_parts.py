@@ -23,11 +23,10 @@ import equivax as evx
 from equivax import nn
 from laws import relative
 
-try:
-    from jax import shard_map
-    from jax.sharding import AxisType
-except ImportError:  # older releases of JAX have another shard_map, and no kinds of axes
-    shard_map = AxisType = None
+#: Older releases of JAX, without explicit axes, have another shard_map.
+NEW = hasattr(jax.sharding, "use_abstract_mesh")
+shard_map: Any = getattr(jax, "shard_map", None) if NEW else None
+AxisType: Any = getattr(jax.sharding, "AxisType", None)
 
 G = evx.groups.dihedral(4)
 NARROW, WIDE, ROWS = 2, 16, 16
@@ -167,10 +166,10 @@ def over_the_batch(build: Callable[[int], Any]) -> tuple[Any, tuple[Any, ...]]:
 COLLECTIVES = ("all-reduce", "all-gather", "all-to-all", "collective-permute", "reduce-scatter")
 
 
-def collectives(text: str) -> tuple[dict[str, int], int]:
+def collectives(text: str | None) -> tuple[dict[str, int], int]:
     """How many of each kind a program has, and how many numbers they give."""
     found, numbers = Counter(), 0
-    for line in text.splitlines():
+    for line in (text or "").splitlines():
         match = re.search(rf"= (.*?) ({'|'.join(COLLECTIVES)})(?:-start)?\(", line)
         if match:
             found[match[2]] += 1
@@ -214,7 +213,7 @@ def main() -> None:
             made, other = (in_parts(b, own, wide) for b in (build, plain))
             report(f"{kind}: {name}", made, other, expected)
         if name != "attention":
-            report(f"jit: {name}", *map(over_the_batch, (build, plain)), expected)
+            report(f"jit: {name}", over_the_batch(build), over_the_batch(plain), expected)
 
 
 if __name__ == "__main__":

@@ -197,7 +197,7 @@ def _side_by_side(basis: FilterBasis, keys: tuple[str, ...], dtype: DTypeLike) -
     """The tables of some pairs as one, which is zero between their filters and other pairs."""
     names = [pair.key for pair in basis.pairs]
     tables = [_constant(basis, names.index(key), dtype, False) for key in keys]
-    return scipy.linalg.block_diag(*tables)
+    return np.asarray(scipy.linalg.block_diag(*tables))
 
 
 @functools.partial(jax.jit, static_argnums=0)
