@@ -7,7 +7,7 @@ from ._basis import rows_of as rows_of
 from ._block import Block as Block
 from ._coefficients import Coefficients as Coefficients
 from ._coefficients import gathered as gathered
-from ._coefficients import side_by_side as side_by_side
+from ._coefficients import in_few_leaves as in_few_leaves
 from ._coefficients import spread as spread
 from ._coefficients import unstacked as unstacked
 from ._coordinates import from_blocks as from_blocks
@@ -28,6 +28,7 @@ from ._cost import spectral_cost as spectral_cost
 from ._devices import shape_like as shape_like
 from ._devices import varying_alike as varying_alike
 from ._devices import varying_axes as varying_axes
+from ._devices import varying_with as varying_with
 from ._dtypes import at_least_float32 as at_least_float32
 from ._dtypes import is_concrete as is_concrete
 from ._dtypes import widened as widened

@@ -188,7 +188,7 @@ def _joined(library: Any, arrays: list[Any], stacking: Stacking) -> Any:
     return join(arrays, axis=stacking.axis)
 
 
-def side_by_side(arrays: Mapping[str, Any]) -> Mapping[str, Any]:
+def in_few_leaves(arrays: Mapping[str, Any]) -> Mapping[str, Any]:
     """Arrays with few leaves: those that agree but for their last axis are one. None of none."""
     groups: dict[tuple[int, ...], list[str]] = {}
     for name, array in arrays.items():

@@ -31,6 +31,25 @@ def varying_alike(*arrays: Array) -> tuple[Array, ...]:
     return tuple(_cast(array, tuple(sorted(set(axes) - _varying(array)))) for array in arrays)
 
 
+def varying_with(tree: Any, *arrays: Array) -> Any:
+    """A tree whose floating arrays are taken to differ wherever one of some arrays does.
+
+    The gradient of what is the same on all devices is summed over them where it is taken to differ.
+    For parameters that is here, before anything is made of them: a sum of coefficients is |G| times
+    smaller than one of dense matrices.
+    """
+    axes = varying_axes(*arrays)
+    if not axes:
+        return tree
+
+    def cast(leaf: Any) -> Any:
+        if not isinstance(leaf, jax.Array) or not jnp.issubdtype(leaf.dtype, jnp.floating):
+            return leaf
+        return _cast(leaf, tuple(sorted(set(axes) - _varying(leaf))))
+
+    return jax.tree.map(cast, tree)
+
+
 def _cast(array: Array, axes: tuple[str, ...]) -> Array:
     if not axes:
         return array

@@ -16,7 +16,7 @@ from jaxtyping import Array
 
 from .. import nn
 from .._arguments import refuse
-from ..hom import Coefficients, side_by_side
+from ..hom import Coefficients, in_few_leaves
 from ..images import FilterBasis, Signature
 from ..models import ConvBlock, DilResNet, TensorResNet, TensorUNet
 from ._escnn_arrays import CARRIED, lost
@@ -83,7 +83,7 @@ def _replaced(old: Mapping[str, Any], new: Mapping[str, Foreign], what: str) -> 
     if set(old) != set(new):
         raise ValueError(f"{_CALLER}: {what}: expected {sorted(old)}, got {sorted(new)}")
     found = {name: _like(value, new[name], what) for name, value in old.items()}
-    return side_by_side(found) if isinstance(old, Coefficients) else found
+    return in_few_leaves(found) if isinstance(old, Coefficients) else found
 
 
 # ---- filling our layers --------------------------------------------------------------------------

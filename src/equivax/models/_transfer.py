@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._arguments import choice
-from ..hom import HIGHEST, at_least_float32, side_by_side
+from ..hom import HIGHEST, at_least_float32, in_few_leaves
 from ..images import InexactTransferWarning, transfer_kernel
 from ..nn import ConvContract
 
@@ -124,5 +124,5 @@ def _convolution(old: ConvContract, new: ConvContract, rule: str) -> ConvContrac
     return eqx.tree_at(
         lambda tree: (tree.weights, tree.bias),
         new,
-        (side_by_side(weights), side_by_side({n: old.bias[n] for n in new.bias})),
+        (in_few_leaves(weights), in_few_leaves({n: old.bias[n] for n in new.bias})),
     )

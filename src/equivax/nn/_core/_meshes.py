@@ -1,8 +1,10 @@
-"""Layers on meshes with explicit axes (`jax.sharding.AxisType.Explicit`).
+"""Layers on meshes of devices: explicit axes (`jax.sharding.AxisType.Explicit`), and `shard_map`.
 
-There every operation must say where its output lies, and a reshape that merges a split axis with
-others cannot. Inside a layer, fields are reshaped all the time, but where its output lies is plain:
-as the input does. So a layer says this, and leaves what is inside to the compiler.
+On explicit axes every operation must say where its output lies, and a reshape that merges a split
+axis with others cannot. Inside a layer, fields are reshaped all the time, but where its output lies
+is plain: as the input does. So a layer says this, and leaves what is inside to the compiler. Inside
+`jax.shard_map` it says that its parameters differ as its input does, so that gradients are summed
+over devices as coefficients.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ from typing import Any
 import equinox as eqx
 import jax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from ...hom import varying_with
 
 
 def on_any_mesh(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -28,6 +32,8 @@ def on_any_mesh(call: Callable[..., Any]) -> Callable[..., Any]:
         given = arguments, options
         mesh = _explicit_mesh(given)
         if mesh is None:
+            if _inside_shard_map():
+                arguments = (_varying_as_inputs(*arguments, **options), *arguments[1:])
             return call(*arguments, **options)
         automatic = mesh.update_axis_types({name: AxisType.Auto for name in mesh.explicit_axes})
         arrays, others = eqx.partition(given, eqx.is_array)
@@ -38,6 +44,17 @@ def on_any_mesh(call: Callable[..., Any]) -> Callable[..., Any]:
         return _placed(y, arguments, options, mesh)
 
     return wrapped
+
+
+def _inside_shard_map() -> bool:
+    mesh = getattr(jax.sharding, "get_abstract_mesh", lambda: None)()
+    return bool(getattr(mesh, "manual_axes", ()))
+
+
+def _varying_as_inputs(module: Any, *inputs: object, **options: object) -> Any:
+    """The module, whose parameters are taken to differ over devices where an input does."""
+    leaves = jax.tree.leaves((inputs, options))
+    return varying_with(module, *(leaf for leaf in leaves if isinstance(leaf, jax.Array)))
 
 
 def _explicit_mesh(tree: object) -> Any:

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..._arguments import arrays, choice, flag, is_flag, number, refuse
 from ..._windows import Integers, ModeLike, PaddingLike, Windows, make_windows, one_of
-from ...hom import side_by_side, unstacked
+from ...hom import in_few_leaves, unstacked
 from ...images import (
     FilterBasis,
     MultiImage,
@@ -164,13 +164,13 @@ class ConvContract(AbstractModule, AbstractImageLayer):
             raise ValueError(_unreachable(self.basis))
         self.bias_mode = _bias_mode(use_bias)
         dtype, key = parameter_dtype(dtype, name), arrays.key(key, name)
-        self.weights = side_by_side(_initial(self.basis, init, gain, dtype, key))
+        self.weights = in_few_leaves(_initial(self.basis, init, gain, dtype, key))
         bias = {
             label: jnp.zeros((channels,), dtype)
             for (type_, channels), label in zip(outs, outs.names, strict=True)
             if channels and self.bias_mode and (self.bias_mode != "scalar" or type_ == SCALAR)
         }
-        self.bias = side_by_side(bias)
+        self.bias = in_few_leaves(bias)
         self.in_signature, self.out_signature = ins, outs
         self.precision = checked_precision(precision, name)
 
@@ -217,7 +217,7 @@ class ConvContract(AbstractModule, AbstractImageLayer):
         Raises:
             ValueError: If the shape does not fit.
         """
-        new = side_by_side(self.coefficients(kernel))
+        new = in_few_leaves(self.coefficients(kernel))
         return eqx.tree_at(lambda tree: tree.weights, self, new)
 
     # ---- application -------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..._arguments import choice, flag, integer, is_flag, number, refuse
 from ...fields import Type
-from ...hom import hom_basis, side_by_side, unstacked
+from ...hom import hom_basis, in_few_leaves, unstacked
 from ...representations import Representation
 from .._core._admission import parameter_dtype
 from .._core._fibres import Fibre, FibrePlan, constants, fibre_plan, kind_names
@@ -110,7 +110,7 @@ class GroupNorm(AbstractModule):
                 for label, kind in kinds.items()
                 if mode and (mode != "scalar" or kind.is_trivial)
             }
-        self.scale, self.bias = side_by_side(scale), side_by_side(shift)
+        self.scale, self.bias = in_few_leaves(scale), in_few_leaves(shift)
         self.in_type = in_type
         self.out_type = in_type
         self.bias_mode = mode

@@ -1,0 +1,99 @@
+"""Layers in parts on eight devices, and a batch on two processes: numbers, and what is sent."""
+
+import functools
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import equivax as evx
+import in_parts
+import in_processes
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(in_parts.shard_map is None, reason="another shard_map in this JAX"),
+]
+
+CASES = [
+    *(f"{kind}: MLP, {mode}" for mode in in_parts.MODES for kind in ("fields", "both", "batch")),
+    *(f"jit: MLP, {mode}" for mode in in_parts.MODES),
+    "fields: attention",
+]
+
+
+def environment(devices: int) -> dict[str, str]:
+    shelves = [str(Path(__file__).parents[1] / shelf) for shelf in ("laws", "tables", "golden")]
+    source = str(Path(evx.__file__).parents[1])
+    return os.environ | {
+        "JAX_PLATFORMS": "cpu",
+        "PYTHONPATH": os.pathsep.join([source, *shelves]),
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+    }
+
+
+@functools.cache
+def computed() -> dict[str, dict[str, Any]]:
+    found = subprocess.run(
+        [sys.executable, in_parts.__file__],
+        env=environment(8),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 0, found.stderr[-3000:]
+    return dict(json.loads(line) for line in found.stdout.splitlines())
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_parts_compute_the_whole_and_send_what_plain_layers_send(name):
+    found = computed()[name]
+    assert found["error"] <= 5e-6
+    assert found["collectives"] == found["plain"]
+    assert set(found["plain"]) == {"all-reduce"}
+    assert found["numbers"] <= found["plain numbers"]
+
+
+@pytest.mark.parametrize("mode", in_parts.MODES)
+def test_gradients_are_summed_as_coefficients(mode):
+    found = computed()[f"batch: MLP, {mode}"]
+    assert found["numbers"] == found["parameters"] + 1  # the loss
+    if mode != "dense":
+        assert computed()[f"jit: MLP, {mode}"]["numbers"] < found["plain numbers"] / 6
+
+
+# ---- processes -----------------------------------------------------------------------------------
+
+
+def test_two_processes_train_as_one():
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, in_processes.__file__, f"localhost:{port}"]
+    options: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    running = [
+        subprocess.Popen([*command, "2", str(number)], env=environment(1), **options)
+        for number in range(2)
+    ]
+    try:
+        outputs = [process.communicate(timeout=300) for process in running]
+    finally:
+        for process in running:
+            process.kill()
+    for process, (_, errors) in zip(running, outputs, strict=True):
+        assert process.returncode == 0, errors[-3000:]
+    first, second = (json.loads(out.splitlines()[-1]) for out, _ in outputs)
+    assert first == second
+    alone = subprocess.run(
+        [*command, "1", "0"], env=environment(1), capture_output=True, text=True, check=True
+    )
+    expected = json.loads(alone.stdout.splitlines()[-1])
+    assert expected.keys() == first.keys()
+    for name, losses in expected.items():
+        assert first[name] == pytest.approx(losses, rel=1e-5)
+        assert losses[-1] < losses[0]
