@@ -339,7 +339,7 @@ class WideResNet(AbstractClassifier):
         for layer in reversed(self.features.layers):
             if isinstance(layer, Restriction):
                 element = layer.embedding(element)
-        return element
+        return self.in_type.space.group.element(element)
 
 
 def _parts(restrict: object) -> list[Any]:
