@@ -15,6 +15,7 @@ import importlib
 import inspect
 import io
 import linecache
+import operator
 import re
 import resource
 import signal
@@ -218,6 +219,9 @@ TABLES = {
     "fields": ["fields"],
     "images": ["images"],
     "tools": ["", "testing", "interop", "tools", "viz"],
+    "interop": [
+        f"interop.{name}" for name in ("e3nn", "escnn", "ginjax", "mujoco", "symm_learning")
+    ],
     "layers": ["nn", "models"],
 }
 
@@ -265,14 +269,16 @@ def _pages() -> str:
 
 def public(room: str) -> dict[str, Any]:
     """Public callables with arguments: functions, constructors, methods."""
-    module = getattr(equivax, room) if room else equivax
-    found = {}
+    module = operator.attrgetter(room)(equivax) if room else equivax
+    is_file, found = not hasattr(module, "__path__"), {}
     for name, value in vars(module).items():
         if name.startswith("_") or not callable(value) or inspect.ismodule(value):
             continue
         if name in between_rooms(room):
             continue
         if not getattr(value, "__module__", "").startswith("equivax"):
+            continue
+        if is_file and value.__module__ != module.__name__:  # what it is made of
             continue
         label = f"{room}.{name}".strip(".")
         if not inspect.isclass(value):

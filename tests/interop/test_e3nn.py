@@ -73,6 +73,14 @@ def test_arguments_are_checked(call, message: str):
         call()
 
 
+@pytest.mark.usefixtures("unchecked_annotations")
+def test_whole_numbers_are_not_turned_by_a_matrix_cut_to_whole_numbers():
+    whole = np.arange(5)
+    for function in (interop.e3nn.from_e3nn, interop.e3nn.to_e3nn):
+        expected = function(whole.astype(np.float32), "1x2e")
+        np.testing.assert_allclose(function(whole, "1x2e"), expected, rtol=1e-6)
+
+
 @pytest.mark.filterwarnings("ignore")
 class TestAgainstE3nnJax:
     """Arrays turn there as they turn here."""

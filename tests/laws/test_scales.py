@@ -15,7 +15,7 @@ import pytest
 import cases
 from equivax import nn
 from field_orbits import call, equivariance_error, jitted, made, orbit_inputs
-from laws import EXACT, cast, drawn, normal, one_in, relative
+from laws import EXACT, applied, cast, drawn, normal, one_in, relative
 from test_laws import equivariance_error as vector_error
 from test_laws import orbit
 
@@ -144,3 +144,28 @@ def test_vectors_of_any_size(name, key, precision):
         errors["moved", size] = moved
         errors["in double", size] = relative(single, double)
     assert beyond(case, errors) == {}
+
+
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
+def test_chains_in_16_bits_lose_what_rounding_between_layers_loses(dtype, key, precision):
+    """Not what layers compute in: in float64, rounded in between, they lose as much.
+
+    The first layer adds biases of order one to vectors of size 1e-3, in a basis that mixes all
+    irreps, and the last one takes no invariants: what is left of the rounding of the biases is
+    thousands of roundings of the output.
+    """
+    _, module, _, _, inputs = on_vectors("Sequential [D3: turned]", key)
+    x = jnp.asarray(HALF_SIZES[0] * inputs).astype(dtype)
+    module = cast(module, dtype)
+    found = np.asarray(applied(module, x)).astype(np.float64)
+    with precision(True):
+        ideal = cast(module, np.float64)
+        rounded = x.astype(np.float64)
+        for layer in ideal:
+            rounded = applied(layer, rounded).astype(dtype).astype(np.float64)
+        expected = np.asarray(applied(ideal, x.astype(np.float64)))
+        assert np.abs(applied(ideal[0], x.astype(np.float64))).max() > 0.1
+    bound = np.abs(np.asarray(rounded) - expected).max()
+    assert bound > 100 * float(jnp.finfo(dtype).eps) * np.abs(expected).max()
+    # An ideal layer is off by half an eps, ours by up to three halves: see `check_half`.
+    assert np.abs(found - expected).max() < 3 * bound

@@ -252,3 +252,12 @@ def test_calls_say_what_does_not_fit(replaced, message, key):
         inputs[place] = value
     with pytest.raises((ValueError, TypeError), match=f"PointConv: .*{message}"):
         layer_of(key)(*inputs)
+
+
+def test_unknown_options_are_refused():
+    space = spaces.rot_on_r2(4)
+    scalar = FieldType(space, space.trivial)
+    layer = nn.PointConv(scalar, scalar, width=1.0, key=jax.random.key(0))
+    edges = jnp.array([0, 1]), jnp.array([1, 0])
+    with pytest.raises(TypeError, match=r"PointConv: unknown option 'masks'; .* takes none"):
+        layer(normal(2, 1), normal(2, 2), *edges, masks=3)

@@ -190,6 +190,6 @@ def by_module(arrays: Arrays) -> dict[str, dict[str, np.ndarray]]:
 def _is_blur(arrays: Arrays) -> bool:
     """Whether a filter is that of an antialiased pool: one and the same for all channels."""
     found = arrays.get("filter")
-    if found is None or "weights" in arrays:
+    if found is None or found.ndim < 2 or "weights" in arrays:
         return False
     return found.shape[1] == 1 and bool((found == found[:1]).all())

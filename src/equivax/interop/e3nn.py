@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
-from .._arguments import choice, refuse
+from .._arguments import arrays, choice, integer, refuse
 from .._numerics import freeze
 from ..groups import Group, o3, so3
 from ..representations import Representation, direct_sum
@@ -24,6 +24,8 @@ LAYOUTS = ("mul_ir", "ir_mul")
 """Copies slow, components fast; and the converse, as cuEquivariance has it."""
 _AXES = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 """P takes (x, y, z) to (z, x, y): theirs at r is ours at P r, whose polar coordinate is their y."""
+MOST_COPIES, MOST_DEGREE = 10**6, 100
+"""More of an irrep, and irreps of a higher degree, are not meant."""
 _TERM = re.compile(r"(?:(\d+)x)?(\d+)([eo])")
 
 
@@ -64,6 +66,9 @@ def read(irreps: object) -> tuple[Term, ...]:
         if match is None:
             refuse(ValueError, "interop.e3nn.read", "irreps", takes, irreps)
         count, degree, parity = match.groups()
+        if int(count or 1) > MOST_COPIES or int(degree) > MOST_DEGREE:
+            limits = f"at most {MOST_COPIES} copies of degree at most {MOST_DEGREE}"
+            refuse(ValueError, "interop.e3nn.read", "irreps", limits, irreps)
         found.append(Term(int(count or 1), int(degree), 1 if parity == "e" else -1))
     return tuple(term for term in found if term.count)
 
@@ -121,13 +126,21 @@ def irreps(rep: Representation) -> str:
     return " + ".join(terms)
 
 
-@functools.cache
 def change_of_basis(degree: int) -> Float[np.ndarray, "d d"]:
     """``C`` with ``D_e3nn(g) = C D(g) C^T`` for irreps of a degree: theirs are ``C x``.
 
     Args:
         degree: The degree l.
+
+    Raises:
+        ValueError: If it is negative, or above 100.
+        TypeError: If it is no integer.
     """
+    return _basis(integer(degree, "interop.e3nn.change_of_basis", "degree", 0, MOST_DEGREE))
+
+
+@functools.cache
+def _basis(degree: int) -> Float[np.ndarray, "d d"]:
     group: Group = so3()
     return freeze(group.irrep(degree)(group.element(_AXES)))
 
@@ -191,7 +204,11 @@ def _mapped(
     caller = f"interop.e3nn.{caller}"
     for argument, value in (("layout", source), ("layout", target)):
         choice(value, caller, argument, LAYOUTS)
-    terms, x = read(irreps), jnp.asarray(x)
+    terms, x = read(irreps), arrays.array(x, caller, "x")
+    if jnp.iscomplexobj(x):
+        refuse(TypeError, caller, "x", "an array of real numbers", x)
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        x = x.astype(float)  # else the basis would be cut to integers
     size = sum(n * (2 * degree + 1) for n, degree, _ in terms)
     if x.ndim == 0 or x.shape[-1] != size:
         refuse(ValueError, caller, "x", f"(..., {size}) for {irreps}", x.shape)
@@ -203,7 +220,7 @@ def _mapped(
         block = block.reshape(*x.shape[:-1], *shape)
         block = block if source == "mul_ir" else jnp.swapaxes(block, -1, -2)
         if inverse is not None:
-            basis = change_of_basis(degree)
+            basis = _basis(degree)
             matrix = jnp.asarray(basis if inverse else basis.T, block.dtype)
             block = jnp.matmul(block, matrix, precision=jax.lax.Precision.HIGHEST)
         block = block if target == "mul_ir" else jnp.swapaxes(block, -1, -2)

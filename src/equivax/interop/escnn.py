@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from .._arguments import refuse
+from .._arguments.arrays import host
 from ..fields import FieldType
 from ..groups import Group
 from ..nn.authoring import is_stateful
@@ -109,6 +110,9 @@ def load_arrays(
     caller = "interop.escnn.load_arrays"
     if not isinstance(arrays, Mapping):
         refuse(TypeError, caller, "arrays", "a mapping from names to arrays", arrays)
+    if state is not None and not isinstance(state, eqx.nn.State):
+        refuse(TypeError, caller, "state", "the equinox.nn.State of the model, or None", state)
+    arrays = {name: _checked_array(name, array, caller) for name, array in arrays.items()}
     layers, modules = parametrised(model), by_module(arrays)
     if len(layers) != len(modules):
         names = [type(layer).__name__ for layer in layers]
@@ -135,7 +139,18 @@ def load_arrays(
     return found if state is None else (found, state)
 
 
+def _checked_array(name: object, array: object, caller: str) -> np.ndarray:
+    takes = "arrays of numbers by the names of a state_dict"
+    if not isinstance(name, str):
+        refuse(TypeError, caller, "arrays", takes, name)
+    found = host(array, caller, f"arrays[{name!r}]", "an array of numbers")
+    if found.dtype.kind not in "biuf":
+        refuse(TypeError, caller, f"arrays[{name!r}]", "an array of numbers", array)
+    return found
+
+
 def _asked(theirs: object, caller: str, attribute: str, takes: str) -> Any:
-    if not hasattr(theirs, attribute):
+    ours = isinstance(theirs, (type, Group, Representation, GSpace, FieldType))
+    if ours or not hasattr(theirs, attribute):
         refuse(TypeError, f"interop.escnn.{caller}", "theirs", takes, theirs)
     return theirs

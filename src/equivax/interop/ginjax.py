@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array
 
 from .. import nn
-from .._arguments import refuse
+from .._arguments import refuse, several
 from ..hom import Coefficients, in_few_leaves
 from ..images import FilterBasis, Signature
 from ..models import ConvBlock, DilResNet, TensorResNet, TensorUNet
@@ -32,8 +32,12 @@ def signature(theirs: Iterable[Any]) -> Signature:
 
     Args:
         theirs: A `ginjax.geometric.Signature`, or the tuple that it is.
+
+    Raises:
+        TypeError: If it is no sequence of pairs.
     """
-    return Signature(tuple(theirs))
+    takes = "pairs (type, channels) of ginjax"
+    return Signature(several(theirs, "interop.ginjax.signature", "theirs", takes, 0))
 
 
 def load(model: object, own_signature: Iterable[Any] | None = None) -> Any:

@@ -367,7 +367,7 @@ class WideResNet(AbstractClassifier):
         for layer in reversed(self.features.layers):
             if isinstance(layer, Restriction):
                 element = layer.embedding(element)
-        return element
+        return self.in_type.space.group.element(element)
 
 
 def _numbers(argument: str, values: object, counts: tuple[int, ...]) -> list[int]:

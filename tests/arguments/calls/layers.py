@@ -59,6 +59,11 @@ POINT = "a vector layer takes field types of a point too"
 MODES = "one mode for each axis, or one for all"
 ENDS = np.array([0, 1, -1])
 RNG = np.random.default_rng(0)
+#: Without and with a restriction: the latter hands elements on.
+WIDE = [
+    models.WideResNet(T, 2, depth=10, widen=1, channels=(4, 4, 4), restrict=restrict, key=KEY)
+    for restrict in (None, (2, None, None))
+]
 
 
 def normal(*shape: int) -> np.ndarray:
@@ -1029,6 +1034,12 @@ CALLS = [
             **ON_PLANE,
         )
     ),
+    *(
+        Call(wide.embedding, element=element(wide.out_type.space.group.elements[1])).but(
+            "element", "3", EITHER, "its number"
+        )
+        for wide in WIDE
+    ),
     Call(
         models.BasicBlock,
         in_fields=type_(),
@@ -1177,7 +1188,6 @@ LEFT_OUT: dict[str, str] = {
     r".*\.costs_of_ways": "chains ask it of their layers",
     r"nn\..*Positions\.(bias|check_fits|on_heads|on_inputs|plain)": "attention asks its positions",
     r"nn\.authoring\.in_turn": "calls what it is given",
-    r"models\.WideResNet\.embedding": "hands on to that of its restrictions",
     r"nn\.squash": "a formula that exports take along, without checks",
     r".*\.Abstract.*": "interfaces are not made",
     r"nn\.(FourierGrid|Moments|MultivariateNormal)": "records that functions of the library make",

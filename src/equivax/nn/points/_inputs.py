@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
+import inspect
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -77,8 +78,10 @@ class AbstractPointLayer(AbstractModule):
 
         Raises:
             ValueError: If a shape does not fit.
-            TypeError: If something is no array, or of the wrong kind of numbers.
+            TypeError: If something is no array, or of the wrong kind of numbers, or an option is
+                not known.
         """
+        self._check_options(options)
         key = self._checked_key(key)
         with self._scope():
             inputs = self._inputs(x, positions, senders, receivers)
@@ -89,6 +92,16 @@ class AbstractPointLayer(AbstractModule):
             if isinstance(x, IrrepTensor):
                 return IrrepTensor.of(self.out_type.representation, y)
             return y
+
+    def _check_options(self, options: Mapping[str, object]) -> None:
+        _, _, _, *known = inspect.signature(type(self)._forward).parameters  # behind self, x, key
+        known.remove("options")
+        for option in options:
+            if option not in known:
+                raise TypeError(
+                    f"{type(self).__name__}: unknown option {option!r}; beside key it takes "
+                    f"{', '.join(known) or 'none'}"
+                )
 
     @abc.abstractmethod
     def _forward(self, x: PointInputs, key: PRNGKeyArray | None, **options: object) -> Array:
