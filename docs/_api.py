@@ -45,11 +45,11 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
     "hom": (
         "equivax.hom",
         {
-            "Coefficients": "Coefficients gathered spread",
+            "Coefficients": "Coefficients gathered in_few_leaves spread unstacked",
             "Shared between rooms": "rows_of Machine assume_platform platform conversion_cost"
             " dense_cost"
             " irrep_wise_cost machine spectral_cost shape_like varying_alike"
-            " varying_axes widened Kind from_irrep_wise irrep_plan irrep_product"
+            " varying_axes varying_with widened Kind from_irrep_wise irrep_plan irrep_product"
             " irrep_wise_map join_copies join_kinds ordered_back reordered"
             " split_copies split_fields split_kinds to_irrep_wise trivial_name"
             " with_invariant",

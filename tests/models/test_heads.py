@@ -22,6 +22,7 @@ HIDDEN = 16 * SO3.trivial + 16 * SO3.irrep(1)
 PLANE = evx.spaces.flip_rot_on_r2(4)
 IMAGES = FieldType(PLANE, 3 * PLANE.trivial)
 TENSORS = (((0, 0), 2), ((1, 0), 2))
+VECTOR, SEEN = D4.irrep(1, 1), D4.irrep(1, 1) + D4.trivial
 
 
 def tensor_network(name, **options):
@@ -29,6 +30,24 @@ def tensor_network(name, **options):
         return getattr(models, name)(TENSORS, TENSORS, width=6, key=key, **options)
 
     return build, (4, 6, 8, 8)
+
+
+class Given(eqx.Module):
+    """A conditional network at one step, of conditions drawn with it."""
+
+    network: eqx.Module
+    condition: jax.Array
+
+    def __call__(self, x):
+        return self.network(x, self.condition, step=3.0)
+
+
+def conditional(name, **options):
+    def build(key):
+        network = getattr(models, name)(VECTOR, SEEN, key=key, **options)
+        return Given(network, jax.random.normal(key, (32, 3, SEEN.size)))
+
+    return build, (32, 8, 2)
 
 
 NETWORKS = {
@@ -71,6 +90,11 @@ NETWORKS = {
             IMAGES, 10, patch=3, size=9, width=16, depth=1, heads=2, key=key
         ),
         (8, 3, 9, 9),
+    ),
+    "ConditionalTransformer": conditional("ConditionalTransformer", hidden=32, num_heads=2, depth=1),
+    "ConditionalUNet1D": conditional("ConditionalUNet1D", condition_length=3, channels=[16, 16]),
+    "TimeSeriesEncoder": (
+        lambda key: models.TimeSeriesEncoder(VECTOR, VECTOR, 8, channels=[32], key=key), (64, 8, 2),
     ),
 }  # fmt: skip
 

@@ -40,7 +40,7 @@ NEGLIGIBLE = 2e-4
 
 def rounding_of(level, roundings=ROUNDINGS):
     """Variance of numbers that are nothing but rounding of data with this mean square, at most."""
-    return (roundings * jnp.finfo(level.dtype).eps) ** 2 * level
+    return (roundings * float(jnp.finfo(level.dtype).eps)) ** 2 * level
 
 
 def left_among(level, eps):

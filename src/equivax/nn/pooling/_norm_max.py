@@ -142,7 +142,7 @@ def slide_tied(beta, windows, x, lengths):
         before = padding[axis][0]
         spread.append((before, max(reach - x.shape[axis] - before, 0), 0))
     x, lengths = widened_by(x, 0, spread), widened_by(lengths, -1, spread)
-    least = top * (1 - 32 * jnp.finfo(top.dtype).eps)
+    least = top * (1 - 32 * float(jnp.finfo(top.dtype).eps))
     total = jnp.zeros(top.shape, x.dtype)
     weights, taps = total, [()]
     for k in kernel:
