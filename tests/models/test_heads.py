@@ -91,7 +91,9 @@ NETWORKS = {
         ),
         (8, 3, 9, 9),
     ),
-    "ConditionalTransformer": conditional("ConditionalTransformer", hidden=32, num_heads=2, depth=1),
+    "ConditionalTransformer": conditional(
+        "ConditionalTransformer", hidden=32, num_heads=2, depth=1
+    ),
     "ConditionalUNet1D": conditional("ConditionalUNet1D", condition_length=3, channels=[16, 16]),
     "TimeSeriesEncoder": (
         lambda key: models.TimeSeriesEncoder(VECTOR, VECTOR, 8, channels=[32], key=key), (64, 8, 2),
