@@ -67,9 +67,9 @@ COMPILING = {
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Thin the long tables of the quick suite; `-m slow` runs what is left out.
 
-    Of three to five rows every other is quick, of more every third. Tests take turns: a row that is
-    slow for one is quick for the next, so that every law is seen at once on some of the modules,
-    and every module under some of the laws.
+    Of three to five rows every other is quick, of more every third, of twelve and more every
+    fourth. Tests take turns: a row that is slow for one is quick for the next, so that every law is
+    seen at once on some of the modules, and every module under some of the laws.
     """
     tables: dict[Path, dict[str, list[pytest.Item]]] = {}
     for item in items:
@@ -78,7 +78,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             tests.setdefault(getattr(item, "originalname", item.name), []).append(item)
     for tests in tables.values():
         for turn, rows in enumerate(tests.values()):
-            every = 1 if len(rows) < 3 else 2 if len(rows) < 6 else 3
+            every = 1 + sum(len(rows) >= many for many in (3, 6, 12))
             for place, row in enumerate(rows):
                 if (place + turn) % every:
                     row.add_marker(pytest.mark.slow)
