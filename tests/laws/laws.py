@@ -1,6 +1,7 @@
 """What the laws share: bounds, draws, training, and the search for the library in exports."""
 
 import itertools
+import os
 import subprocess
 import sys
 import types
@@ -13,6 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
+import equivax
 
 #: Relative error of one layer: rounding of its longest sums, a few hundred terms (law 5).
 EXACT = {"float64": 1e-12, "float32": 1e-5}
@@ -103,6 +106,20 @@ def cast(tree: Any, dtype: Any) -> Any:
         return jnp.asarray(np.asarray(leaf).astype(dtype))
 
     return jax.tree.map(converted, tree)
+
+
+# ---- other processes -----------------------------------------------------------------------------
+
+
+def on_cpu_devices(count: int, flags: str = "") -> dict[str, str]:
+    """The environment of a process that has so many devices, and finds what tests share."""
+    source = str(Path(equivax.__file__).parents[1])
+    shelves = [str(Path(__file__).parents[1] / shelf) for shelf in ("laws", "tables", "golden")]
+    return os.environ | {
+        "JAX_PLATFORMS": "cpu",
+        "PYTHONPATH": os.pathsep.join([source, *shelves]),
+        "XLA_FLAGS": f"{flags} --xla_force_host_platform_device_count={count}".strip(),
+    }
 
 
 # ---- one program ---------------------------------------------------------------------------------

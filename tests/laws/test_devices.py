@@ -10,7 +10,6 @@ import os
 import subprocess
 import sys
 import warnings
-from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -22,7 +21,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 import equivax as evx
 import on_devices
-from laws import one_in, relative
+from laws import on_cpu_devices, one_in, relative
 from on_devices import LAYERS, MESHES
 
 #: One of each kind that needs care: rows, stacks of irreps, statistics, contractions, windows.
@@ -50,19 +49,10 @@ def test_layers_and_gradients_are_traced_on_a_mesh(name, kind):
 @functools.cache
 def errors(names: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     """What eight devices compute."""
-    shelves = [str(Path(__file__).parents[1] / shelf) for shelf in ("laws", "tables", "golden")]
-    source = str(Path(evx.__file__).parents[1])
-    flags = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
-    options = {
-        "JAX_ENABLE_X64": "1",
-        "JAX_PLATFORMS": "cpu",
-        "PYTHONPATH": os.pathsep.join([source, *shelves]),
-        "XLA_FLAGS": flags,
-    }
     found = subprocess.run(
         [sys.executable, "-W", "ignore", on_devices.__file__],
         input=json.dumps(names),
-        env=os.environ | options,
+        env=on_cpu_devices(8, os.environ.get("XLA_FLAGS", "")) | {"JAX_ENABLE_X64": "1"},
         capture_output=True,
         text=True,
         check=False,

@@ -2,23 +2,19 @@
 
 import functools
 import json
-import os
 import socket
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-import equivax as evx
 import in_parts
 import in_processes
+from laws import on_cpu_devices
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(in_parts.shard_map is None, reason="another shard_map in this JAX"),
-]
+pytestmark = pytest.mark.slow
+needs_shard_map = pytest.mark.skipif(in_parts.shard_map is None, reason="this JAX has another one")
 
 CASES = [
     *(f"{kind}: MLP, {mode}" for mode in in_parts.MODES for kind in ("fields", "both", "batch")),
@@ -27,21 +23,11 @@ CASES = [
 ]
 
 
-def environment(devices: int) -> dict[str, str]:
-    shelves = [str(Path(__file__).parents[1] / shelf) for shelf in ("laws", "tables", "golden")]
-    source = str(Path(evx.__file__).parents[1])
-    return os.environ | {
-        "JAX_PLATFORMS": "cpu",
-        "PYTHONPATH": os.pathsep.join([source, *shelves]),
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
-    }
-
-
 @functools.cache
 def computed() -> dict[str, dict[str, Any]]:
     found = subprocess.run(
         [sys.executable, in_parts.__file__],
-        env=environment(8),
+        env=on_cpu_devices(8),
         capture_output=True,
         text=True,
         check=False,
@@ -50,6 +36,7 @@ def computed() -> dict[str, dict[str, Any]]:
     return dict(json.loads(line) for line in found.stdout.splitlines())
 
 
+@needs_shard_map
 @pytest.mark.parametrize("name", CASES)
 def test_parts_compute_the_whole_and_send_what_plain_layers_send(name):
     found = computed()[name]
@@ -59,6 +46,7 @@ def test_parts_compute_the_whole_and_send_what_plain_layers_send(name):
     assert found["numbers"] <= found["plain numbers"]
 
 
+@needs_shard_map
 @pytest.mark.parametrize("mode", in_parts.MODES)
 def test_gradients_are_summed_as_coefficients(mode):
     found = computed()[f"batch: MLP, {mode}"]
@@ -77,7 +65,7 @@ def test_two_processes_train_as_one():
     command = [sys.executable, in_processes.__file__, f"localhost:{port}"]
     options: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     running = [
-        subprocess.Popen([*command, "2", str(number)], env=environment(1), **options)
+        subprocess.Popen([*command, "2", str(number)], env=on_cpu_devices(1), **options)
         for number in range(2)
     ]
     try:
@@ -90,7 +78,7 @@ def test_two_processes_train_as_one():
     first, second = (json.loads(out.splitlines()[-1]) for out, _ in outputs)
     assert first == second
     alone = subprocess.run(
-        [*command, "1", "0"], env=environment(1), capture_output=True, text=True, check=True
+        [*command, "1", "0"], env=on_cpu_devices(1), capture_output=True, text=True, check=True
     )
     expected = json.loads(alone.stdout.splitlines()[-1])
     assert expected.keys() == first.keys()

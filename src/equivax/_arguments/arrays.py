@@ -116,3 +116,11 @@ def host(value: object, caller: str, argument: str, takes: str) -> np.ndarray:
         return np.asarray(value)
     except Exception:  # ragged lists, and what other libraries refuse
         refuse(TypeError, caller, argument, takes, value)
+
+
+def broadcasts(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
+    """Whether an array of a shape becomes one of the target by repetition alone."""
+    try:
+        return np.broadcast_shapes(shape, target) == target
+    except ValueError:
+        return False

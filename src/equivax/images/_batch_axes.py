@@ -130,11 +130,7 @@ def as_batch_factor(image: MultiImage, value: object) -> Any:
     factor = as_factor(value, image.dtype, "MultiImage", "a number, an array or an image")
     if isinstance(factor, (int, float)):
         return factor
-    try:
-        fits = np.broadcast_shapes(factor.shape, image.batch) == image.batch
-    except ValueError:
-        fits = False
-    if not fits:
+    if not arrays.broadcasts(factor.shape, image.batch):
         raise ValueError(
             f"MultiImage: expected an array that broadcasts against the batch axes {image.batch}, "
             f"got shape {factor.shape}"

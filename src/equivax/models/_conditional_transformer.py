@@ -332,11 +332,7 @@ def _checked_mask(
     found = arrays.array(mask, _NAME, argument)
     if found.dtype != bool:
         refuse(TypeError, _NAME, argument, takes, mask)
-    try:
-        fits = found.shape[-1:] == shape[-1:] and jnp.broadcast_shapes(found.shape, shape) == shape
-    except ValueError:
-        fits = False
-    if not fits:
+    if found.shape[-1:] != shape[-1:] or not arrays.broadcasts(found.shape, shape):
         raise ValueError(f"{_NAME}: {argument}: expected {takes}, got shape {found.shape}")
     return found
 

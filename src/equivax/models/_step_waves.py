@@ -52,10 +52,6 @@ def checked_step(
     found = arrays.array(step, caller, "step")
     if found.dtype == bool or jnp.issubdtype(found.dtype, jnp.complexfloating):
         raise TypeError(f"{caller}: step: expected {takes}, got dtype {found.dtype}")
-    try:
-        fits = jnp.broadcast_shapes(found.shape, batch) == batch
-    except ValueError:
-        fits = False
-    if not fits:
+    if not arrays.broadcasts(found.shape, batch):
         raise ValueError(f"{caller}: step: expected {takes}, got shape {found.shape}")
     return found.astype(at_least_float32(dtype))

@@ -48,11 +48,7 @@ def _array(caller: str, mask: object, shape: tuple[int, ...]) -> Array:
     found = arrays.array(mask, caller, "mask")
     if found.dtype != bool and not jnp.issubdtype(found.dtype, jnp.floating):
         refuse(TypeError, caller, "mask", TAKES, mask)
-    try:
-        fits = found.ndim > 0 and jnp.broadcast_shapes(found.shape, shape) == shape
-    except ValueError:
-        fits = False
-    if not fits:
+    if found.ndim == 0 or not arrays.broadcasts(found.shape, shape):
         raise ValueError(
             f"{caller}: mask: expected a shape that broadcasts to (..., heads, queries, keys) = "
             f"{shape}, got {found.shape}; one for each example is mask[:, None], one of keys is "

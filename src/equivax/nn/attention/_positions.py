@@ -102,11 +102,7 @@ def places(
     found = arrays.array(positions, caller, argument)
     if found.dtype == bool or jnp.issubdtype(found.dtype, jnp.complexfloating):
         raise TypeError(f"{caller}: {argument}: expected {takes}, got dtype {found.dtype}")
-    try:
-        fits = found.shape[-1:] == shape[-1:] and jnp.broadcast_shapes(found.shape, shape) == shape
-    except ValueError:
-        fits = False
-    if not fits:
+    if found.shape[-1:] != shape[-1:] or not arrays.broadcasts(found.shape, shape):
         raise ValueError(f"{caller}: {argument}: expected {takes}, got shape {found.shape}")
     floating = jnp.issubdtype(found.dtype, jnp.floating)
     return found.astype(at_least_float32(found.dtype) if floating else jnp.float32)
