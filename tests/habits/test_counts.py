@@ -38,7 +38,7 @@ CLASSES_WITH_IDENTITY_BY_HAND = 4
 OVERRIDES_OF_OTHER_SIGNATURE = 0
 LONG_LINES_OF_PROSE = 0
 REPEATED_LINES = 2.5  # per cent
-FILES_THAT_RUN = {"construction": 45, "first call": 33, "later calls": 16}
+FILES_THAT_RUN = {"construction": 44, "first call": 33, "later calls": 14}
 
 # ---- the code ----------------------------------------------------------------------------------
 
