@@ -16,7 +16,7 @@ import numpy as np
 
 from .. import nn
 from ..fields import FieldType
-from ._escnn_arrays import CARRIED, FILLED, filled, in_our_order, lost
+from ._escnn_arrays import CARRIED, filled, in_our_order, lost
 from ._escnn_norms import with_numbers, with_statistics
 from ._escnn_types import Types
 from ._needed import Foreign
@@ -432,9 +432,3 @@ _CONVERTERS: dict[str, Callable[[Loader, Foreign, FieldType | None], Any]] = {
     "Sequential": _sequential,
 }
 """By the name of a class of escnn, or of one that it derives from."""
-
-
-def parametrised(model: object) -> list[Any]:
-    """The layers of a model that arrays fill, in order."""
-    found = jax.tree.leaves(model, is_leaf=lambda x: isinstance(x, FILLED))
-    return [layer for layer in found if isinstance(layer, FILLED)]
