@@ -396,6 +396,47 @@ def test_wide_residual_networks_with_restrictions(order, subgroups):
     np.testing.assert_allclose(found, wanted, atol=1e-5 * np.abs(wanted).max())
 
 
+def fourier(space, kind, more=False):
+    """Modules on fields that are functions, with the grids that their users choose."""
+    group = space.fibergroup
+    band = group.bl_irreps(1 if kind == "O3" else 2)
+    options = {"N": 10 + 2 * more}
+    if kind not in ("SO2", "O2"):
+        options = {"type": "thomson_cube" if more else "thomson", "N": 4 if more else 60}
+    if kind == "relu":
+        return their_nn.FourierPointwise(space, 2, band, **options, normalize=False)
+    return their_nn.FourierELU(space, 2, band, **options)
+
+
+@pytest.mark.parametrize("kind", ["SO2", "O2", "SO3", "relu", "O3"])
+def test_functions_on_groups(kind):
+    """Between convolutions, so that types must fit; two grids for the same fields."""
+    flat = kind in ("SO2", "O2")
+    if flat:
+        space = SPACES[kind]()
+    else:
+        space = gspaces.flipRot3dOnR3() if kind == "O3" else gspaces.rot3dOnR3()
+    first = fourier(space, kind)
+    second = fourier(space, kind, more=True)
+    if kind == "SO2":  # the band of the output may be another one
+        second = their_nn.FourierELU(
+            space, 2, space.fibergroup.bl_irreps(2), N=12, out_irreps=[(0,), (1,)]
+        )
+    kernel = {"kernel_size": 3, "padding": 1}
+    conv = their_nn.R2Conv if flat else their_nn.R3Conv
+    one = fields(space, "trivial")
+    module = their_nn.SequentialModule(
+        conv(one, first.in_type, **kernel),
+        first,
+        conv(first.out_type, second.in_type, **kernel),
+        second,
+        conv(second.out_type, one, **kernel),
+    )
+    shape = (2, 7, 7) if flat else (2, 5, 5, 5)
+    model, _ = assert_same(trained(module, shape), shape)
+    assert isinstance(model.layers[1], nn.FourierNonlinearity)
+
+
 def test_a_gated_network_of_irreps():
     """O(2): scalars as they are, gates for the rest, norms of irreps, and their lengths."""
     space = SPACES["O2"]()
@@ -479,6 +520,15 @@ def test_arrays_without_torch():
     wanted = module(module.in_type(x)).tensor.detach().numpy()
     found, _ = eqx.nn.inference_mode(model)(jnp.asarray(x.numpy()), state)
     np.testing.assert_allclose(found, wanted, atol=1e-5 * np.abs(wanted).max())
+
+
+def test_functions_on_quotients_are_named():
+    space = gspaces.rot3dOnR3()
+    grid = space.fibergroup.sphere_grid("thomson", N=24)
+    irreps = space.fibergroup.bl_irreps(2)
+    module = their_nn.QuotientFourierELU(space, (False, -1), 2, irreps=irreps, grid=grid)
+    with pytest.raises(TypeError, match=r"got QuotientFourierELU"):
+        interop.escnn.load(module)
 
 
 def test_what_has_no_counterpart_is_named():

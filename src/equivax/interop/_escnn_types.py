@@ -67,6 +67,11 @@ class Types:
         self._representations[key] = found
         return found
 
+    def replace(self, theirs: Foreign, ours: Representation) -> None:
+        """From now on ``theirs`` becomes ``ours``, which has the same matrices."""
+        self._kept.append(theirs)
+        self._representations[id(theirs)] = ours
+
     def space(self, theirs: Foreign) -> GSpace:
         """The same space: its points move alike."""
         group = self.group(theirs.fibergroup)

@@ -80,7 +80,9 @@ def load(module: object) -> Any:
     """
     if not hasattr(module, "state_dict"):
         refuse(TypeError, "interop.escnn.load", "module", "a module of escnn", module)
-    layer = Loader().layer(module)
+    loader = Loader()
+    loader.prepare(module)
+    layer = loader.layer(module)
     layer = eqx.nn.inference_mode(layer, value=not getattr(module, "training", True))
     if not is_stateful(layer):
         return layer
