@@ -268,6 +268,22 @@ def test_norms_of_induced_fields(name):
     assert_same(trained(their_nn.InducedNormNonLinearity(type_, "n_relu")))
 
 
+@pytest.mark.parametrize("name", ["C8", "D4"])
+def test_gates_of_induced_fields(name):
+    """Gates are numbered by the sizes of fields there, which stand in another order."""
+    space = SPACES[name]()
+    group = space.fibergroup
+    subgroup = 4 if name == "C8" else (None, 4)
+    inner = group.subgroup(subgroup)[0]
+    large, small = (group.induced_representation(subgroup, inner.irrep(n)) for n in (1, 2))
+    gate = space.quotient_repr(subgroup)
+    type_ = their_nn.FieldType(space, [large, gate, small, gate, gate, large])
+    marks = ["gated", "gate", "gated", "gate", "gate", "gated"]
+    module = their_nn.InducedGatedNonLinearity1(type_, gates=marks)  # others raise there
+    model, _ = assert_same(trained(module))
+    assert model.gates == (1, -1, 0, -1, -1, 2)
+
+
 def test_copies_that_differ_are_named():
     type_ = fields(gspaces.octaOnR3(), "regular")
     with pytest.raises(ValueError, match=r"GNormBatchNorm: in_type: expected copies of irreps"):

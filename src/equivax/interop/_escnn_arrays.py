@@ -20,14 +20,18 @@ Arrays = Mapping[str, np.ndarray]
 Statistics = tuple[np.ndarray, np.ndarray, np.ndarray]
 Layer = TypeVar("Layer")
 Dense = nn.Linear | nn.Conv | nn.ConvTranspose
-Gates = nn.GatedNonlinearity | nn.NormNonlinearity | nn.InducedNormNonlinearity
+OwnBias = nn.GatedNonlinearity | nn.InducedGatedNonlinearity
+Gates = OwnBias | nn.NormNonlinearity | nn.InducedNormNonlinearity
 
 CARRIED = 1e-4
 """A kernel that lies further than this share from all kernels of a layer is not carried by it."""
 DENSE = (nn.Linear, nn.Conv, nn.ConvTranspose)
 BY_REPRESENTATION = (nn.InducedNormBatchNorm, nn.IIDBatchNorm, nn.GNormBatchNorm)
 NORMS = (nn.InnerBatchNorm, nn.NormBatchNorm, *BY_REPRESENTATION)
-GATES = (nn.GatedNonlinearity, nn.NormNonlinearity, nn.InducedNormNonlinearity)
+GATES = (
+    *(nn.GatedNonlinearity, nn.InducedGatedNonlinearity),
+    *(nn.NormNonlinearity, nn.InducedNormNonlinearity),
+)
 FILLED = (*DENSE, *NORMS, *GATES, eqx.nn.Linear)
 """Layers with parameters or statistics; a plain one is a readout of invariants."""
 _INSIDE = re.compile(r"_basisexpansion|batch_norm_\[")
@@ -212,7 +216,7 @@ def _of_whole_fields(
 
 
 def _gates(layer: Gates, arrays: Arrays, name: str) -> Gates:
-    if isinstance(layer, nn.GatedNonlinearity):
+    if isinstance(layer, OwnBias):
         if layer.bias is None:
             return layer
         found = _like(layer.bias, _taken(arrays, "bias", name).reshape(-1), name)

@@ -294,6 +294,23 @@ def _gated_pair(loader: Loader, m: Foreign, known: FieldType | None) -> Any:
     return loader.with_arrays(layer, m)
 
 
+def _induced_gated(loader: Loader, m: Foreign, known: FieldType | None) -> Any:
+    gates = _array(m.gates_indices)
+    channels = set(range(*map(int, gates)) if m._contiguous["gate"] else map(int, gates))
+    reps = m.in_type.representations
+    starts = np.cumsum([0, *(rep.size for rep in reps)])[:-1]
+    gated = [i for i, start in enumerate(starts) if int(start) not in channels]
+    kinds = [(reps[i].size, reps[i].size // m.quotient_size) for i in gated]
+    # Their gates follow the kinds of fields: large ones last.
+    marks: list[Any] = ["gate"] * len(reps)
+    for number, place in enumerate(sorted(range(len(gated)), key=kinds.__getitem__)):
+        marks[gated[place]] = number
+    layer = nn.InducedGatedNonlinearity(
+        loader.type_of(m.in_type, known), marks, drop_gates=bool(m.drop_gates)
+    )
+    return loader.with_arrays(layer, m)
+
+
 # ---- pools ---------------------------------------------------------------------------------------
 
 
@@ -445,6 +462,7 @@ _CONVERTERS: dict[str, Callable[[Loader, Foreign, FieldType | None], Any]] = {
     "FourierPointwise": _fourier,
     "GatedNonLinearity1": _gated,
     "GatedNonLinearity2": _gated_pair,
+    "InducedGatedNonLinearity1": _induced_gated,
     "GroupPooling": _group_pooling,
     "NormPool": _norm_pool,
     "PointwiseMaxPool2D": _MAX_POOL,
