@@ -69,6 +69,7 @@ def point_conv(
     sources = jnp.where(valid, senders, count)[jnp.argsort(place)]
     neighbours = jax.ops.segment_sum(valid.astype(jnp.int32), place, count)
     starts = jnp.cumsum(neighbours) - neighbours
+    points = jnp.arange(count, dtype=neighbours.dtype)
     length = -(-edges // count)  # of a row: as many as a point has on average
 
     def sums(rows):
@@ -81,12 +82,13 @@ def point_conv(
         # Points with more neighbours get further rows, fewer than edges / length in all.
         more = jnp.maximum(-(-neighbours // length) - 1, 0)
         number = edges // length
-        at = jnp.repeat(jnp.arange(count), more, total_repeat_length=number)
-        done = length * (1 + jnp.arange(number) - (jnp.cumsum(more) - more)[at])
+        at = jnp.repeat(points, more, total_repeat_length=number)
+        rows = jnp.arange(number, dtype=at.dtype) - (jnp.cumsum(more) - more)[at]
+        done = length * (1 + rows)
         found = sums((at, starts[at] + done, neighbours[at] - done))
         return jax.ops.segment_sum(found, at, count, indices_are_sorted=True)
 
-    total = sums((jnp.arange(count), starts, neighbours))
+    total = sums((points, starts, neighbours))
     total = total + jax.lax.cond(
         jnp.any(neighbours > length), further, lambda: jnp.zeros_like(total)
     )
@@ -112,7 +114,7 @@ def of_rows(kernel, x, positions, sources, rows, length, *, width, degrees, cuto
         precision: Of the product with the kernel.
     """
     at, first, left = rows
-    slots = jnp.arange(length)
+    slots = jnp.arange(length, dtype=left.dtype)
     there = slots < left[:, None]
     froms = sources.at[first[:, None] + slots].get(mode="clip")
     froms = jnp.where(there, froms, x.shape[0])
@@ -124,5 +126,5 @@ def of_rows(kernel, x, positions, sources, rows, length, *, width, degrees, cuto
     if cutoff is not None:
         values = values * smooth_cutoff(offsets, cutoff)
     values = values.astype(x.dtype)
-    sums = jnp.einsum("nkf,nkc->nfc", values, inputs, precision=HIGHEST)
-    return jnp.einsum("nfc,ocf->no", sums, kernel, precision=precision)
+    sums = jnp.einsum("nkc,nkf->ncf", inputs, values, precision=HIGHEST)
+    return jnp.einsum("ncf,ocf->no", sums, kernel, precision=precision)
