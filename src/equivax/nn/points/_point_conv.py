@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..._arguments import arrays, choice, flag, integer, number
 from ...fields import FieldType
-from ...hom import HIGHEST
+from ...hom import HIGHEST, widened
 from ...kernels import PointRecipe, TypeBasis, point_basis, point_functions
 from .._core._admission import checked_precision
 from .._core._module import check_no_leaf
@@ -196,8 +196,14 @@ class PointConv(AbstractPointLayer):
         }
 
     def _forward(self, x: PointInputs, key: PRNGKeyArray | None, **options: object) -> Array:
-        conv = functools.partial(point_conv, self._on_functions, self.bias, **self._options)
-        return jnp.vectorize(conv, signature="(n,c),(n,d),(e),(e)->(n,o)")(*x)
+        # Between irreps, where the kernel takes fewer products than the changes of basis save.
+        check_no_leaf(_NAME, "kernel", self.weights)
+        kernel = self.basis.on_functions(self.weights, in_irreps=True)
+        conv = functools.partial(point_conv, kernel, None, **self._options)
+        fields = self.basis.to_irreps(widened(x.x))
+        y = jnp.vectorize(conv, signature="(n,c),(n,d),(e),(e)->(n,o)")(fields, *x[1:])
+        y = self.basis.from_irreps(y).astype(x.x.dtype)
+        return y if self.bias is None else y + self.bias.astype(y.dtype)
 
     def export(self) -> Any:
         """A plain function ``(x, positions, senders, receivers)`` of one point cloud."""
