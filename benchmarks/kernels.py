@@ -33,6 +33,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import equinox as eqx
 import jax
@@ -96,7 +97,9 @@ def compiled_for_gpu(function: Callable[..., Any], *arguments: Any) -> str:
     def described(leaf: Any) -> Any:
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place)
 
-    with evx.hom.assume_platform("gpu"):
+    # Formulas that exports take along ask JAX, and not what equivax assumes.
+    asked = mock.patch.object(jax, "default_backend", return_value="gpu")
+    with evx.hom.assume_platform("gpu"), asked:
         lowered = jax.jit(function).lower(*jax.tree.map(described, arguments))
     try:
         return str(lowered.compile().as_text())
