@@ -9,10 +9,10 @@ instruction per kernel, with the shapes of what is read and written. So
     flops    of the products in it: twice the numbers of the result times what is summed over,
     seconds  the larger of bytes / bandwidth and flops / peak, and a launch of 2 microseconds.
 
-That is a lower bound: it knows no cache and no bank, counts a slice of an operand as all of it,
-and of convolutions only the bytes. It tells which of two programs moves less, not how long either
-takes; `accelerator.py` measures. Steps are the gradients of ``sum(sin(y))`` in parameters and
-input.
+That is a lower bound: it knows no cache and no bank, and of convolutions it counts only the bytes.
+Of operands that a kernel slices, only the slices count; loops count as often as they run. It tells
+which of two programs moves less, not how long either takes; `accelerator.py` measures. Steps are
+the gradients of ``sum(sin(y))`` in parameters and input.
 
     python benchmarks/kernels.py [--all] [--only WORD ...] [--list]
 
@@ -198,6 +198,15 @@ def summed_over(instruction: Instruction, left: str) -> tuple[int, str]:
     return 2 * inner * math.prod(shapes(instruction.shape)[0][1]), dtype
 
 
+def size_read(inner: dict[str, Instruction], name: str) -> int:
+    """Bytes that a fused computation takes of one of its numbers: all, or of slices those."""
+    taken, full = 0, size(inner[name].shape)
+    for user in inner.values():
+        if name in user.operands:
+            taken += size_read(inner, user.name) if user.opcode in ("bitcast", "slice") else full
+    return min(taken, full)
+
+
 def kernels(text: str) -> list[Kernel]:
     """Everything that runs, in order."""
     program, entry = read(text)
@@ -211,10 +220,16 @@ def _kernels(program: Program, computation: str) -> Iterator[Kernel]:
         if opcode in NOTHING or opcode.endswith("-done"):
             continue
         if opcode in ("call", "while", "conditional", "async-start") and line.calls in program:
-            yield from _kernels(program, line.calls)
+            rounds = re.search(r'"known_trip_count":\{"n":"(\d+)"', line.rest)
+            for _ in range(int(rounds[1]) if rounds else 1):
+                yield from _kernels(program, line.calls)
             continue
         read_shapes = [lines[name].shape for name in line.operands if name in lines]
-        moved = sum(map(size, (line.shape, *read_shapes)))
+        taken = [size(shape) for shape in read_shapes]
+        if opcode == "fusion" and line.calls in program:
+            inner = program[line.calls]
+            taken = [size_read(inner, n) for n, p in inner.items() if p.opcode == "parameter"]
+        moved = size(line.shape) + sum(taken)
         kind, flops, dtype = opcode, 0, "f32"
         if opcode == "fusion" and line.calls in program:
             inner = program[line.calls]
