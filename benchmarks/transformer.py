@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -75,6 +75,23 @@ class Stack(eqx.Module):
         return x
 
 
+class Scanned(eqx.Module):
+    """Layers in turn, of one kind, as one loop of the compiled program."""
+
+    numbers: Any
+    layer: Any = eqx.field(static=True)
+
+    def __init__(self, layers: Sequence[Any]) -> None:
+        parts = [eqx.partition(layer, eqx.is_inexact_array) for layer in layers]
+        self.numbers = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(own for own, _ in parts))
+        self.layer = parts[0][1]
+
+    def __call__(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
+        return jax.lax.scan(
+            lambda y, own: (eqx.combine(own, self.layer)(y), None), x, self.numbers
+        )[0]
+
+
 def step_of(model: Any) -> tuple[Callable[..., Any], Any]:
     """A compiled gradient of ``sum(y^2)`` in parameters and tokens, and the parameters."""
     parameters, static = eqx.partition(model, eqx.is_inexact_array)
@@ -133,11 +150,15 @@ def speed(widths: list[int], rounds: int) -> None:
 def compilation(width: int = 128, depth: int = 12) -> None:
     """Seconds of cores until a training step of a stack runs, with an empty cache."""
     keys = jax.random.split(jax.random.key(0), depth)
+    plain = [PlainLayer(width, 4, key) for key in keys]
+    encoder = evx.models.TransformerEncoder(
+        (width // 8) * D4.regular, 4, depth, key=jax.random.key(0)
+    )
     stacks = {
-        "plain": Stack([PlainLayer(width, 4, key) for key in keys]),
-        "D4": evx.models.TransformerEncoder(
-            (width // 8) * D4.regular, 4, depth, key=jax.random.key(0)
-        ),
+        "plain": Stack(plain),
+        "D4": encoder,
+        "plain, scanned": Scanned(plain),
+        "D4, scanned": Scanned(encoder.layers),
     }
     x, rows = jax.random.normal(jax.random.key(1), (2, 16, width)), []
     for name, model in stacks.items():
