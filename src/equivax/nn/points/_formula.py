@@ -69,7 +69,6 @@ def point_conv(
     sources = jnp.where(valid, senders, count)[jnp.argsort(place)]
     neighbours = jax.ops.segment_sum(valid.astype(jnp.int32), place, count)
     starts = jnp.cumsum(neighbours) - neighbours
-    points = jnp.arange(count, dtype=neighbours.dtype)
     length = -(-edges // count)  # of a row: as many as a point has on average
 
     def sums(rows):
@@ -82,13 +81,13 @@ def point_conv(
         # Points with more neighbours get further rows, fewer than edges / length in all.
         more = jnp.maximum(-(-neighbours // length) - 1, 0)
         number = edges // length
-        at = jnp.repeat(points, more, total_repeat_length=number)
+        at = jnp.repeat(jnp.arange(count, dtype=more.dtype), more, total_repeat_length=number)
         rows = jnp.arange(number, dtype=at.dtype) - (jnp.cumsum(more) - more)[at]
         done = length * (1 + rows)
-        found = sums((at, starts[at] + done, neighbours[at] - done))
+        found = sums((positions[at], starts[at] + done, neighbours[at] - done))
         return jax.ops.segment_sum(found, at, count, indices_are_sorted=True)
 
-    total = sums((points, starts, neighbours))
+    total = sums((positions, starts, neighbours))
     total = total + jax.lax.cond(
         jnp.any(neighbours > length), further, lambda: jnp.zeros_like(total)
     )
@@ -106,23 +105,24 @@ def of_rows(kernel, x, positions, sources, rows, length, *, width, degrees, cuto
         x: ``(N, in)``.
         positions: ``(N, d)``.
         sources: Senders of the sorted edges, N for none.
-        rows: Receivers of the rows, where each begins among the edges, how many are left there.
+        rows: Positions of the receivers of the rows, where each begins among the edges, and how
+            many edges are left to it there.
         length: Of the rows.
         width: Of `point_functions`.
         degrees: Likewise.
         cutoff: Radius from which on there is nothing, or None.
         precision: Of the product with the kernel.
     """
-    at, first, left = rows
+    centres, first, left = rows
     slots = jnp.arange(length, dtype=left.dtype)
     there = slots < left[:, None]
     froms = sources.at[first[:, None] + slots].get(mode="clip")
     froms = jnp.where(there, froms, x.shape[0])
     inputs = x.at[froms].get(mode="fill", fill_value=0)
-    offsets = positions.at[froms].get(mode="fill", fill_value=0) - positions[at][:, None]
+    offsets = positions.at[froms].get(mode="fill", fill_value=0) - centres[:, None]
     offsets = jnp.where(there[..., None], offsets, 0)
     offsets = offsets.astype(at_least_float32(offsets.dtype))
-    values = jnp.concatenate(point_functions(offsets, width, degrees), axis=-1)
+    values = point_functions(offsets, width, degrees)
     if cutoff is not None:
         values = values * smooth_cutoff(offsets, cutoff)
     values = values.astype(x.dtype)

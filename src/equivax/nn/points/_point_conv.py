@@ -173,8 +173,7 @@ class PointConv(AbstractPointLayer):
         if not jnp.issubdtype(places.dtype, jnp.floating):
             raise TypeError(f"{_NAME}: offsets: expected floating numbers, got {places.dtype}")
         options = self._options
-        functions = point_functions(places, options["width"], options["degrees"])
-        values = jnp.concatenate(functions, axis=-1)
+        values = point_functions(places, options["width"], options["degrees"])
         if self.cutoff is not None:
             values = values * smooth_cutoff(places, self.cutoff)
         return jnp.einsum("...f,ocf->...oc", values, self._on_functions, precision=HIGHEST)
