@@ -9,6 +9,8 @@ in gradients neither.
 
 from __future__ import annotations
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
@@ -71,25 +73,16 @@ def point_conv(
     starts = jnp.cumsum(neighbours) - neighbours
     length = -(-edges // count)  # of a row: as many as a point has on average
 
-    def sums(rows):
-        return of_rows(
-            kernel.astype(wide), x.astype(wide), positions, sources, rows, length,
-            width=width, degrees=degrees, cutoff=cutoff, precision=precision,
-        )  # fmt: skip
-
-    def further():
-        # Points with more neighbours get further rows, fewer than edges / length in all.
-        more = jnp.maximum(-(-neighbours // length) - 1, 0)
-        number = edges // length
-        at = jnp.repeat(jnp.arange(count, dtype=more.dtype), more, total_repeat_length=number)
-        rows = jnp.arange(number, dtype=at.dtype) - (jnp.cumsum(more) - more)[at]
-        done = length * (1 + rows)
-        found = sums((positions[at], starts[at] + done, neighbours[at] - done))
-        return jax.ops.segment_sum(found, at, count, indices_are_sorted=True)
-
+    # Of functions at the top of a file: a process without equivax runs this.
+    sums = functools.partial(
+        of_rows, kernel.astype(wide), x.astype(wide), positions, sources, length=length,
+        width=width, degrees=degrees, cutoff=cutoff, precision=precision,
+    )  # fmt: skip
     total = sums((positions, starts, neighbours))
     total = total + jax.lax.cond(
-        jnp.any(neighbours > length), further, lambda: jnp.zeros_like(total)
+        jnp.any(neighbours > length),
+        lambda: of_further_rows(sums, positions, starts, neighbours, length, edges // length),
+        lambda: jnp.zeros_like(total),
     )
     if aggregate == "mean":
         total = total / jnp.maximum(neighbours, 1)[:, None].astype(wide)
@@ -97,7 +90,18 @@ def point_conv(
     return y if bias is None else y + bias.astype(x.dtype)
 
 
-def of_rows(kernel, x, positions, sources, rows, length, *, width, degrees, cutoff, precision):
+def of_further_rows(sums, positions, starts, neighbours, length, number):
+    """`of_rows` of what does not fit into one row a point, ``(N, out)``: ``number`` rows do."""
+    count = positions.shape[0]
+    more = jnp.maximum(-(-neighbours // length) - 1, 0)
+    at = jnp.repeat(jnp.arange(count, dtype=more.dtype), more, total_repeat_length=number)
+    rows = jnp.arange(number, dtype=at.dtype) - (jnp.cumsum(more) - more)[at]
+    done = length * (1 + rows)
+    found = sums((positions[at], starts[at] + done, neighbours[at] - done))
+    return jax.ops.segment_sum(found, at, count, indices_are_sorted=True)
+
+
+def of_rows(kernel, x, positions, sources, rows, *, length, width, degrees, cutoff, precision):
     """What the kernel makes of rows of edges, ``(rows, out)``.
 
     Args:
