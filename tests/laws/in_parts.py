@@ -7,6 +7,7 @@ compiled step, the same of the plain layers, and how many numbers all sums over 
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import re
@@ -29,9 +30,10 @@ shard_map: Any = getattr(jax, "shard_map", None) if NEW else None
 AxisType: Any = getattr(jax.sharding, "AxisType", None)
 
 G = evx.groups.dihedral(4)
-NARROW, WIDE, ROWS = 2, 16, 16
+NARROW, WIDE, ROWS, TOKENS, DEPTH = 2, 16, 16, 3, 2
 FIRST, SECOND = jax.random.split(jax.random.key(0))
 MODES = ("dense", "spectral", "irreps")
+TRANSFORMER_MODES = MODES[1:]
 
 
 # ---- layers ------------------------------------------------------------------------------------
@@ -89,10 +91,55 @@ class PlainAttention(eqx.Module):
         return self.attention(x, x, x)
 
 
+def transformer(heads: int, mode: str) -> evx.models.TransformerEncoder:
+    """Heads of one regular field each, and two hidden fields for each head."""
+    rep = NARROW * G.regular
+    options: dict[str, Any] = {"head_type": G.regular, "feedforward": 2 * heads * G.regular}
+    return evx.models.TransformerEncoder(
+        rep, heads, DEPTH, use_bias=False, mode=mode, key=FIRST, **options
+    )
+
+
+class PlainTransformer(eqx.Module):
+    """The same of Equinox, with a number for each channel in its norms."""
+
+    attention: tuple[PlainAttention, ...]
+    feedforward: tuple[PlainMlp, ...]
+    norms: tuple[eqx.nn.RMSNorm, ...]
+
+    def __init__(self, heads: int) -> None:
+        self.attention = tuple(PlainAttention(heads) for _ in range(DEPTH))
+        self.feedforward = tuple(PlainMlp(2 * heads) for _ in range(DEPTH))
+        self.norms = tuple(eqx.nn.RMSNorm(8 * NARROW) for _ in range(2 * DEPTH + 1))
+
+
+Add = Callable[[jax.Array], jax.Array]
+
+
+def whole_of(layer: Any, x: jax.Array, add: Add) -> jax.Array:
+    """What the parts of a layer make together: branches of networks are added one by one."""
+    if isinstance(layer, evx.models.TransformerEncoder):
+        for own in layer.layers:
+            x = x + add(own.attention(own.attention_norm(x)))
+            x = x + add(own.feedforward(own.feedforward_norm(x)))
+        return layer.norm(x)
+    if isinstance(layer, PlainTransformer):
+        norms = [jax.vmap(jax.vmap(norm)) for norm in layer.norms]
+        for number in range(DEPTH):
+            x = x + add(jax.vmap(layer.attention[number])(norms[2 * number](x)))
+            x = x + add(jax.vmap(layer.feedforward[number])(norms[2 * number + 1](x)))
+        return norms[-1](x)
+    return add(layer(x))
+
+
 #: What makes all of a layer or a part of it, by the number of wide fields or heads.
 BUILDS: dict[str, tuple[Callable[[int], Any], Callable[[int], Any]]] = {
     **{f"MLP, {mode}": (lambda wide, mode=mode: Mlp(wide, mode), PlainMlp) for mode in MODES},
     "attention": (attention, PlainAttention),
+    **{
+        f"transformer, {mode}": (functools.partial(transformer, mode=mode), PlainTransformer)
+        for mode in TRANSFORMER_MODES
+    },
 }
 
 
@@ -100,7 +147,8 @@ BUILDS: dict[str, tuple[Callable[[int], Any], Callable[[int], Any]]] = {
 
 
 def loss_of(layer: Any, x: jax.Array) -> jax.Array:
-    return jnp.mean(jnp.sin(layer(x)))
+    plain = isinstance(layer, PlainTransformer)
+    return jnp.mean(jnp.sin(whole_of(layer, x, lambda y: y) if plain else layer(x)))
 
 
 def specs(whole: list[Any], part: list[Any], axis: str) -> list[PartitionSpec]:
@@ -111,7 +159,9 @@ def specs(whole: list[Any], part: list[Any], axis: str) -> list[PartitionSpec]:
     ]
 
 
-def in_parts(build: Callable[[int], Any], mesh: Any, wide: int) -> tuple[Any, tuple[Any, ...]]:
+def in_parts(
+    build: Callable[[int], Any], mesh: Any, wide: int, x: jax.Array
+) -> tuple[Any, tuple[Any, ...]]:
     """Loss and gradients of a layer on a mesh of batch and fields, and its arguments."""
     leaves = jax.tree.leaves(eqx.filter(build(wide), eqx.is_array))
     part = eqx.filter_eval_shape(build, wide // mesh.shape["fields"])
@@ -119,11 +169,13 @@ def in_parts(build: Callable[[int], Any], mesh: Any, wide: int) -> tuple[Any, tu
     structure = jax.tree.structure(shapes)
     cut, batch = specs(leaves, jax.tree.leaves(shapes), "fields"), PartitionSpec("batch")
 
+    def add(y: jax.Array) -> jax.Array:
+        return jax.lax.psum(y, "fields") if mesh.shape["fields"] > 1 else y
+
     def step(leaves: list[Any], x: jax.Array) -> Any:
         def loss(leaves: list[Any], x: jax.Array) -> jax.Array:
             layer = eqx.combine(jax.tree.unflatten(structure, leaves), rest)
-            y = layer(x)
-            y = jax.lax.psum(y, "fields") if mesh.shape["fields"] > 1 else y
+            y = whole_of(layer, x, add)
             return jax.lax.pmean(jnp.mean(jnp.sin(y)), "batch")
 
         return jax.value_and_grad(loss, argnums=(0, 1))(leaves, x)
@@ -131,14 +183,15 @@ def in_parts(build: Callable[[int], Any], mesh: Any, wide: int) -> tuple[Any, tu
     outputs = PartitionSpec(), (cut, batch)
     mapped = shard_map(step, mesh=mesh, in_specs=(cut, batch), out_specs=outputs)
     placed = [jax.device_put(a, NamedSharding(mesh, s)) for a, s in zip(leaves, cut, strict=True)]
-    return mapped, (placed, jax.device_put(example(), NamedSharding(mesh, batch)))
+    return mapped, (placed, jax.device_put(x, NamedSharding(mesh, batch)))
 
 
-def example() -> jax.Array:
-    return jax.random.normal(jax.random.key(2), (ROWS, 8 * NARROW))
+def example(name: str) -> jax.Array:
+    shape = (ROWS, TOKENS) if name.startswith("transformer") else (ROWS,)
+    return jax.random.normal(jax.random.key(2), (*shape, 8 * NARROW))
 
 
-def alone(build: Callable[[int], Any], wide: int) -> tuple[Any, tuple[Any, ...]]:
+def alone(build: Callable[[int], Any], wide: int, x: jax.Array) -> tuple[Any, tuple[Any, ...]]:
     """The same of all of the layer on one device."""
     whole, rest = eqx.partition(build(wide), eqx.is_array)
     leaves, structure = jax.tree.flatten(whole)
@@ -149,13 +202,15 @@ def alone(build: Callable[[int], Any], wide: int) -> tuple[Any, tuple[Any, ...]]
 
         return jax.value_and_grad(loss, argnums=(0, 1))(leaves, x)
 
-    return step, (leaves, example())
+    return step, (leaves, x)
 
 
-def over_the_batch(build: Callable[[int], Any]) -> tuple[Any, tuple[Any, ...]]:
+def over_the_batch(
+    build: Callable[[int], Any], wide: int, x: jax.Array
+) -> tuple[Any, tuple[Any, ...]]:
     """The same with the batch on all devices and the layer on each, as the compiler divides it."""
     mesh = jax.make_mesh((8,), ("batch",), axis_types=(AxisType.Auto,))
-    step, arguments = alone(build, WIDE)
+    step, arguments = alone(build, wide, x)
     specs = PartitionSpec(), PartitionSpec("batch")
     places = (NamedSharding(mesh, spec) for spec in specs)
     return step, tuple(jax.device_put(a, place) for a, place in zip(arguments, places, strict=True))
@@ -204,16 +259,17 @@ def main() -> None:
         return jax.make_mesh(sizes, ("batch", "fields"), axis_types=types)
 
     for name, (build, plain) in BUILDS.items():
-        wide = 8 if name == "attention" else WIDE
-        step, arguments = alone(build, wide)
+        wide, x = WIDE if name.startswith("MLP") else 8, example(name)
+        step, arguments = alone(build, wide, x)
         expected = jax.jit(step)(*arguments)
         # The rows of attention are one sequence.
         meshes = {"fields": mesh(1, 8), "both": mesh(2, 4), "batch": mesh(8, 1)}
         for kind, own in list(meshes.items())[: 1 if name == "attention" else 3]:
-            made, other = (in_parts(b, own, wide) for b in (build, plain))
+            made, other = (in_parts(b, own, wide, x) for b in (build, plain))
             report(f"{kind}: {name}", made, other, expected)
         if name != "attention":
-            report(f"jit: {name}", over_the_batch(build), over_the_batch(plain), expected)
+            made, other = (over_the_batch(b, wide, x) for b in (build, plain))
+            report(f"jit: {name}", made, other, expected)
 
 
 if __name__ == "__main__":

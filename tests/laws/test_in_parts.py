@@ -17,8 +17,12 @@ pytestmark = pytest.mark.slow
 needs_shard_map = pytest.mark.skipif(in_parts.shard_map is None, reason="this JAX has another one")
 
 CASES = [
-    *(f"{kind}: MLP, {mode}" for mode in in_parts.MODES for kind in ("fields", "both", "batch")),
-    *(f"jit: MLP, {mode}" for mode in in_parts.MODES),
+    *(
+        f"{kind}: {name}, {mode}"
+        for name, modes in (("MLP", in_parts.MODES), ("transformer", in_parts.TRANSFORMER_MODES))
+        for mode in modes
+        for kind in ("fields", "both", "batch", "jit")
+    ),
     "fields: attention",
 ]
 

@@ -46,6 +46,14 @@ def test_round_trip_through_matrices(group, seed):
     assert found.orthogonalizer is None
 
 
+def test_many_copies_in_a_random_basis():
+    basis = orthogonal(np.random.default_rng(0), 160)
+    blocks = np.stack([np.kron(np.eye(20), D4.regular(g)) for g in D4.elements])
+    found = Representation.from_matrices(D4, basis @ blocks @ basis.T)
+    assert found.multiplicities == (20 * D4.regular).multiplicities
+    np.testing.assert_allclose(found.matrices, basis @ blocks @ basis.T, atol=1e-12)
+
+
 @pytest.mark.parametrize("group", list(LIE))
 def test_round_trip_through_a_callable(group):
     rep = draw(group, 5, max_size=12)

@@ -16,6 +16,8 @@ from ._irrep import IrrepId
 
 _CHUNK = 1 << 22
 _ATTEMPTS = 24
+_ROWS = 64
+"""Rows a column of a basis of which matrices of an irrep are read: well conditioned."""
 _WANTED_GAP = 0.1
 """Of the mean spacing of the multiplicity's eigenvalues; the best attempt is taken if none
 has it. The eigenspace is then known to about 1e-14 / gap."""
@@ -90,11 +92,22 @@ class _Builder:
         return range_basis(isotypic @ best)
 
     def _compress(self, basis: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d d"]:
-        """psi(g) = V^T L(g) V with (L(g) V)[a] = V[g^-1 a], in chunks of elements."""
+        """psi(g) = V^T L(g) V with (L(g) V)[a] = V[g^-1 a], in chunks of elements.
+
+        L(g) V = V psi(g) holds row by row, so in a large group a sample of rows is enough.
+        """
         order, size = basis.shape
+        rows = np.arange(order)
+        if order > _ROWS * size:
+            rows = np.sort(np.argsort(generic_numbers(order))[: _ROWS * size])
+        left = basis[rows].T
+        if len(rows) < order:
+            left = np.linalg.solve(left @ left.T, left)
         result = np.empty((order, size, size))
-        step = max(1, _CHUNK // (order * size))
+        step = max(1, _CHUNK // (len(rows) * size))
         for start in range(0, order, step):
             g = np.arange(start, min(order, start + step))
-            result[g] = basis.T @ basis[self._table[self._inverses[g]]]
+            result[g] = left @ basis[self._table[np.ix_(self._inverses[g], rows)]]
+        if len(rows) < order:  # one Newton step to the nearest orthogonal matrices
+            result = 1.5 * result - 0.5 * result @ result.transpose(0, 2, 1) @ result
         return clean(result)

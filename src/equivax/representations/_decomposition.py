@@ -210,12 +210,25 @@ def copies(
         if places:
             starts = operators[key][0] @ np.stack([walked[i][1] for i in places], axis=1)
             starts /= np.linalg.norm(starts, axis=0)
-            moved = own.reshape(-1, len(starts)) @ starts  # (elements n, copies)
-            columns = np.tensordot(moved.reshape(len(own), -1), first, axes=(0, 0))
-            blocks = np.moveaxis(columns.reshape(len(starts), len(places), -1), 1, 0)
+            blocks = _partners(own, first, starts)
             for i, block in zip(places, blocks, strict=True):
                 found[i] = Copy(walked[i][0], block)
     return [copy for copy in found if copy is not None]
+
+
+def _partners(
+    matrices: np.ndarray, first: np.ndarray, starts: Float[np.ndarray, "n copies"]
+) -> Float[np.ndarray, "copies n d"]:
+    """All columns of copies from their first ones: ``M_c Q e_0 = Q e_c``."""
+    (order, size), (_, copies) = first.shape, starts.shape
+    if size == 1:
+        return starts.T[:, :, None]
+    if size * (order + copies) < order * copies:  # many copies: the operators pay
+        made = (first.T @ matrices.reshape(order, -1)).reshape(size * len(starts), -1) @ starts
+        return np.moveaxis(made.reshape(size, len(starts), copies), 0, 2).swapaxes(0, 1)
+    moved = matrices.reshape(-1, len(starts)) @ starts  # (elements n, copies)
+    columns = np.tensordot(moved.reshape(order, -1), first, axes=(0, 0))
+    return np.moveaxis(columns.reshape(len(starts), copies, -1), 1, 0)
 
 
 def _operators(
@@ -245,19 +258,19 @@ def _walk(
         owner[part.indices], place[part.indices] = number, np.arange(len(part.indices))
         diagonal = np.diagonal(own[0])
         left[part.indices] = diagonal
-        spans.append(np.zeros((len(part.indices), round(float(diagonal.sum())) + len(own))))
+        spans.append(np.zeros((round(float(diagonal.sum())) + len(own), len(part.indices))))
     found = []
     for _ in range(multiplicity):
         norms = np.sqrt(np.maximum(left, 0.0))
         pivot = int(np.argmax(norms >= PIVOT_FRACTION * norms.max()))
         number, row = int(owner[pivot]), int(place[pivot])
-        own, span = operators[number], spans[number][:, : used[number]]
-        start = own[0][:, row] - span @ span[row]
-        start = start - span @ (start @ span)
+        own, span = operators[number], spans[number][: used[number]]
+        start = own[0][row] - span[:, row] @ span
+        start = start - (span @ start) @ span
         start /= np.linalg.norm(start)
         new = [start, *(twist @ start for twist in own[1:])]
         for vector in new:
-            spans[number][:, used[number]] = vector
+            spans[number][used[number]] = vector
             used[number] += 1
             left[parts[number].indices] -= vector * vector
         found.append((number, start))
