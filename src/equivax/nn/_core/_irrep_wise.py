@@ -84,8 +84,10 @@ def pointwise(function: Callable[[Array], Array], x: IrrepTensor) -> IrrepTensor
             rep, [_turned(function, *pair) for pair in zip(kinds, parts, strict=True)]
         )
 
-    # The derivative computes the channels again from the coordinates: nothing else is kept.
-    return IrrepTensor(jax.checkpoint(formula)(dict(x.blocks)), x.type)
+    # The derivative computes the channels again from the coordinates: nothing else is kept. A
+    # barrier in front of it would make blocks of components that are arrays of their own.
+    formula = jax.checkpoint(formula, prevent_cse=not machine(x.dtype).apart)
+    return IrrepTensor(formula(dict(x.blocks)), x.type)
 
 
 def pointwise_ways(rep: Representation, rows: int, prices: Machine) -> Ways:
@@ -112,8 +114,11 @@ def _turned(function: Callable[[Array], Array], kind: Kind, parts: Parts) -> Par
     """`pointwise` on the summands of one kind."""
     if kind.is_identity:
         return {n: function(widened(part)).astype(part.dtype) for n, part in parts.items()}
-    if kind.summand.size > machine(next(iter(parts.values())).dtype).terms:
+    prices = machine(next(iter(parts.values())).dtype)
+    if kind.summand.size > prices.terms:
         return _by_products(function, kind, parts)
+    if prices.apart:
+        return _apart(function, kind, parts)
     rows = [
         parts[segment.name][..., component, copy, :]
         for segment in kind.segments
@@ -126,6 +131,26 @@ def _turned(function: Callable[[Array], Array], kind: Kind, parts: Parts) -> Par
         stacked = jnp.stack(own, axis=-2)
         shape = (*stacked.shape[:-2], segment.size, segment.copies, kind.count)
         pieces[segment.name] = stacked.reshape(shape)
+    return pieces
+
+
+def _apart(function: Callable[[Array], Array], kind: Kind, parts: Parts) -> Parts:
+    """`_turned` by sums of components, each of which is taken and made as an array of its own."""
+    rows = []
+    for segment in kind.segments:
+        part = parts[segment.name]
+        block = part.reshape(*part.shape[:-3], segment.size, segment.copies * kind.count)
+        for component in jax.lax.split(block, (1,) * segment.size, axis=block.ndim - 2):
+            rows += jnp.split(component.squeeze(-2), segment.copies, axis=-1)
+    new, pieces = _by_sums(function, kind.basis, rows), {}
+    for segment in kind.segments:
+        own, new = new[: segment.size * segment.copies], new[segment.size * segment.copies :]
+        joined = [
+            jnp.concatenate(own[start : start + segment.copies], axis=-1)
+            for start in range(0, len(own), segment.copies)
+        ]
+        stacked = jnp.stack(joined, axis=-2)
+        pieces[segment.name] = stacked.reshape(parts[segment.name].shape)
     return pieces
 
 
