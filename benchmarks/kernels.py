@@ -9,16 +9,17 @@ instruction per kernel, with the shapes of what is read and written. So
     flops    of the products in it: twice the numbers of the result times what is summed over,
     seconds  the larger of bytes / bandwidth and flops / peak, and a launch of 2 microseconds.
 
-That is a lower bound: it knows no cache and no bank, counts a slice of an operand as all of it,
-and of convolutions only the bytes. It tells which of two programs moves less, not how long either
-takes; `accelerator.py` measures. Steps are the gradients of ``sum(sin(y))`` in parameters and
-input.
+That is a lower bound: it knows no cache and no bank, and of convolutions it counts only the bytes.
+Of operands that a kernel slices, only the slices count; loops count as often as they run. It tells
+which of two programs moves less, not how long either takes; `accelerator.py` measures. Steps are
+the gradients of ``sum(sin(y))`` in parameters and input.
 
-    python benchmarks/kernels.py [--all] [--only WORD ...] [--list]
+    python benchmarks/kernels.py [--all | --beside] [--only WORD ...] [--list]
 
-``--all`` compiles every layer and network of the tables of tests and fails if one does not; with
-``--list`` kernels are listed. It needs two wheels beside JAX, of its version, and no driver:
-``nox -s kernels`` installs them.
+``--beside`` prints layers beside the closest plain ones, amid others: forward and back, with the
+output written and the cotangent read. ``--all`` compiles every layer and network of the tables of
+tests and fails if one does not; with ``--list`` kernels are listed. It needs two wheels beside JAX,
+of its version, and no driver: ``nox -s kernels`` installs them.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import equinox as eqx
 import jax
@@ -96,7 +98,9 @@ def compiled_for_gpu(function: Callable[..., Any], *arguments: Any) -> str:
     def described(leaf: Any) -> Any:
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place)
 
-    with evx.hom.assume_platform("gpu"):
+    # Formulas that exports take along ask JAX, and not what equivax assumes.
+    asked = mock.patch.object(jax, "default_backend", return_value="gpu")
+    with evx.hom.assume_platform("gpu"), asked:
         lowered = jax.jit(function).lower(*jax.tree.map(described, arguments))
     try:
         return str(lowered.compile().as_text())
@@ -195,6 +199,15 @@ def summed_over(instruction: Instruction, left: str) -> tuple[int, str]:
     return 2 * inner * math.prod(shapes(instruction.shape)[0][1]), dtype
 
 
+def size_read(inner: dict[str, Instruction], name: str) -> int:
+    """Bytes that a fused computation takes of one of its numbers: all, or of slices those."""
+    taken, full = 0, size(inner[name].shape)
+    for user in inner.values():
+        if name in user.operands:
+            taken += size_read(inner, user.name) if user.opcode in ("bitcast", "slice") else full
+    return min(taken, full)
+
+
 def kernels(text: str) -> list[Kernel]:
     """Everything that runs, in order."""
     program, entry = read(text)
@@ -208,10 +221,16 @@ def _kernels(program: Program, computation: str) -> Iterator[Kernel]:
         if opcode in NOTHING or opcode.endswith("-done"):
             continue
         if opcode in ("call", "while", "conditional", "async-start") and line.calls in program:
-            yield from _kernels(program, line.calls)
+            rounds = re.search(r'"known_trip_count":\{"n":"(\d+)"', line.rest)
+            for _ in range(int(rounds[1]) if rounds else 1):
+                yield from _kernels(program, line.calls)
             continue
         read_shapes = [lines[name].shape for name in line.operands if name in lines]
-        moved = sum(map(size, (line.shape, *read_shapes)))
+        taken = [size(shape) for shape in read_shapes]
+        if opcode == "fusion" and line.calls in program:
+            inner = program[line.calls]
+            taken = [size_read(inner, n) for n, p in inner.items() if p.opcode == "parameter"]
+        moved = size(line.shape) + sum(taken)
         kind, flops, dtype = opcode, 0, "f32"
         if opcode == "fusion" and line.calls in program:
             inner = program[line.calls]
@@ -281,6 +300,92 @@ def cases() -> Iterator[tuple[str, Any, Any]]:
     yield "... VectorNeuron", nn.VectorNeuron(type_, key=key), x
 
 
+class Stateful(eqx.Module):
+    """A layer with a state as a function of an array."""
+
+    layer: Any
+    state: Any
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return self.layer(x, self.state)[0]
+
+
+class MappedBatchNorm(Stateful):
+    """That of Equinox, which takes one example."""
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return jax.vmap(self.layer, (0, None), (0, None), axis_name="batch")(x, self.state)[0]
+
+
+def amid(layer: Any, x: Any) -> tuple[Callable[..., Any], Any]:
+    """A layer amid others: its output is written, and what comes back is read."""
+    arrays, rest = eqx.partition(layer, eqx.is_inexact_array)
+
+    def forward(arrays: Any, x: jax.Array) -> Any:
+        return eqx.combine(arrays, rest)(x)
+
+    def there_and_back(arrays: Any, x: jax.Array, cotangent: jax.Array) -> Any:
+        y, back = jax.vjp(forward, arrays, x)
+        # Otherwise what goes back would be computed along with what goes there.
+        y, cotangent = jax.lax.optimization_barrier((y, cotangent))
+        return y, back(cotangent)
+
+    return there_and_back, (arrays, x, jax.eval_shape(forward, arrays, x))
+
+
+def beside() -> Iterator[tuple[str, str, Any, Any, Any]]:
+    """Name, name of the closest plain layer, that layer and ours, and the input of both."""
+    space, key = evx.spaces.flip_rot_on_r2(4), jax.random.key(0)
+    rotations = evx.spaces.rot_on_r2(8)
+    signature = evx.images.Signature((((0, 0), 8), ((1, 0), 8), ((2, 0), 8)))
+    tensors = signature.field_type(2)
+    regular = evx.FieldType(space, 7 * space.regular)
+    oriented = evx.FieldType(rotations, 7 * rotations.regular)
+    vectors = evx.images.Signature((((1, 0), 28),)).field_type(2)
+    gates = evx.FieldType(tensors.space, [*tensors.reps, *len(tensors) * [tensors.space.trivial]])
+    marks = [False] * len(tensors) + [True] * len(tensors)
+
+    def array(type_: Any) -> Any:
+        return jax.ShapeDtypeStruct((16, type_.size, 64, 64), jnp.float32)
+
+    def both(name: str, plain: Any, ours: Any, type_: Any) -> Any:
+        called = type(ours.layer if isinstance(ours, Stateful) else ours).__name__
+        return (f"{called}{name}", *plain, ours, array(type_))
+
+    def stateful(made: Any, *arguments: Any, **options: Any) -> Any:
+        return Stateful(*eqx.nn.make_with_state(made)(*arguments, **options))
+
+    gelu = "GELU", Mapped(eqx.nn.Lambda(jax.nn.gelu))
+    relu = "ReLU", Mapped(eqx.nn.Lambda(jax.nn.relu))
+    group = "GroupNorm", Mapped(eqx.nn.GroupNorm(1, 56))
+    single = "GroupNorm, one channel each", Mapped(eqx.nn.GroupNorm(56, 56))
+    pooled = "MaxPool2d", Mapped(eqx.nn.MaxPool2d(2, 2))
+    averaged = "AvgPool2d", Mapped(eqx.nn.AvgPool2d(2, 2))
+    moments = stateful(eqx.nn.BatchNorm, 56, "batch", mode="batch")
+    batch = "BatchNorm", MappedBatchNorm(moments.layer, moments.state)
+    yield both("", relu, nn.ReLU(regular), regular)
+    yield both("", gelu, nn.NormNonlinearity(tensors), tensors)
+    yield both(", softplus", gelu, nn.InducedNormNonlinearity(regular, jax.nn.softplus), regular)
+    yield both("", gelu, nn.GatedNonlinearity(gates, marks), gates)
+    yield both("", gelu, nn.ConcatenatedNonlinearity(vectors), vectors)
+    yield both("", gelu, nn.VectorFieldNonlinearity(oriented), oriented)
+    yield both(", D4", gelu, nn.FourierNonlinearity(regular, jax.nn.gelu), regular)
+    yield both("", gelu, nn.VectorNeuron(tensors, key=key), tensors)
+    for whiten in ("full", "isotypic", "rms"):
+        yield both(f", {whiten}", group, nn.GroupNorm(tensors, 1, whiten=whiten), tensors)
+    yield both("", single, nn.InstanceNorm(tensors), tensors)
+    yield both("", single, nn.FieldNorm(regular), regular)
+    yield both("", batch, stateful(nn.InnerBatchNorm, regular), regular)
+    yield both("", batch, stateful(nn.NormBatchNorm, vectors), vectors)
+    yield both("", batch, stateful(nn.GNormBatchNorm, tensors), tensors)
+    yield both("", batch, stateful(nn.IIDBatchNorm, tensors), tensors)
+    yield both("", relu, nn.GroupPooling(regular), regular)
+    yield both("", relu, nn.NormPool(tensors), tensors)
+    yield both("", pooled, nn.PointwiseMaxPool(regular, 2), regular)
+    yield both("", pooled, nn.NormMaxPool(tensors, 2), tensors)
+    yield both("", averaged, nn.PointwiseAvgPool(tensors, 2), tensors)
+
+
 def every_layer() -> Iterator[tuple[str, Callable[[], tuple[Callable[..., Any], Any]]]]:
     """The layers and networks of the tables of tests: name, and what makes a step."""
     tests = Path(__file__).parents[1] / "tests"
@@ -299,11 +404,26 @@ def every_layer() -> Iterator[tuple[str, Callable[[], tuple[Callable[..., Any], 
 def main() -> None:
     parser = argparse.ArgumentParser(description="What do layers become on a GPU?")
     parser.add_argument("--all", action="store_true", help="every layer of the tables of tests")
+    parser.add_argument(
+        "--beside", action="store_true", help="layers beside the closest plain ones"
+    )
     parser.add_argument("--only", nargs="+", metavar="WORD", help="names with one of the words")
     parser.add_argument("--list", action="store_true", help="list the kernels")
     arguments = parser.parse_args()
     if importlib.util.find_spec("jax_plugins.xla_cuda12") is None:
         print("The compiler for GPUs is not here: nox -s kernels installs it.")
+        return
+    if arguments.beside:
+        print(table(("layer", "plain", "kernels", "MB", "times its bytes", "times its time"), []))
+        for name, plain_name, plain, ours, x in beside():
+            if arguments.only and not any(word in name for word in arguments.only):
+                continue
+            (_, least, time), (count, moved, ours_time) = (
+                summary(kernels(compiled_for_gpu(function, *given)))
+                for function, given in (amid(plain, x), amid(ours, x))
+            )
+            ratios = f"{moved / least:.2f} | {ours_time / time:.2f}"
+            print(f"| {name} | {plain_name} | {count} | {moved:.0f} | {ratios} |", flush=True)
         return
     listed: list[tuple[str, Callable[[], tuple[Callable[..., Any], Any]]]]
     listed = [(name, lambda l=layer, x=x: step(l, x)) for name, layer, x in cases()]

@@ -8,6 +8,7 @@ of prices, `hom.Machine`, as this device has them.
 from __future__ import annotations
 
 import argparse
+import time
 
 import equinox as eqx
 import jax
@@ -94,7 +95,7 @@ def headline(rounds: int) -> None:
 
 def grid(rounds: int) -> None:
     """The automatic choice against the better of the two modes."""
-    rows, worst = [], 0.0
+    rows, losses = [], []
     for name, group in GRID_GROUPS.items():
         for copies in GRID_MULTIPLICITIES:
             for batch in GRID_BATCHES:
@@ -112,10 +113,11 @@ def grid(rounds: int) -> None:
                 steps = by_turns(
                     {mode: training_step(layer, x) for mode, layer in layers.items()},
                     rounds=rounds,
+                    clock=time.process_time,  # others may work on the machine
                 )
                 other = "dense" if chosen == "spectral" else "spectral"
                 loss = max(1.0, ratio(steps[chosen], steps[other]))
-                worst = max(worst, loss)
+                losses.append(loss)
                 rows.append(
                     (
                         name,
@@ -131,7 +133,8 @@ def grid(rounds: int) -> None:
         "group", "copies", "batch", "dense (ms)", "spectral (ms)", "auto chooses", "auto / better",
     ]  # fmt: skip
     print(table(header, rows))
-    print(f"\nworst auto / better: {worst:.2f} over {len(rows)} cells")
+    within, worst = np.mean(np.array(losses) <= 1.15), max(losses)
+    print(f"\nauto / better: at most 1.15 in {within:.0%} of {len(rows)} cells, worst {worst:.2f}")
 
 
 def fit(rounds: int) -> None:

@@ -4,14 +4,17 @@ A training step: the gradient in parameters and tokens, on two examples of 196 t
 Both use `jax.nn.dot_product_attention`. Seconds are those of a process on all its cores: they
 wander less than a clock where other processes run.
 
-    python benchmarks/transformer.py [--widths 384 768] [--rounds 9] [--compile]
+    python benchmarks/transformer.py [--widths 384 768] [--rounds 9] [--compile] [--gpu]
+
+``--gpu`` estimates steps of 64 images on an H100 instead, which need not be there: `kernels.py`
+says how, and what it needs.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -22,8 +25,10 @@ from jaxtyping import Array, Float
 from timing import by_turns, machine, milliseconds, ratio, table
 
 import equivax as evx
+import kernels
 
 D4 = evx.groups.dihedral(4)
+C2 = evx.groups.cyclic(2)
 TOKENS = 196
 
 
@@ -68,6 +73,23 @@ class Stack(eqx.Module):
         for layer in self.layers:
             x = layer(x)
         return x
+
+
+class Scanned(eqx.Module):
+    """Layers in turn, of one kind, as one loop of the compiled program."""
+
+    numbers: Any
+    layer: Any = eqx.field(static=True)
+
+    def __init__(self, layers: Sequence[Any]) -> None:
+        parts = [eqx.partition(layer, eqx.is_inexact_array) for layer in layers]
+        self.numbers = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(own for own, _ in parts))
+        self.layer = parts[0][1]
+
+    def __call__(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
+        return jax.lax.scan(
+            lambda y, own: (eqx.combine(own, self.layer)(y), None), x, self.numbers
+        )[0]
 
 
 def step_of(model: Any) -> tuple[Callable[..., Any], Any]:
@@ -128,11 +150,15 @@ def speed(widths: list[int], rounds: int) -> None:
 def compilation(width: int = 128, depth: int = 12) -> None:
     """Seconds of cores until a training step of a stack runs, with an empty cache."""
     keys = jax.random.split(jax.random.key(0), depth)
+    plain = [PlainLayer(width, 4, key) for key in keys]
+    encoder = evx.models.TransformerEncoder(
+        (width // 8) * D4.regular, 4, depth, key=jax.random.key(0)
+    )
     stacks = {
-        "plain": Stack([PlainLayer(width, 4, key) for key in keys]),
-        "D4": evx.models.TransformerEncoder(
-            (width // 8) * D4.regular, 4, depth, key=jax.random.key(0)
-        ),
+        "plain": Stack(plain),
+        "D4": encoder,
+        "plain, scanned": Scanned(plain),
+        "D4, scanned": Scanned(encoder.layers),
     }
     x, rows = jax.random.normal(jax.random.key(1), (2, 16, width)), []
     for name, model in stacks.items():
@@ -146,15 +172,42 @@ def compilation(width: int = 128, depth: int = 12) -> None:
     print(table([f"{depth} layers", "s to trace", "s to compile"], rows))
 
 
+def estimates(widths: list[int], images: int = 64) -> None:
+    """Kernels, traffic and time of training steps on a GPU that is described, by its roofline."""
+    rows = []
+    for dtype in (jnp.bfloat16, jnp.float32):
+        for width in widths:
+            heads, key = max(1, width // 64), jax.random.key(0)
+            plain = PlainLayer(width, heads, key)
+            models = {"plain": jax.tree.map(lambda leaf, to=dtype: leaf.astype(to), plain)}
+            for group in (C2, D4):
+                rep = (width // group.order) * group.regular
+                models[group.name] = evx.models.TransformerEncoderLayer(
+                    rep, heads, dtype=dtype, key=key
+                )
+            x, base = jax.ShapeDtypeStruct((images, TOKENS, width), dtype), 0.0
+            for name, model in models.items():
+                function, given = kernels.step(model, x)
+                program = kernels.compiled_for_gpu(function, *given)
+                count, megabytes, microseconds = kernels.summary(kernels.kernels(program))
+                base = base or microseconds
+                row = [dtype.__name__, width, name, count, megabytes, microseconds]
+                rows.append([*row, base / microseconds])
+    print(table(["", "width", "layer", "kernels", "MB", "us", "plain / it"], rows))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--widths", type=int, nargs="+", default=[384, 768])
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--gpu", action="store_true")
     options = parser.parse_args()
     print(machine())
     if options.compile:
         compilation()
+    elif options.gpu:
+        estimates(options.widths)
     else:
         speed(options.widths, options.rounds)
 

@@ -208,7 +208,7 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
             "Layers": "MultiheadAttention",
             "Positions": "RotaryPositions AbsolutePositions RelativePositions AbstractPositions",
             "On grids": "RotaryGridPositions AbsoluteGridPositions RelativeGridPositions"
-            " window_mask",
+            " window_mask window_cells",
         },
     ),
     "nn/convolution": (

@@ -86,6 +86,66 @@ def test_arrays_that_do_not_fit_are_refused(trained, change, message):
         interop.escnn.load_arrays(model, change(arrays), state)
 
 
+class Restricted(eqx.Module):
+    """Fields that fall apart where the group shrinks, and a plain readout."""
+
+    apart: nn.Disentangle  # first, as in a network: layers are told by their order
+    norm: nn.InnerBatchNorm
+    conv: nn.Conv
+    readout: eqx.nn.Linear
+
+    def __init__(self, key):
+        space = spaces.flip_rot_on_r2(4)
+        restriction = nn.Restriction(FieldType(space, 2 * space.regular), (0, 1))
+        self.apart = nn.Disentangle(restriction.out_type)
+        fields = self.apart.out_type
+        scalars = FieldType(fields.space, 3 * fields.space.trivial)
+        keys = jax.random.split(key)
+        self.norm = nn.InnerBatchNorm(fields)
+        self.conv = nn.Conv(fields, scalars, 1, key=keys[0])
+        self.readout = eqx.nn.Linear(3, 5, key=keys[1])
+
+    def order(self):
+        return np.asarray(self.apart(jnp.arange(16.0)[:, None, None])).astype(int).ravel()
+
+
+def test_fields_that_fall_apart_are_still_one_there():
+    make = eqx.nn.make_with_state(Restricted)
+    source, _ = make(jax.random.key(0))
+    rng, order = np.random.default_rng(0), source.order()
+    assert not np.array_equal(order, np.arange(16))
+    there = np.empty((3, 16, 1, 1))
+    there[:, order] = source.conv.kernel  # their channels stay where they were
+    statistics = {
+        f"norm.batch_norm_[8].{what}": rng.uniform(1, 2, 2)
+        for what in ("weight", "bias", "running_mean", "running_var")
+    }
+
+    def load(arrays):
+        model, state = make(jax.random.key(1))
+        return interop.escnn.load_arrays(model, arrays, state)
+
+    arrays = {
+        **statistics,
+        "conv.filter": there,
+        "conv.expanded_bias": np.asarray(source.conv.bias),
+        "linear.weight": rng.normal(size=(5, 3)),
+        "linear.bias": rng.normal(size=5),
+    }
+    loaded, state = load(arrays)
+    np.testing.assert_allclose(loaded.conv.kernel, source.conv.kernel, atol=1e-6)
+    np.testing.assert_allclose(loaded.readout.weight, arrays["linear.weight"], rtol=1e-6)
+    np.testing.assert_allclose(loaded.readout.bias, arrays["linear.bias"], rtol=1e-6)
+    mean, *_ = state.get(loaded.norm.running)
+    for found, name in ((loaded.norm.weight, "weight"), (mean, "running_mean")):
+        expected = np.repeat(statistics[f"norm.batch_norm_[8].{name}"], 4)
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+    for wrong in ({"linear.weight": np.ones((4, 3))}, {"linear.bias": None}):
+        changed = {k: v for k, v in {**arrays, **wrong}.items() if v is not None}
+        with pytest.raises(ValueError, match=r"load_arrays: linear \(Linear\): expected"):
+            load(changed)
+
+
 def test_statistics_need_a_state(trained):
     model, _, arrays = trained
     with pytest.raises(ValueError, match="state: expected the state of the model"):

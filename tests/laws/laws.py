@@ -126,6 +126,15 @@ def on_cpu_devices(count: int, flags: str = "") -> dict[str, str]:
 
 
 @eqx.filter_jit
+def assert_arrays_stand_once(tree: Any) -> None:
+    """No array is two leaves: its buffer could not be donated."""
+    paths: dict[int, str] = {}
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        if isinstance(leaf, jax.Array):
+            own = jax.tree_util.keystr(path)
+            assert paths.setdefault(id(leaf), own) == own
+
+
 def applied(module: Any, *arguments: Any) -> Any:
     """The call as one program; without jit every operation is one."""
     return module(*arguments)

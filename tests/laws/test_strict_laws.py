@@ -19,6 +19,7 @@ from jax import export
 import equivax as evx
 from cases import CASES, FIELDS, Case
 from field_orbits import call
+from laws import assert_arrays_stand_once
 
 #: Every layer once, on the first type of its recipe: types make no difference to these laws.
 LAYERS = {
@@ -90,6 +91,12 @@ def test_layers_export_with_a_batch_of_symbolic_size(name):
     ]
     exported = export.export(jax.jit(function))(*arguments)
     assert batch in exported.in_avals[-1].shape
+
+
+@by_layer
+def test_no_array_stands_in_two_places(name):
+    """Or a step that donates the model is refused."""
+    assert_arrays_stand_once(built(name))
 
 
 @by_layer

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jax import export
 
 import equivax as evx
 from equivax import groups, models, nn
@@ -46,6 +47,28 @@ def test_what_is_padding_is_not_seen_and_every_example_has_its_step(key):
     assert relative(plain, y[1]) <= 1e-12
     assert relative(later[1], y[1]) <= 1e-12
     assert relative(later[0], y[0]) > 1e-4
+
+
+@pytest.mark.usefixtures("unchecked_annotations")  # a symbolic size is no int
+@pytest.mark.parametrize(
+    "name", ["ConditionalUNet1D", pytest.param("ConditionalTransformer", marks=pytest.mark.slow)]
+)
+def test_a_batch_of_any_size_exports_with_its_steps_and_masks(name, key):
+    size = {"condition_length": 3, "channels": (6,), "features": 4}
+    made = models.ConditionalUNet1D(ACT, SEE, step_size=8, key=key, **size)
+    options = {}
+    (batch,) = export.symbolic_shape("batch")
+    if name == "ConditionalTransformer":
+        made, options = policy(key), {"condition_mask": jax.ShapeDtypeStruct((batch, 3), bool)}
+    shapes = [(batch, 4, ACT.size), (batch, 3, SEE.size), (batch,)]
+    x, z, step = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes)
+
+    @jax.jit
+    def run(x, z, step, options):
+        return made(x, z, step=step, **options)
+
+    exported = export.export(run)(x, z, step, options)
+    assert exported.out_avals[0].shape == x.shape
 
 
 @pytest.mark.usefixtures("x64")

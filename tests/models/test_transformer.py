@@ -8,7 +8,7 @@ import pytest
 
 import equivax as evx
 from equivax import IrrepTensor, groups, hom, models, nn
-from laws import drawn, normal, relative
+from laws import assert_arrays_stand_once, drawn, normal, relative
 
 C1, D4, SO2 = groups.cyclic(1), groups.dihedral(4), groups.so2()
 REP = 2 * D4.regular + D4.irrep(1, 1)
@@ -80,6 +80,13 @@ def test_layers_are_drawn_one_by_one_and_small_at_the_end(key):
     assert layer.feedforward.layers[0].out_type == 9 * D4.regular  # 4 times 18 channels
     small = models.TransformerEncoderLayer(REP, 2, feedforward=10, key=key)
     assert small.feedforward.layers[0].out_type == 2 * D4.regular
+
+
+def test_layers_share_no_positions(key):
+    where = nn.RelativePositions(2, 3)
+    options = {"feedforward": 8, "positions": where, "cross_positions": where, "key": key}
+    decoder = models.TransformerDecoder(REP, 2, 2, **options)
+    assert_arrays_stand_once((decoder, where))
 
 
 @pytest.mark.usefixtures("x64")

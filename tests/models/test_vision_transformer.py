@@ -9,6 +9,7 @@ import pytest
 import equivax as evx
 from equivax import models, nn, spaces
 from equivax.testing._action import act
+from laws import assert_arrays_stand_once
 
 KEY = jax.random.key(0)
 D4 = spaces.flip_rot_on_r2(4)
@@ -162,6 +163,10 @@ def test_branches_are_dropped_in_training_only():
     np.testing.assert_array_equal(call(quiet, tokens, None), call(quiet, tokens, KEY))
     unchanged = jnp.all(call(block, tokens, KEY) == tokens, axis=(1, 2)).mean()
     assert 0.17 < float(unchanged) < 0.37  # both branches, each with probability 1/2
+
+
+def test_branches_share_no_array():
+    assert_arrays_stand_once(models.VisionBlock(D4.regular, 1, layer_scale=0.1, key=KEY))
 
 
 def test_sizes_go_by_letters():

@@ -1,5 +1,7 @@
 """Nonlinearities on feature fields: golden numbers, forms of one formula, exports, gradients."""
 
+import functools
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -9,7 +11,7 @@ import pytest
 import golden_fields
 from equivax import FieldType, GeometricTensor, Representation, groups, nn, spaces
 from equivax.testing._equivariance import randomize_parameters
-from laws import normal
+from laws import UNOPTIMISED, normal
 
 D4 = spaces.flip_rot_on_r2(4)
 C4 = spaces.rot_on_r2(4)
@@ -312,6 +314,24 @@ def test_fields_and_vectors_agree(name, key):
     points = jnp.moveaxis(x, 1, -1)
     np.testing.assert_allclose(bare(points), jnp.moveaxis(y, 1, -1), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(line(x[..., 0]), y[..., 0], rtol=1e-5, atol=1e-6)
+
+
+def test_functions_of_lengths_are_the_same_on_every_platform(key, monkeypatch):
+    """Accelerators take kinds of fields apart."""
+    fields = [D4.trivial, *2 * [D4.irrep(1, 1)], D4.regular]
+    layer = randomize_parameters(nn.NormNonlinearity(FieldType(D4, fields)), key)
+    x = normal(2, layer.in_type.size, 3, 3)
+
+    @functools.partial(jax.jit, compiler_options=UNOPTIMISED, static_argnums=0)
+    def results(platform, layer, x):
+        y, back = jax.vjp(lambda layer, x: layer(x), layer, x)
+        return y, jax.vmap(layer.export())(x), back(jnp.cos(y))
+
+    expected = results("cpu", layer, x)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    found = results("gpu", layer, x)
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", LAYERS)

@@ -61,6 +61,27 @@ def test_windows_are_those_found_by_hand_and_are_kept(space, grid, window, shift
 def test_windows_that_do_not_fit_are_refused(space, grid, window, options, message):
     with pytest.raises(ValueError, match=f"window_mask: .*{message}"):
         nn.window_mask(space, grid, window, **options)
+    if "pairs" not in message:
+        with pytest.raises(ValueError, match=f"window_cells: .*{message}"):
+            nn.window_cells(space, grid, window, **options)
+
+
+def test_windows_of_several_sizes_are_no_batch():
+    with pytest.raises(ValueError, match=r"window_cells: window: .*, got 1 to 4 cells; .* torus"):
+        nn.window_cells(D4, 4, 2, shift=1)
+
+
+@pytest.mark.usefixtures("x64")
+def test_windows_as_a_batch_are_windows_by_a_mask(key):
+    positions = nn.RelativeGridPositions(2, D4, (4, 4))
+    layer = drawn(nn.MultiheadAttention(2 * D4.regular, 2, positions=positions, key=key), 0.5)
+    x = normal(3, 16, layer.in_type.size)
+    windows = {"window": 2, "shift": 1, "torus": True}
+    cells = nn.window_cells(D4, 4, **windows)
+    assert cells.shape == (4, 4)
+    y = layer(x[..., cells, :], positions=cells).reshape(x.shape)
+    expected = layer(x, mask=nn.window_mask(D4, 4, **windows))
+    assert relative(y[..., np.argsort(cells.ravel()), :], expected) <= 1e-10
 
 
 @pytest.mark.slow

@@ -204,6 +204,39 @@ def test_the_penalty_of_plain_layers_is_their_distance_from_the_symmetric_ones(k
     assert float(none) < 1e-10
 
 
+def test_the_penalty_has_the_derivatives_of_its_formula(key):
+    # It has a rule of its own, which projects once instead of twice.
+    layer = drawn(nn.Relaxed(nn.Linear(VECTORS, D4.regular, key=key), to="rotations"))
+    plain = eqx.nn.Linear(18, 8, key=key)
+
+    def formula(layer):
+        return jnp.sum(layer.rest.dense**2) + jnp.sum(layer.rest.bias**2)
+
+    def distance(plain):
+        near = nn.impose_equivariance(plain, VECTORS, D4.regular)
+        return jnp.sum((plain.weight - near.weight) ** 2) + jnp.sum((plain.bias - near.bias) ** 2)
+
+    @eqx.filter_jit
+    def gradients(function, model):
+        """The gradient, and that of its part along a direction: second derivatives."""
+        start, static = eqx.partition(model, eqx.is_inexact_array)
+        slope = jax.grad(lambda leaves: function(eqx.combine(leaves, static)))
+        along = jax.tree.map(jnp.cos, start)
+        return slope(start), jax.jvp(slope, (start,), (along,))[1]
+
+    def of_plain(plain):
+        return nn.symmetry_penalty(plain, VECTORS, D4.regular)
+
+    for penalty, plainly, model in (
+        (nn.symmetry_penalty, formula, layer),
+        (of_plain, distance, plain),
+    ):
+        found, expected = gradients(penalty, model), gradients(plainly, model)
+        for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+        assert max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(expected[1])) > 0.1
+
+
 def test_files_know_which_symmetry_is_kept(key, tmp_path):
     path = tmp_path / "relaxed.evx"
 

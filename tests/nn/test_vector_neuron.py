@@ -1,5 +1,7 @@
 """`VectorNeuron`, and odd functions on tensor images."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 import golden_images as gi
 from equivax import nn
 from equivax.images import MultiImage, Signature
-from laws import applied, cast, drawn, normal, relative
+from laws import UNOPTIMISED, applied, cast, drawn, normal, relative
 
 CASES = {case["name"]: case for case in gi.facts()["vector_neuron"]}
 
@@ -65,6 +67,30 @@ def test_blank_patches_have_finite_first_and_second_gradients(mix):
 
     for leaf in jax.tree.leaves(gradients(data)):
         assert np.isfinite(np.asarray(leaf)).all()
+
+
+@pytest.mark.usefixtures("x64")
+def test_values_and_derivatives_are_the_same_on_every_platform(monkeypatch):
+    """Those of sums written for accelerators, compiled for CPU, also on a blank background."""
+    type_ = Signature((((0, 0), 1), ((1, 0), 2), ((2, 1), 3))).field_type(2)
+    layer = nn.VectorNeuron(type_, activation=jnp.tanh, key=jax.random.key(0))
+    at = layer, normal(2, type_.size, 3, 3).at[:, :, 0].set(0)
+    along = drawn(layer), normal(2, type_.size, 3, 3, seed=1)
+
+    def loss(pair):
+        return jnp.sum(jnp.sin(pair[0](pair[1])))
+
+    @functools.partial(jax.jit, compiler_options=UNOPTIMISED, static_argnums=0)
+    def derivatives(platform, at, along):
+        first, forward = jax.jvp(jax.grad(loss), (at,), (along,))
+        reverse = jax.grad(lambda at: jax.jvp(loss, (at,), (along,))[1])(at)
+        return jax.vmap(layer)(at[1][None]), first, forward, reverse
+
+    expected = derivatives("cpu", at, along)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    found = derivatives("gpu", at, along)
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        assert relative(a, b) < 1e-12
 
 
 def test_single_precision_is_as_good_as_the_direction_is_certain(precision):

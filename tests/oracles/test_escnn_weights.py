@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from equivax import FieldType, interop, nn, spaces
+from equivax import FieldType, interop, models, nn, spaces
 
 pytestmark = [pytest.mark.oracle, pytest.mark.filterwarnings("ignore")]
 
@@ -268,6 +268,22 @@ def test_norms_of_induced_fields(name):
     assert_same(trained(their_nn.InducedNormNonLinearity(type_, "n_relu")))
 
 
+@pytest.mark.parametrize("name", ["C8", "D4"])
+def test_gates_of_induced_fields(name):
+    """Gates are numbered by the sizes of fields there, which stand in another order."""
+    space = SPACES[name]()
+    group = space.fibergroup
+    subgroup = 4 if name == "C8" else (None, 4)
+    inner = group.subgroup(subgroup)[0]
+    large, small = (group.induced_representation(subgroup, inner.irrep(n)) for n in (1, 2))
+    gate = space.quotient_repr(subgroup)
+    type_ = their_nn.FieldType(space, [large, gate, small, gate, gate, large])
+    marks = ["gated", "gate", "gated", "gate", "gate", "gated"]
+    module = their_nn.InducedGatedNonLinearity1(type_, gates=marks)  # others raise there
+    model, _ = assert_same(trained(module))
+    assert model.gates == (1, -1, 0, -1, -1, 2)
+
+
 def test_copies_that_differ_are_named():
     type_ = fields(gspaces.octaOnR3(), "regular")
     with pytest.raises(ValueError, match=r"GNormBatchNorm: in_type: expected copies of irreps"):
@@ -314,6 +330,162 @@ def test_restriction_and_what_follows():
     found = interop.escnn.load(conv)
     between = apart(restriction(module.in_type(x))).tensor.numpy()
     np.testing.assert_allclose(found(jnp.asarray(between)), wanted, atol=1e-5)
+
+
+class WideBlock(torch.nn.Module):
+    """Pre-activation block of a wide residual network."""
+
+    def __init__(self, before, inner, after, stride):
+        super().__init__()
+        kernel = {"kernel_size": 3, "padding": 1, "bias": False}
+        self.bn1, self.relu1 = their_nn.InnerBatchNorm(before), their_nn.ReLU(before)
+        self.conv1 = their_nn.R2Conv(before, inner, stride=stride, **kernel)
+        self.bn2, self.relu2 = their_nn.InnerBatchNorm(inner), their_nn.ReLU(inner)
+        self.conv2 = their_nn.R2Conv(inner, after, **kernel)
+        self.shortcut = their_nn.R2Conv(before, after, 1, stride=stride, bias=False)
+
+    def forward(self, x):
+        h = self.relu1(self.bn1(x))
+        return self.shortcut(h) + self.conv2(self.relu2(self.bn2(self.conv1(h))))
+
+
+class WideNetwork(torch.nn.Module):
+    """Three blocks; the group shrinks before the second and the third."""
+
+    def __init__(self, space, subgroups):
+        super().__init__()
+        self.in_type = fields(space, *3 * ["trivial"])
+        current = fields(space, "regular")
+        self.conv1 = their_nn.R2Conv(self.in_type, current, 3, padding=1, bias=False)
+        for number, subgroup in enumerate((None, *subgroups), start=1):
+            if subgroup is not None:
+                restriction = their_nn.RestrictionModule(current, subgroup)
+                apart = their_nn.DisentangleModule(restriction.out_type)
+                setattr(self, f"restrict{number}", their_nn.SequentialModule(restriction, apart))
+                current, space = apart.out_type, apart.out_type.gspace
+            inner = fields(space, *2 * number * ["regular"])
+            after = fields(space, *inner.size * ["trivial"]) if number == 3 else inner
+            block = WideBlock(current, inner, after, 2 if number > 1 else 1)
+            setattr(self, f"layer{number}", block)
+            current = block.conv2.out_type
+        self.bn, self.relu = their_nn.InnerBatchNorm(current), their_nn.ReLU(current)
+        self.linear = torch.nn.Linear(current.size, 10)
+
+    def forward(self, x):
+        x = self.layer1(self.conv1(x))
+        x = self.layer2(self.restrict2(x))
+        x = self.layer3(self.restrict3(x))
+        return self.linear(self.relu(self.bn(x)).tensor.mean((2, 3)))
+
+
+@pytest.mark.parametrize("order, subgroups", [(4, ((None, 4), 1)), (8, ((0, 4), (0, 1)))])
+def test_wide_residual_networks_with_restrictions(order, subgroups):
+    """Their module has no list of its layers, so its arrays go into the model of the same call."""
+    torch.manual_seed(0)
+    network = WideNetwork(gspaces.flipRot2dOnR2(order), subgroups)
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
+    for _ in range(3):
+        images = network.in_type(torch.randn(4, 3, 9, 9))
+        loss = ((network(images) - 0.3) ** 2).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    arrays = {k: v.numpy() for k, v in network.eval().state_dict().items()}
+    space = spaces.flip_rot_on_r2(order)
+    model, state = eqx.nn.make_with_state(models.WideResNet)(
+        FieldType(space, 3 * space.trivial),
+        10,
+        depth=10,
+        widen=1,
+        channels=tuple(
+            part.conv1.out_type.size
+            for part in (network, network.layer1, network.layer2, network.layer3)
+        ),
+        restrict=(None, *subgroups),
+        invariant="scalars",
+        key=jax.random.key(0),
+    )
+    model, state = interop.escnn.load_arrays(model, arrays, state)
+    x = torch.randn(2, 3, 9, 9)
+    wanted = network(network.in_type(x)).detach().numpy()
+    found, _ = eqx.nn.inference_mode(model)(jnp.asarray(x.numpy()), state)
+    np.testing.assert_allclose(found, wanted, atol=1e-5 * np.abs(wanted).max())
+
+
+def fourier(space, kind, more=False):
+    """Modules on fields that are functions, with the grids that their users choose."""
+    group = space.fibergroup
+    band = group.bl_irreps(1 if kind == "O3" else 2)
+    options = {"N": 10 + 2 * more}
+    if kind not in ("SO2", "O2"):
+        options = {"type": "thomson_cube" if more else "thomson", "N": 4 if more else 60}
+    if kind == "relu":
+        return their_nn.FourierPointwise(space, 2, band, **options, normalize=False)
+    return their_nn.FourierELU(space, 2, band, **options)
+
+
+@pytest.mark.parametrize("kind", ["SO2", "O2", "SO3", "relu", "O3"])
+def test_functions_on_groups(kind):
+    """Between convolutions, so that types must fit; two grids for the same fields."""
+    flat = kind in ("SO2", "O2")
+    if flat:
+        space = SPACES[kind]()
+    else:
+        space = gspaces.flipRot3dOnR3() if kind == "O3" else gspaces.rot3dOnR3()
+    first = fourier(space, kind)
+    second = fourier(space, kind, more=True)
+    if kind == "SO2":  # the band of the output may be another one
+        second = their_nn.FourierELU(
+            space, 2, space.fibergroup.bl_irreps(2), N=12, out_irreps=[(0,), (1,)]
+        )
+    kernel = {"kernel_size": 3, "padding": 1}
+    conv = their_nn.R2Conv if flat else their_nn.R3Conv
+    one = fields(space, "trivial")
+    module = their_nn.SequentialModule(
+        conv(one, first.in_type, **kernel),
+        first,
+        conv(first.out_type, second.in_type, **kernel),
+        second,
+        conv(second.out_type, one, **kernel),
+    )
+    shape = (2, 7, 7) if flat else (2, 5, 5, 5)
+    model, _ = assert_same(trained(module, shape), shape)
+    assert isinstance(model.layers[1], nn.FourierNonlinearity)
+
+
+def test_a_gated_network_of_irreps():
+    """O(2): scalars as they are, gates for the rest, norms of irreps, and their lengths."""
+    space = SPACES["O2"]()
+    scalars, vectors = ["trivial"] * 2, [(1, 1), (1, 2), (1, 1)]
+    hidden = fields(space, *scalars, *vectors, *["trivial"] * 3)
+    labels = ["scalar"] * 2 + ["gated"] * 6
+    layers, current = [], fields(space, "trivial")
+    for size in (5, 3):
+        apart = their_nn.BranchingModule(hidden, labels, reshuffle=0).out_type
+        mixed = their_nn.MultipleModule(
+            hidden,
+            labels,
+            [
+                (their_nn.ELU(apart["scalar"]), "scalar"),
+                (gates_last(apart["gated"]), "gated"),
+            ],
+        )
+        layers += [
+            their_nn.R2Conv(current, hidden, size, padding=size // 2),
+            their_nn.IIDBatchNorm2d(hidden),
+            mixed,
+        ]
+        current = mixed.out_type
+    layers += [
+        their_nn.R2Conv(current, fields(space, "trivial", (1, 1)), 3),
+    ]
+    layers.append(their_nn.NormPool(layers[-1].out_type))
+    assert_same(trained(their_nn.SequentialModule(*layers)))
+
+
+def gates_last(type_):
+    marks = ["gated"] * (len(type_) // 2) + ["gate"] * (len(type_) // 2)
+    return their_nn.GatedNonLinearity1(type_, gates=marks)
 
 
 @pytest.mark.parametrize("make", ["dihedral_group", "klein4", "product"])
@@ -364,6 +536,15 @@ def test_arrays_without_torch():
     wanted = module(module.in_type(x)).tensor.detach().numpy()
     found, _ = eqx.nn.inference_mode(model)(jnp.asarray(x.numpy()), state)
     np.testing.assert_allclose(found, wanted, atol=1e-5 * np.abs(wanted).max())
+
+
+def test_functions_on_quotients_are_named():
+    space = gspaces.rot3dOnR3()
+    grid = space.fibergroup.sphere_grid("thomson", N=24)
+    irreps = space.fibergroup.bl_irreps(2)
+    module = their_nn.QuotientFourierELU(space, (False, -1), 2, irreps=irreps, grid=grid)
+    with pytest.raises(TypeError, match=r"got QuotientFourierELU"):
+        interop.escnn.load(module)
 
 
 def test_what_has_no_counterpart_is_named():

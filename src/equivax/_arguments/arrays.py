@@ -121,6 +121,6 @@ def host(value: object, caller: str, argument: str, takes: str) -> np.ndarray:
 def broadcasts(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
     """Whether an array of a shape becomes one of the target by repetition alone."""
     try:
-        return np.broadcast_shapes(shape, target) == target
+        return jnp.broadcast_shapes(shape, target) == target  # NumPy refuses symbolic sides
     except ValueError:
         return False

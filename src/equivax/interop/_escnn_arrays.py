@@ -4,32 +4,38 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
 from .. import nn
+from ..fields import FieldType
 from ..nn.authoring import representation_of
 
 Arrays = Mapping[str, np.ndarray]
 Statistics = tuple[np.ndarray, np.ndarray, np.ndarray]
 Layer = TypeVar("Layer")
 Dense = nn.Linear | nn.Conv | nn.ConvTranspose
-Gates = nn.GatedNonlinearity | nn.NormNonlinearity | nn.InducedNormNonlinearity
+OwnBias = nn.GatedNonlinearity | nn.InducedGatedNonlinearity
+Gates = OwnBias | nn.NormNonlinearity | nn.InducedNormNonlinearity
 
 CARRIED = 1e-4
 """A kernel that lies further than this share from all kernels of a layer is not carried by it."""
 DENSE = (nn.Linear, nn.Conv, nn.ConvTranspose)
 BY_REPRESENTATION = (nn.InducedNormBatchNorm, nn.IIDBatchNorm, nn.GNormBatchNorm)
 NORMS = (nn.InnerBatchNorm, nn.NormBatchNorm, *BY_REPRESENTATION)
-GATES = (nn.GatedNonlinearity, nn.NormNonlinearity, nn.InducedNormNonlinearity)
-FILLED = (*DENSE, *NORMS, *GATES)
-"""Layers with parameters or statistics."""
+GATES = (
+    *(nn.GatedNonlinearity, nn.InducedGatedNonlinearity),
+    *(nn.NormNonlinearity, nn.InducedNormNonlinearity),
+)
+FILLED = (*DENSE, *NORMS, *GATES, eqx.nn.Linear)
+"""Layers with parameters or statistics; a plain one is a readout of invariants."""
 _INSIDE = re.compile(r"_basisexpansion|batch_norm_\[")
-_TELLING = ("filter", "matrix", "weights", "running_var", "log_bias", "bias")
+_TELLING = ("filter", "matrix", "weights", "weight", "running_var", "log_bias", "bias")
 
 
 def lost(wanted: np.ndarray, found: object) -> float:
@@ -38,20 +44,47 @@ def lost(wanted: np.ndarray, found: object) -> float:
     return float(np.linalg.norm(np.asarray(found, np.float64) - wanted)) / size if size else 0.0
 
 
-def filled(layer: Layer, arrays: Arrays, name: str) -> tuple[Layer, Statistics | None]:
+def parametrised(model: object) -> list[tuple[Any, np.ndarray | None]]:
+    """The layers of a model that arrays fill, in order, and how channels before them were moved.
+
+    Fields that fall apart in a restriction are moved here, and stay where they are there: such a
+    layer comes with the channel there for every channel here, others with None.
+    """
+    found, moved, order = [], None, None
+    for layer in jax.tree.leaves(model, is_leaf=lambda x: isinstance(x, (*FILLED, nn.Disentangle))):
+        if isinstance(layer, nn.Disentangle):
+            moved, order = layer.out_type, _order(layer)
+        elif isinstance(layer, FILLED):
+            follows = getattr(layer, "in_type", None) == moved
+            found.append((layer, order if follows else None))
+    return found
+
+
+def _order(layer: nn.Disentangle) -> np.ndarray:
+    dim = layer.in_type.space.dim if isinstance(layer.in_type, FieldType) else 0
+    channels = np.arange(layer.in_type.size, dtype=np.float32).reshape(-1, *(1,) * dim)
+    return np.rint(np.asarray(layer(jnp.asarray(channels)))).astype(int).reshape(-1)
+
+
+def filled(
+    layer: Layer, arrays: Arrays, name: str, order: np.ndarray | None = None
+) -> tuple[Layer, Statistics | None]:
     """The layer with the arrays of a module, and its running statistics, if it has any.
 
     Args:
         layer: One of `FILLED`.
         arrays: By their names in the module.
         name: Of the module, for messages.
+        order: The channel there for every input channel here, if they may differ.
 
     Raises:
         ValueError: If an array is missing, has another shape, or is not equivariant in the layer's
             types.
     """
     if isinstance(layer, DENSE):
-        return _dense(layer, arrays, name), None  # pyright: ignore[reportReturnType]
+        return _dense(layer, arrays, name, order), None  # pyright: ignore[reportReturnType]
+    if isinstance(layer, eqx.nn.Linear):
+        return _plain(layer, arrays, name), None  # pyright: ignore[reportReturnType]
     if isinstance(layer, NORMS):
         return _norm(layer, arrays, name)  # pyright: ignore[reportReturnType]
     if isinstance(layer, GATES):
@@ -59,7 +92,19 @@ def filled(layer: Layer, arrays: Arrays, name: str) -> tuple[Layer, Statistics |
     raise AssertionError(f"{type(layer).__name__} has nothing to fill")
 
 
-def _dense(layer: Dense, arrays: Arrays, name: str) -> Dense:
+def _plain(layer: eqx.nn.Linear, arrays: Arrays, name: str) -> eqx.nn.Linear:
+    if (layer.bias is None) != ("bias" not in arrays):
+        has = "no bias" if layer.bias is None else "a bias"
+        raise ValueError(f"{name}: expected {has}, as its layer, got {sorted(arrays)}")
+    for part in ("weight", "bias"):
+        old = getattr(layer, part)
+        if old is not None:
+            new = _like(old, _taken(arrays, part, name), name)
+            layer = eqx.tree_at(lambda l, part=part: getattr(l, part), layer, new)
+    return layer
+
+
+def _dense(layer: Dense, arrays: Arrays, name: str, order: np.ndarray | None) -> Dense:
     if "filter" not in arrays and "matrix" not in arrays:
         raise ValueError(
             f"{name}: expected an expanded filter, got {sorted(arrays)}; call module.eval() before "
@@ -67,14 +112,18 @@ def _dense(layer: Dense, arrays: Arrays, name: str) -> Dense:
         )
     if isinstance(layer, nn.Linear):
         wanted = _taken(arrays, "matrix", name)
-        made = layer.with_weight(wanted)
-        missed = lost(wanted, made.weight)
+        make, dense = layer.with_weight, lambda made: made.weight
     else:
         wanted = _taken(arrays, "filter", name)
         if isinstance(layer, nn.ConvTranspose):
             wanted = in_our_order(wanted, layer.groups)
-        made = layer.with_kernel(wanted)
-        missed = lost(wanted, made.kernel)
+        make, dense = layer.with_kernel, lambda made: made.kernel
+    made = make(wanted)
+    missed = lost(wanted, dense(made))
+    if missed > CARRIED and order is not None and wanted.shape[1] == len(order):
+        moved = wanted[:, order]
+        made = make(moved)
+        missed = lost(moved, dense(made))
     if missed > CARRIED:
         raise ValueError(
             f"{name}: expected a kernel of {layer.in_type} to {layer.out_type} in the basis of "
@@ -111,9 +160,9 @@ def _norm(
             f"{type(layer).__name__} belong; interop.escnn.load carries it where escnn is installed"
         )
     if layer.weight is not None:
-        layer = eqx.tree_at(lambda l: l.weight, layer, _like(layer.weight, taken("weight")))
+        layer = eqx.tree_at(lambda l: l.weight, layer, _like(layer.weight, taken("weight"), name))
     if layer.bias is not None:
-        layer = eqx.tree_at(lambda l: l.bias, layer, _like(layer.bias, taken("bias")))
+        layer = eqx.tree_at(lambda l: l.bias, layer, _like(layer.bias, taken("bias"), name))
     if layer.running is None or mean is None:
         return layer, None
     counts = [a for key, a in arrays.items() if key.endswith("num_batches_tracked")]
@@ -128,6 +177,9 @@ def _by_size(
     sizes = np.array([field.size for field, count in rep.runs for _ in range(count)])
 
     def taken(what: str) -> np.ndarray:
+        whole = _of_whole_fields(sizes, arrays, pattern, what)
+        if whole is not None:
+            return whole
         found = np.zeros(len(sizes))
         for size in np.unique(sizes):
             values = _taken(arrays, pattern.format(size, what), name).reshape(-1)
@@ -143,11 +195,31 @@ def _by_size(
     return taken
 
 
+def _of_whole_fields(
+    sizes: np.ndarray, arrays: Arrays, pattern: str, what: str
+) -> np.ndarray | None:
+    """Numbers of fields that fell apart in a restriction here and are still one each there.
+
+    Where all of theirs have one size, every part gets the number of the field that it is of.
+    """
+    start, _, end = pattern.partition("{}")
+    keys = [key for key in arrays if key.startswith(start) and key.endswith(end.format(what))]
+    names = [key[len(start) : len(key) - len(end.format(what))] for key in keys]
+    if len(keys) != 1 or not names[0].isdigit():
+        return None
+    size, values = int(names[0]), arrays[keys[0]].reshape(-1)
+    starts = np.cumsum(sizes) - sizes
+    within = (starts // size == (starts + sizes - 1) // size).all()
+    if size <= sizes.max() or not within or len(values) * size != sizes.sum():
+        return None
+    return np.asarray(values, np.float64)[starts // size]
+
+
 def _gates(layer: Gates, arrays: Arrays, name: str) -> Gates:
-    if isinstance(layer, nn.GatedNonlinearity):
+    if isinstance(layer, OwnBias):
         if layer.bias is None:
             return layer
-        found = _like(layer.bias, _taken(arrays, "bias", name).reshape(-1))
+        found = _like(layer.bias, _taken(arrays, "bias", name).reshape(-1), name)
         return eqx.tree_at(lambda l: l.bias, layer, found)
     if layer.log_bias is None:
         return layer
@@ -157,12 +229,12 @@ def _gates(layer: Gates, arrays: Arrays, name: str) -> Gates:
     inner = layer.subfield_sizes if isinstance(layer, nn.InducedNormNonlinearity) else sizes
     in_order = np.empty_like(values)
     in_order[np.lexsort((inner, sizes))] = values  # they count fields by size
-    return eqx.tree_at(lambda l: l.log_bias, layer, _like(layer.log_bias, in_order))
+    return eqx.tree_at(lambda l: l.log_bias, layer, _like(layer.log_bias, in_order, name))
 
 
-def _like(old: Array, new: np.ndarray) -> Array:
+def _like(old: Array, new: np.ndarray, name: str) -> Array:
     if old.shape != new.shape:
-        raise ValueError(f"expected {old.shape} parameters, got {new.shape}")
+        raise ValueError(f"{name}: expected parameters of shape {old.shape}, got {new.shape}")
     return jnp.asarray(new, old.dtype)
 
 

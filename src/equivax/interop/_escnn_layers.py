@@ -9,14 +9,15 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 import numpy as np
 
 from .. import nn
 from ..fields import FieldType
-from ._escnn_arrays import CARRIED, FILLED, filled, in_our_order, lost
+from ._escnn_arrays import CARRIED, filled, in_our_order, lost
+from ._escnn_fourier import SAME_SAMPLES, grid_of, in_their_coordinates
 from ._escnn_norms import with_numbers, with_statistics
 from ._escnn_types import Types
 from ._needed import Foreign
@@ -57,6 +58,19 @@ class Loader:
             "of one by one, and write its forward() anew"
         )
 
+    def prepare(self, module: Foreign) -> None:
+        """Chooses copies of irreps as the Fourier nonlinearities in a module take them."""
+        for m in module.modules() if hasattr(module, "modules") else ():
+            if "FourierPointwise" not in [cls.__name__ for cls in type(m).__mro__]:
+                continue
+            rep, samples = self.types.representation(m.rho), _unit_rows(m)
+            if grid_of(rep, samples) is None:
+                found = in_their_coordinates(rep, samples)
+                if found is None:
+                    takes = "functions on SO(2), O(2), SO(3) or O(3), with frequency 1"
+                    _refuse(m, "irreps", takes, rep)
+                self.types.replace(m.rho, found)
+
     def type_of(self, theirs: Foreign, known: FieldType | None) -> FieldType:
         """Our type; the known one, if it acts alike, so that neighbours have equal types."""
         found = self.types.field_type(theirs)
@@ -87,7 +101,7 @@ def _array(tensor: Foreign) -> np.ndarray:
     return tensor.detach().cpu().numpy()
 
 
-def _refuse(module: Foreign, argument: str, takes: str, got: object) -> None:
+def _refuse(module: Foreign, argument: str, takes: str, got: object) -> NoReturn:
     raise ValueError(
         f"interop.escnn.load: {type(module).__name__}: {argument}: expected {takes}, got {got!r}"
     )
@@ -230,6 +244,31 @@ def _induced_norm(loader: Loader, m: Foreign, known: FieldType | None) -> Any:
     return loader.with_arrays(layer, m)
 
 
+def _unit_rows(m: Foreign) -> np.ndarray:
+    samples = _array(m.A)
+    return samples / np.linalg.norm(samples, axis=1, keepdims=True)
+
+
+def _fourier(loader: Loader, m: Foreign, known: FieldType | None) -> Any:
+    in_type = loader.type_of(m.in_type, known)
+    rep, samples = loader.types.representation(m.rho), _unit_rows(m)
+    name = m._function.__name__.rstrip("_")
+    if name not in _POINTWISE:
+        _refuse(m, "function", " or ".join(_POINTWISE), name)
+    if name != "relu" and np.abs(samples - _array(m.A)).max() > SAME_SAMPLES:
+        _refuse(m, "normalize", "True, or a ReLU, for which it makes no difference", False)
+    wanted = loader.types.representation(m.rho_out)
+    layer = nn.FourierNonlinearity(
+        in_type, _POINTWISE[name], grid=grid_of(rep, samples),
+        out_irreps=None if m.rho_out is m.rho else wanted.irreps,
+    )  # fmt: skip
+    out_type = layer.out_type
+    known = out_type if isinstance(out_type, FieldType) else None
+    if loader.type_of(m.out_type, known) is not out_type:
+        _refuse(m, "out_irreps", "irreps of frequency 0, or those of the input", wanted)
+    return layer
+
+
 def _gated(loader: Loader, m: Foreign, known: FieldType | None) -> Any:
     gates = _array(m.gates_indices)
     channels = range(gates[0], gates[1]) if m._contiguous["gate"] else gates
@@ -252,6 +291,23 @@ def _gated_pair(loader: Loader, m: Foreign, known: FieldType | None) -> Any:
     rank = np.argsort(np.argsort(sizes, kind="stable"))  # their gates follow the sizes
     types = (loader.types.field_type(m.in_type[0]), loader.types.field_type(m.in_type[1]))
     layer = nn.GatedNonlinearity(types, [int(number) for number in rank])
+    return loader.with_arrays(layer, m)
+
+
+def _induced_gated(loader: Loader, m: Foreign, known: FieldType | None) -> Any:
+    gates = _array(m.gates_indices)
+    channels = set(range(*map(int, gates)) if m._contiguous["gate"] else map(int, gates))
+    reps = m.in_type.representations
+    starts = np.cumsum([0, *(rep.size for rep in reps)])[:-1]
+    gated = [i for i, start in enumerate(starts) if int(start) not in channels]
+    kinds = [(reps[i].size, reps[i].size // m.quotient_size) for i in gated]
+    # Their gates follow the kinds of fields: large ones last.
+    marks: list[Any] = ["gate"] * len(reps)
+    for number, place in enumerate(sorted(range(len(gated)), key=kinds.__getitem__)):
+        marks[gated[place]] = number
+    layer = nn.InducedGatedNonlinearity(
+        loader.type_of(m.in_type, known), marks, drop_gates=bool(m.drop_gates)
+    )
     return loader.with_arrays(layer, m)
 
 
@@ -403,8 +459,10 @@ _CONVERTERS: dict[str, Callable[[Loader, Foreign, FieldType | None], Any]] = {
     "LeakyReLU": _leaky_relu,
     "NormNonLinearity": _norm_nonlinearity,
     "InducedNormNonLinearity": _induced_norm,
+    "FourierPointwise": _fourier,
     "GatedNonLinearity1": _gated,
     "GatedNonLinearity2": _gated_pair,
+    "InducedGatedNonLinearity1": _induced_gated,
     "GroupPooling": _group_pooling,
     "NormPool": _norm_pool,
     "PointwiseMaxPool2D": _MAX_POOL,
@@ -432,9 +490,3 @@ _CONVERTERS: dict[str, Callable[[Loader, Foreign, FieldType | None], Any]] = {
     "Sequential": _sequential,
 }
 """By the name of a class of escnn, or of one that it derives from."""
-
-
-def parametrised(model: object) -> list[Any]:
-    """The layers of a model that arrays fill, in order."""
-    found = jax.tree.leaves(model, is_leaf=lambda x: isinstance(x, FILLED))
-    return [layer for layer in found if isinstance(layer, FILLED)]

@@ -67,6 +67,11 @@ class Types:
         self._representations[key] = found
         return found
 
+    def replace(self, theirs: Foreign, ours: Representation) -> None:
+        """From now on ``theirs`` becomes ``ours``, which has the same matrices."""
+        self._kept.append(theirs)
+        self._representations[id(theirs)] = ours
+
     def space(self, theirs: Foreign) -> GSpace:
         """The same space: its points move alike."""
         group = self.group(theirs.fibergroup)
@@ -127,14 +132,16 @@ def _candidates(
     group: Group, theirs: Foreign, matrix: Callable[[GroupElement], np.ndarray]
 ) -> list[Representation]:
     found: list[Representation] = []
+    if group.order is not None and theirs.size % group.order == 0:
+        found.append(theirs.size // group.order * group.regular)
+    # An induced one may be irreducible; how it was made is what its nonlinearities need.
+    found += _induced_candidates(group, theirs, matrix)
     if len(theirs.irreps) == 1 and all(np.ndim(n) == 0 for n in theirs.irreps[0]):
         own = tuple(int(n) for n in theirs.irreps[0])
         found += [group.irrep(*own)] if own in group.irrep_ids(max(own)) else []
-    if group.order is not None and theirs.size % group.order == 0:
-        found.append(theirs.size // group.order * group.regular)
     if theirs.size == group.standard.size:
         found.append(group.standard)
-    return [*found, *_induced_candidates(group, theirs, matrix)]
+    return found
 
 
 def _induced_candidates(

@@ -16,8 +16,8 @@ from ..groups import Group
 from ..nn.authoring import is_stateful
 from ..representations import Representation
 from ..spaces import GSpace
-from ._escnn_arrays import FILLED, by_module, filled
-from ._escnn_layers import Loader, parametrised
+from ._escnn_arrays import FILLED, by_module, filled, parametrised
+from ._escnn_layers import Loader
 from ._escnn_types import Types
 
 
@@ -80,7 +80,9 @@ def load(module: object) -> Any:
     """
     if not hasattr(module, "state_dict"):
         refuse(TypeError, "interop.escnn.load", "module", "a module of escnn", module)
-    layer = Loader().layer(module)
+    loader = Loader()
+    loader.prepare(module)
+    layer = loader.layer(module)
     layer = eqx.nn.inference_mode(layer, value=not getattr(module, "training", True))
     if not is_stateful(layer):
         return layer
@@ -115,14 +117,15 @@ def load_arrays(
     arrays = {name: _checked_array(name, array, caller) for name, array in arrays.items()}
     layers, modules = parametrised(model), by_module(arrays)
     if len(layers) != len(modules):
-        names = [type(layer).__name__ for layer in layers]
+        names = [type(layer).__name__ for layer, _ in layers]
         raise ValueError(
             f"{caller}: arrays: expected those of {len(layers)} layers ({', '.join(names)}), got "
             f"those of {len(modules)} modules ({', '.join(modules)})"
         )
     new = []
-    for layer, (name, own) in zip(layers, modules.items(), strict=True):
-        made, statistics = filled(layer, own, f"{caller}: {name} ({type(layer).__name__})")
+    for (layer, order), (name, own) in zip(layers, modules.items(), strict=True):
+        of = f"{caller}: {name} ({type(layer).__name__})"
+        made, statistics = filled(layer, own, of, order)
         new.append(made)
         if statistics is not None:
             if state is None:

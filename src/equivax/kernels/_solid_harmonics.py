@@ -58,15 +58,21 @@ def harmonic_polynomials(dim: int, degree: int) -> Polynomials:
         }
     found: Polynomials = {}
     for m in range(degree + 1):
-        scale = math.sqrt((2 if m else 1) / math.perm(degree + m, 2 * m))
-        for k in range((degree - m) // 2 + 1):
-            rest = degree - m - 2 * k
-            below = 2 ** (2 * k + m) * math.factorial(k) * math.factorial(k + m)
-            factor = (-1) ** k * math.factorial(degree + m) / (below * math.factorial(rest))
+        for k, factor in enumerate(_heights(degree, m)):
             for (a, b), value in _circle(m, k).items():
-                row = found.setdefault((a, b, rest), np.zeros(2 * degree + 1))
-                row[degree + m] += scale * factor * value.real
-                row[degree - m] += scale * factor * value.imag
+                row = found.setdefault((a, b, degree - m - 2 * k), np.zeros(2 * degree + 1))
+                row[degree + m] += factor * value.real
+                row[degree - m] += factor * value.imag
+    return found
+
+
+def _heights(degree: int, m: int) -> list[float]:
+    """``Q_lm`` with its factor: coefficients of ``rho^(2k) z^(l - m - 2k)``."""
+    scale, found = math.sqrt((2 if m else 1) / math.perm(degree + m, 2 * m)), []
+    for k in range((degree - m) // 2 + 1):
+        below = 2 ** (2 * k + m) * math.factorial(k) * math.factorial(k + m)
+        factor = (-1) ** k * math.factorial(degree + m)
+        found.append(scale * factor / (below * math.factorial(degree - m - 2 * k)))
     return found
 
 
@@ -128,6 +134,72 @@ def polynomial_values(orders, table, points):
         return np.stack(monomials, axis=-1) @ table
     stacked = jnp.stack(monomials, axis=-1)
     return jnp.matmul(stacked, jnp.asarray(table, stacked.dtype), precision=HIGHEST)
+
+
+def harmonic_values(dim, degrees, points):
+    """The harmonics of several degrees at points of a plane or space, one degree after another.
+
+    ``(x + i y)^m`` times ``Q_lm``, each of all degrees at once: few and large steps.
+    """
+    waves, heights = harmonic_factors(dim, degrees)
+    x, y, count = points[..., :1], points[..., 1:2], len(waves) // 2
+    real, imag = powers(x, y, count)
+    circles = jnp.concatenate([real, imag], axis=-1)
+    found = jnp.matmul(circles, jnp.asarray(waves, points.dtype), precision=HIGHEST)
+    if dim == 2:
+        return found
+    z, squares = powers(points[..., 2:], None, count)[0], x**2 + y**2
+    pairs = powers(squares, None, len(heights) // count)[0][..., None] * z[..., None, :]
+    pairs = pairs.reshape(*points.shape[:-1], len(heights))
+    return found * jnp.matmul(pairs, jnp.asarray(heights, points.dtype), precision=HIGHEST)
+
+
+def powers(real, imag, count):
+    """The powers 0, 1, ... of numbers ``(..., 1)``, by doubling; parts of complex ones."""
+    found = jnp.ones_like(real), None if imag is None else jnp.zeros_like(imag)
+    while found[0].shape[-1] < count:
+        more = times(found, (real, imag))
+        real, imag = times((real, imag), (real, imag))
+        found = tuple(
+            None if a is None else jnp.concatenate([a, b], axis=-1)
+            for a, b in zip(found, more, strict=True)
+        )
+    return [None if a is None else a[..., :count] for a in found]
+
+
+def times(one, other):
+    """The product of numbers that are given by their parts, None for no imaginary one."""
+    (a, b), (c, d) = one, other
+    return (a * c, None) if d is None else (a * c - b * d, a * d + b * c)
+
+
+@functools.lru_cache(maxsize=256)
+def harmonic_factors(
+    dim: int, degrees: tuple[int, ...]
+) -> tuple[Float[np.ndarray, "waves functions"], Float[np.ndarray, "heights functions"]]:
+    """What `harmonic_values` multiplies with, one column per function.
+
+    Args:
+        dim: 2 or 3.
+        degrees: In the order of the functions.
+
+    Returns:
+        Which of ``Re (x + i y)^m`` for m = 0, 1, ..., and then of the ``Im``, it holds; and the
+        coefficients of ``rho^(2k) z^a`` in ``Q_lm``, for all ``a`` of every ``k``.
+    """
+    space, count = dim == 3, max(degrees) + 1
+    columns = [
+        (degree, m)
+        for degree in degrees
+        for m in (range(-degree, degree + 1) if space else dict.fromkeys((degree, -degree)))
+    ]
+    waves = np.zeros((2 * count, len(columns)))
+    heights = np.zeros(((1 + max(degrees) // 2), count, len(columns)))
+    for n, (degree, m) in enumerate(columns):
+        waves[m if m >= 0 else count - m, n] = 1
+        for k, factor in enumerate(_heights(degree, abs(m)) if space else ()):
+            heights[k, degree - abs(m) - 2 * k, n] = factor
+    return freeze(waves), freeze(heights.reshape(-1, len(columns)))
 
 
 @functools.lru_cache(maxsize=256)

@@ -22,15 +22,26 @@ from ..spaces import GSpace
 from ._parts import BasisFilter, Recipe
 from ._steerable_basis import ACCEPTED, pair_basis
 from ._type_elements import Pair, fan, type_attributes, type_names
-from .expansion._field_order import Fields, assemble, fields_of, take_apart
+from .expansion._field_order import (
+    Fields,
+    assemble,
+    by_kinds,
+    fields_of,
+    take_apart,
+    to_fields,
+    to_kinds,
+    turned_kinds,
+)
 from .expansion._products import (
     Form,
     best_form,
     contract,
+    in_coordinates,
     project_coefficients,
     sampled,
     unsampled,
 )
+from .expansion._tables import coordinates
 from .recipes._arguments import check_group, check_space
 from .recipes._options import HarmonicOptions, Options, kernel_options
 
@@ -346,7 +357,9 @@ class TypeBasis(AbstractValue):
         """
         return _expand(self, self._checked(coeffs))
 
-    def on_functions(self, coeffs: Mapping[str, ArrayLike]) -> Float[Array, "out in functions"]:
+    def on_functions(
+        self, coeffs: Mapping[str, ArrayLike], *, in_irreps: bool = False
+    ) -> Float[Array, "out in functions"]:
         """What the kernel is made of, one matrix per function of a part, ring after ring.
 
         For kernels that are wanted elsewhere than on the taps: their sum, weighted with the values
@@ -354,12 +367,26 @@ class TypeBasis(AbstractValue):
 
         Args:
             coeffs: As for `expand`.
+            in_irreps: Whether the matrices are between channels as `to_irreps` gives them, which
+                takes fewer products.
 
         Raises:
             ValueError: If a key or a shape does not fit.
             TypeError: If a dtype is not floating.
         """
-        return _on_functions(self, self._checked(coeffs))
+        kernel = _on_functions(self, self._checked(coeffs))
+        if flag(in_irreps, "on_functions", "in_irreps"):
+            return kernel
+        columns = from_irreps(jnp.moveaxis(kernel, 1, 2), self.in_fields)
+        return jnp.moveaxis(from_irreps(columns.T, self.out_fields).T, 2, 1)
+
+    def to_irreps(self, x: Float[Array, "*points in"]) -> Float[Array, "*points in"]:
+        """Channels of the input with equal fields side by side, each in coordinates of irreps."""
+        return to_irreps(x, self.in_fields)
+
+    def from_irreps(self, y: Float[Array, "*points out"]) -> Float[Array, "*points out"]:
+        """Channels of the output from such coordinates."""
+        return from_irreps(y, self.out_fields)
 
     def coefficients(self, kernel: Shaped[ArrayLike, "out in *kernel"]) -> dict[str, Array]:
         """Coefficients of the orthogonal projection; the inverse of `expand` on the span.
@@ -422,7 +449,25 @@ def _expand(basis: TypeBasis, coeffs: dict[str, Array]) -> Array:
 @functools.partial(jax.jit, static_argnums=0)
 def _on_functions(basis: TypeBasis, coeffs: dict[str, Array]) -> Array:
     dtype = jnp.result_type(*coeffs.values())
-    return _assembled(basis, coeffs, _form(basis, on_functions=True)).astype(dtype)
+    wide = at_least_float32(dtype)
+    blocks = {
+        (pair.out_kind, pair.in_kind): in_coordinates(pair.basis, coeffs[pair.key].astype(wide))
+        for pair in basis.pairs
+    }
+    return by_kinds(blocks, basis.out_fields, basis.in_fields).astype(dtype)
+
+
+def to_irreps(x: Float[Array, "*points c"], fields: Fields) -> Float[Array, "*points c"]:
+    """Channels by kinds of fields, in the coordinates of `in_coordinates`."""
+    turns = [coordinates(kind) for kind in fields.kinds]
+    inverses = [None if turn is None else turn.T for turn in turns]
+    return turned_kinds(to_kinds(x, x.ndim - 1, fields), fields, inverses)
+
+
+def from_irreps(y: Float[Array, "*points c"], fields: Fields) -> Float[Array, "*points c"]:
+    """The inverse of `to_irreps`."""
+    turns = [coordinates(kind) for kind in fields.kinds]
+    return to_fields(turned_kinds(y, fields, turns), y.ndim - 1, fields)
 
 
 def _assembled(basis: TypeBasis, coeffs: dict[str, Array], form: Form) -> Array:
@@ -448,6 +493,5 @@ def _coefficients(basis: TypeBasis, kernel: Array) -> list[Array]:
     ]
 
 
-def _form(basis: TypeBasis, *, on_functions: bool = False) -> Form:
-    pairs = [(p.basis, len(p.in_fields) * len(p.out_fields)) for p in basis.pairs]
-    return best_form(tuple(pairs), on_functions=on_functions)
+def _form(basis: TypeBasis) -> Form:
+    return best_form(tuple((p.basis, len(p.in_fields) * len(p.out_fields)) for p in basis.pairs))

@@ -164,7 +164,7 @@ def _cutoff(rcond: float | None, like: Array, rows: int) -> float:
 
 
 def _cholesky_solve(factor: Array, right: Array) -> Array:
-    leading = np.broadcast_shapes(factor.shape[:-2], right.shape[:-2])
+    leading = jnp.broadcast_shapes(factor.shape[:-2], right.shape[:-2])
     factor = jnp.broadcast_to(factor, leading + factor.shape[-2:])
     right = jnp.broadcast_to(right, leading + right.shape[-2:])
     half = jax.scipy.linalg.solve_triangular(factor, right, lower=True)

@@ -83,7 +83,7 @@ def lstsq(
         )
     root = _root_weights(weights, x, dtype)
     basis = hom_basis(source, target)
-    leading = np.broadcast_shapes(
+    leading = jnp.broadcast_shapes(
         x.shape[:-2], y.shape[:-2], () if root is None else root.shape[:-1]
     )
     if not basis.blocks:

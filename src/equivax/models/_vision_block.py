@@ -126,8 +126,10 @@ class VisionBlock(AbstractModule):
         if layer_scale is not None:
             start = number(layer_scale, name, "layer_scale")
             one = Affine(in_type, use_bias=False, dtype=parts.options["dtype"])
-            one = jax.tree.map(lambda scale: jnp.full_like(scale, start), one)
-            self.scales = one, one
+            one, other = (  # arrays of their own, so that they can be donated
+                jax.tree.map(lambda scale: jnp.full_like(scale, start), one) for _ in range(2)
+            )
+            self.scales = one, other
         self.dropout = parts.dropout(inference=self.inference)
         self.drop_path = number(drop_path, name, "drop_path", 0, below=1)
         self.in_type = in_type

@@ -17,6 +17,7 @@ from .attention import RelativeGridPositions as RelativeGridPositions
 from .attention import RelativePositions as RelativePositions
 from .attention import RotaryGridPositions as RotaryGridPositions
 from .attention import RotaryPositions as RotaryPositions
+from .attention import window_cells as window_cells
 from .attention import window_mask as window_mask
 from .containers import ModuleList as ModuleList
 from .containers import Multiple as Multiple

@@ -765,6 +765,13 @@ CALLS = [
         shift=integers(1),
         torus=flag(True),
     ),
+    Call(
+        nn.window_cells,
+        **{name: rule for name, rule in ON_CELLS.items() if name != "extra"},
+        window=integers(1),
+        shift=integers(0),
+        torus=flag(True),
+    ),
     Call(nn.RotaryGridPositions, head_type=vectors(2 * R4), base=number(10.0), **ON_CELLS).but(
         "head_type", "field type", EITHER, POINT
     ),

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ...hom import HIGHEST
 from ...representations import Representation, irrep, regular
 
 MANY_RUNS = 64
@@ -107,8 +108,8 @@ def _unique(names: list[str]) -> tuple[str, ...]:
 
 
 def _reorder(
-    x: Float[Array, "out in taps"], axis: int, cuts: Sequence[int], order: Sequence[int]
-) -> Float[Array, "out in taps"]:
+    x: Float[Array, "..."], axis: int, cuts: Sequence[int], order: Sequence[int]
+) -> Float[Array, "..."]:
     """Cuts an axis into pieces and concatenates them in another order."""
     if list(order) == list(range(len(order))):
         return x
@@ -126,6 +127,16 @@ def assemble(
     in_fields: Fields,
 ) -> Float[Array, "out in taps"]:
     """The whole kernel from blocks by (output kind, input kind); missing blocks are zero."""
+    kernel = by_kinds(blocks, out_fields, in_fields)
+    return to_fields(to_fields(kernel, 0, out_fields), 1, in_fields)
+
+
+def by_kinds(
+    blocks: Mapping[tuple[int, int], Float[Array, "no ni d_out d_in taps"]],
+    out_fields: Fields,
+    in_fields: Fields,
+) -> Float[Array, "out in taps"]:
+    """The same with the fields of a kind side by side."""
     some = next(iter(blocks.values()))
     taps, dtype, rows = some.shape[-1], some.dtype, []
     for o in range(len(out_fields.kinds)):
@@ -137,9 +148,34 @@ def assemble(
                 continue
             row.append(blocks[o, i].transpose(0, 2, 1, 3, 4).reshape(shape))
         rows.append(row[0] if len(row) == 1 else jnp.concatenate(row, axis=1))
-    kernel = rows[0] if len(rows) == 1 else jnp.concatenate(rows, axis=0)
-    kernel = _reorder(kernel, 0, out_fields.cuts, out_fields.order)
-    return _reorder(kernel, 1, in_fields.cuts, in_fields.order)
+    return rows[0] if len(rows) == 1 else jnp.concatenate(rows, axis=0)
+
+
+def to_kinds(x: Float[Array, "..."], axis: int, fields: Fields) -> Float[Array, "..."]:
+    """Brings the channels of fields of one kind side by side."""
+    cuts = [fields.cuts[p] for p in fields.order]
+    return _reorder(x, axis, cuts, np.argsort(fields.order).tolist())
+
+
+def to_fields(x: Float[Array, "..."], axis: int, fields: Fields) -> Float[Array, "..."]:
+    """The inverse of `to_kinds`."""
+    return _reorder(x, axis, fields.cuts, fields.order)
+
+
+def turned_kinds(
+    x: Float[Array, "..."], fields: Fields, matrices: Sequence[Float[np.ndarray, "d d"] | None]
+) -> Float[Array, "..."]:
+    """``Q x`` of every field in channels by kinds, the last axis; None for the identity."""
+    if all(matrix is None for matrix in matrices):
+        return x
+    sizes = [fields.channels(kind) for kind in range(len(fields.kinds))]
+    pieces = list(jax.lax.split(x, sizes, axis=x.ndim - 1))
+    for kind, matrix in enumerate(matrices):
+        if matrix is not None:
+            one = pieces[kind].reshape(*x.shape[:-1], -1, len(matrix))
+            one = jnp.matmul(one, jnp.asarray(matrix.T, x.dtype), precision=HIGHEST)
+            pieces[kind] = one.reshape(pieces[kind].shape)
+    return pieces[0] if len(pieces) == 1 else jnp.concatenate(pieces, axis=-1)
 
 
 def take_apart(
@@ -149,9 +185,7 @@ def take_apart(
     wanted: Sequence[tuple[int, int]],
 ) -> list[Float[Array, "no ni d_out d_in taps"]]:
     """The blocks of a kernel between kinds: the inverse of `assemble`."""
-    for axis, fields in enumerate((out_fields, in_fields)):
-        cuts = [fields.cuts[p] for p in fields.order]
-        kernel = _reorder(kernel, axis, cuts, np.argsort(fields.order).tolist())
+    kernel = to_kinds(to_kinds(kernel, 0, out_fields), 1, in_fields)
     result = []
     out_starts = np.cumsum([0, *map(out_fields.channels, range(len(out_fields.kinds)))])
     in_starts = np.cumsum([0, *map(in_fields.channels, range(len(in_fields.kinds)))])

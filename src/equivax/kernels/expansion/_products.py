@@ -67,16 +67,13 @@ def _costs(basis: Expandable) -> dict[Form, tuple[int, int]]:
     }
 
 
-def best_form(bases: tuple[tuple[Expandable, int], ...], *, on_functions: bool = False) -> Form:
-    """How to expand pairs ``(basis, pairs of fields)``: by few products, and no large table.
-
-    With ``on_functions`` by factors in any case, for functions that are sampled elsewhere.
-    """
+def best_form(bases: tuple[tuple[Expandable, int], ...]) -> Form:
+    """How to expand pairs ``(basis, pairs of fields)``: by few products, and no large table."""
     costs = [(_costs(basis), n) for basis, n in bases]
     entries = {form: sum(c[form][0] for c, _ in costs) for form in costs[0][0]}
     work = {form: sum(n * c[form][1] for c, n in costs) for form in costs[0][0]}
     pays = work["dense"] > SMALL_WORK and work["dense"] > WORTHWHILE * work["rings"]
-    if entries["dense"] <= LARGE_TABLE and not pays and not on_functions:
+    if entries["dense"] <= LARGE_TABLE and not pays:
         return "dense"
     if entries["rings"] <= max(LARGE_TABLE, entries["irreps"]):
         return "rings"
@@ -161,6 +158,13 @@ def unsampled(
     return jnp.matmul(kernel, table.T, precision=HIGHEST)
 
 
+def in_coordinates(
+    basis: Expandable, coeffs: Float[Array, "outs ins dim"]
+) -> Float[Array, "outs ins out in functions"]:
+    """``Q_out^T (sum_n coeffs[n] K_n) Q_in`` on the functions of all parts, see `coordinates`."""
+    return _irrep_blocks(basis, _barred(_element_tables(basis, coeffs.dtype, "irreps")), coeffs)
+
+
 def project_coefficients(
     basis: Expandable, kernel: Float[Array, "*leading out in width"], form: Form
 ) -> Float[Array, "*leading dim"]:
@@ -220,11 +224,26 @@ def _between_irreps(
     basis: Expandable, tables: tuple[Array, ...], coeffs: Float[Array, "*leading dim"]
 ) -> Float[Array, "*leading out in functions"]:
     """The form ``"irreps"``: kernels between irreps, then both changes of basis."""
+    kernel = _irrep_blocks(basis, tables, coeffs.reshape(-1, basis.dim))
+    turns = iter(tables[len(alike(basis.out_rep)) * len(alike(basis.in_rep)) :])
+    for axis, rep in enumerate((basis.out_rep, basis.in_rep)):
+        if coordinates(rep) is not None:
+            spec = ("xa,zabf->zxbf", "yb,zabf->zayf")[axis]
+            kernel = jnp.einsum(spec, next(turns), kernel, precision=HIGHEST)
+    return kernel.reshape(*coeffs.shape[:-1], *kernel.shape[1:])
+
+
+def _irrep_blocks(
+    basis: Expandable, tables: tuple[Array, ...], coeffs: Float[Array, "*leading dim"]
+) -> Float[Array, "*leading out in functions"]:
+    """Kernels between irreps, side by side."""
     places = coefficient_places(basis)
     flat = coeffs.reshape(-1, basis.dim)
     # Few numbers, each at one place: the gradient of this gather adds nothing up.
     index = np.concatenate([p.reshape(-1) for p in places])
-    spread = jnp.take(flat, index, axis=1, mode="fill", fill_value=0, unique_indices=True)
+    spread = flat
+    if not np.array_equal(index, np.arange(basis.dim)):
+        spread = jnp.take(flat, index, axis=1, mode="fill", fill_value=0, unique_indices=True)
     pieces = iter(jax.lax.split(spread, [p.size for p in places], axis=1))
     remaining, count, rows = iter(tables), len(flat), []
     for outs in alike(basis.out_rep):
@@ -238,8 +257,4 @@ def _between_irreps(
             row.append(block.reshape(count, t * m * outs.size, u * n * ins.size, -1))
         rows.append(row[0] if len(row) == 1 else jnp.concatenate(row, axis=2))
     kernel = rows[0] if len(rows) == 1 else jnp.concatenate(rows, axis=1)
-    for axis, rep in enumerate((basis.out_rep, basis.in_rep)):
-        if coordinates(rep) is not None:
-            spec = ("xa,zabf->zxbf", "yb,zabf->zayf")[axis]
-            kernel = jnp.einsum(spec, next(remaining), kernel, precision=HIGHEST)
     return kernel.reshape(*coeffs.shape[:-1], *kernel.shape[1:])

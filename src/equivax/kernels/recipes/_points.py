@@ -18,9 +18,10 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ..._numerics import freeze
+from ...hom import HIGHEST
 from ...spaces import GSpace
 from .._parts import Part
-from .._solid_harmonics import harmonic_table, polynomial_values, solid_harmonics
+from .._solid_harmonics import harmonic_factors, harmonic_values, solid_harmonics
 from .._type_basis import TypeBasis, TypeOnSpace
 from ._angular import harmonic_representation
 from ._default_rings import INNER_WIDTH, OUTER_WIDTH
@@ -138,8 +139,8 @@ def point_basis(
 
 def point_functions(
     offsets: Float[Array, "*edges d"], width: float, degrees: Degrees
-) -> list[Float[Array, "*edges functions"]]:
-    """The functions of a `PointRecipe` at offsets, ring after ring, without empty rings.
+) -> Float[Array, "*edges functions"]:
+    """The functions of a `PointRecipe` at offsets, ring after ring.
 
     Args:
         offsets: From the point where a kernel stands.
@@ -148,16 +149,16 @@ def point_functions(
     """
     x = offsets / (width / max(len(degrees) - 1, 1))
     length = jnp.sqrt((x**2).sum(axis=-1, keepdims=True) + SOFT**2)
-    angular = {
-        degree: polynomial_values(*harmonic_table(x.shape[-1], degree), x / length)
-        for degree in sorted({degree for ring in degrees for degree in ring})
-    }
-    found = []
-    for radius, ring in enumerate(degrees):
-        if ring:
-            profile = jnp.exp(-0.5 * ((length - radius) / _width_of(radius, len(degrees))) ** 2)
-            found.append(profile * jnp.concatenate([angular[degree] for degree in ring], axis=-1))
-    return found
+    dim, flat = x.shape[-1], tuple(degree for ring in degrees for degree in ring)
+    angular = harmonic_values(dim, flat, x / length)
+    # The profile of every ring, as often as the ring has functions.
+    sizes = [len(harmonic_factors(dim, ring)[1][0]) if ring else 0 for ring in degrees]
+    rings = np.arange(len(degrees))
+    sigmas = np.array([_width_of(ring, len(degrees)) for ring in rings])
+    radii, sigmas = (np.asarray(v, x.dtype) for v in (rings, sigmas))
+    profiles = jnp.exp(-0.5 * ((length - radii) / sigmas) ** 2)
+    spread = np.repeat(np.eye(len(degrees)), sizes, axis=1).astype(x.dtype)
+    return angular * jnp.matmul(profiles, spread, precision=HIGHEST)
 
 
 def _width_of(ring, rings):

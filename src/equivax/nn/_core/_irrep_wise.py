@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 
 import jax
@@ -73,21 +74,12 @@ def pointwise(function: Callable[[Array], Array], x: IrrepTensor) -> IrrepTensor
 
     Small fields are turned by sums of arrays ``(..., summands)``, one for each channel: XLA makes
     one pass through memory of it, forwards and backwards, since the derivative starts from ``z``
-    again. Larger ones are turned by products. Computed in at least float32, rounded once.
+    again. Larger ones are turned by products, and the derivative starts from the channels: either
+    way one array is kept. Computed in at least float32, rounded once.
     """
-    rep = as_representation(x.type, "type")
-    kinds = irrep_plan(rep).kinds
-
-    def formula(blocks: Parts) -> Parts:
-        parts = split_kinds(rep, blocks)
-        return join_kinds(
-            rep, [_turned(function, *pair) for pair in zip(kinds, parts, strict=True)]
-        )
-
-    # The derivative computes the channels again from the coordinates: nothing else is kept. A
-    # barrier in front of it would make blocks of components that are arrays of their own.
-    formula = jax.checkpoint(formula, prevent_cse=not machine(x.dtype).apart)
-    return IrrepTensor(formula(dict(x.blocks)), x.type)
+    kinds = irrep_plan(as_representation(x.type, "type")).kinds
+    turned = functools.partial(_turned, function)
+    return IrrepTensor(kind_by_kind(x, lambda p, kind: turned(kind, p), kinds), x.type)
 
 
 def pointwise_ways(rep: Representation, rows: int, prices: Machine) -> Ways:
@@ -113,12 +105,19 @@ def pointwise_ways(rep: Representation, rows: int, prices: Machine) -> Ways:
 def _turned(function: Callable[[Array], Array], kind: Kind, parts: Parts) -> Parts:
     """`pointwise` on the summands of one kind."""
     if kind.is_identity:
-        return {n: function(widened(part)).astype(part.dtype) for n, part in parts.items()}
+        again = jax.checkpoint(lambda part: function(widened(part)).astype(part.dtype))
+        return {name: again(part) for name, part in parts.items()}
     prices = machine(next(iter(parts.values())).dtype)
     if kind.summand.size > prices.terms:
-        return _by_products(function, kind, parts)
+        return _by_products(jax.checkpoint(function), kind, parts)
     if prices.apart:
-        return _apart(function, kind, parts)
+        # A barrier in front of the derivative would make blocks of what is an array of its own.
+        one_by_one = functools.partial(_by_sums_of_components, function, kind)
+        return jax.checkpoint(one_by_one, prevent_cse=False)(parts)
+    return jax.checkpoint(functools.partial(_by_sums_of_parts, function, kind))(parts)
+
+
+def _by_sums_of_parts(function: Callable[[Array], Array], kind: Kind, parts: Parts) -> Parts:
     rows = [
         parts[segment.name][..., component, copy, :]
         for segment in kind.segments
@@ -134,8 +133,8 @@ def _turned(function: Callable[[Array], Array], kind: Kind, parts: Parts) -> Par
     return pieces
 
 
-def _apart(function: Callable[[Array], Array], kind: Kind, parts: Parts) -> Parts:
-    """`_turned` by sums of components, each of which is taken and made as an array of its own."""
+def _by_sums_of_components(function: Callable[[Array], Array], kind: Kind, parts: Parts) -> Parts:
+    """`_by_sums_of_parts` that takes and makes every component as an array of its own."""
     rows = []
     for segment in kind.segments:
         part = parts[segment.name]

@@ -10,4 +10,5 @@ from ._positions import check_vectors as check_vectors
 from ._positions import places as places
 from ._rotary import RotaryPositions as RotaryPositions
 from ._rotary_on_grids import RotaryGridPositions as RotaryGridPositions
+from ._windows_on_grids import window_cells as window_cells
 from ._windows_on_grids import window_mask as window_mask

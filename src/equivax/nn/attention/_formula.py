@@ -23,9 +23,12 @@ LOWEST = -0.7 * 3.4028234663852886e38
 
 def logits_of(q, k, mask=None, bias=None):
     """``q k / sqrt(n)``, masked and shifted, ``(..., H, T, S)``, in at least float32."""
-    wide = at_least_float32(q.dtype)
+    wide, scale = at_least_float32(q.dtype), 1 / math.sqrt(q.shape[-1])
+    # There are fewer queries than logits; but 16 bits would be rounded once more.
+    early = q.dtype == wide
+    q = q * scale if early else q
     logits = jnp.einsum("...thn,...shn->...hts", q, k, preferred_element_type=wide)
-    logits = logits / math.sqrt(q.shape[-1])
+    logits = logits if early else logits * scale
     if bias is not None:
         logits = logits + jnp.maximum(bias.astype(wide), LOWEST)
     return logits if mask is None else jnp.where(mask, logits, LOWEST)
@@ -37,8 +40,19 @@ def averaged(weights, v):
 
 
 def attended(q, k, v, mask=None, bias=None):
-    """Values, averaged with the softmax of the logits."""
-    return averaged(jax.nn.softmax(logits_of(q, k, mask, bias), axis=-1), v)
+    """Values, averaged with the softmax of the logits.
+
+    Sums of exponentials divide averages, not weights: there are fewer of them, and the derivative
+    needs no sum over all weights.
+    """
+    logits = logits_of(q, k, mask, bias)
+    # The largest logit cancels.
+    weights = jnp.exp(logits - jax.lax.stop_gradient(logits.max(axis=-1, keepdims=True)))
+    total = weights.sum(axis=-1, keepdims=True)
+    sums = jnp.einsum(
+        "...hts,...shn->...htn", weights.astype(v.dtype), v, preferred_element_type=total.dtype
+    )
+    return jnp.moveaxis((sums / total).astype(v.dtype), -3, -2)
 
 
 def attended_by_jax(

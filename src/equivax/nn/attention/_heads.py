@@ -7,6 +7,7 @@ which products and averages are what they are in any other.
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -24,10 +25,13 @@ def split_heads(
         return x.reshape(*x.shape[:-1], count, head.size)
     rows = []
     for parts in split_kinds(count * head, x.blocks):
+        found = []
         for part in parts.values():
             *batch, size, copies, fields = part.shape
-            own = part.reshape(*batch, size * copies, count, fields // count)
-            rows.append(jnp.moveaxis(own, -2, -3).reshape(*batch, count, -1))
+            found.append(part.reshape(*batch, size * copies, count, fields // count))
+        # Joined as they lie, then turned at once.
+        own = found[0] if len(found) == 1 else jnp.concatenate(found, axis=-3)
+        rows.append(jnp.moveaxis(own, -2, -3).reshape(*own.shape[:-3], count, -1))
     return rows[0] if len(rows) == 1 else jnp.concatenate(rows, axis=-1)
 
 
@@ -38,16 +42,21 @@ def join_heads(
     *batch, count, size = rows.shape
     if not irrep_wise:
         return rows.reshape(*batch, count * size)
-    rep, found, start = count * head, [], 0
-    for kind in irrep_plan(rep).kinds:
+    rep, found = count * head, []
+    plan = irrep_plan(rep)
+    widths = [
+        segment.size * segment.copies * kind.count // count
+        for kind in plan.kinds
+        for segment in kind.segments
+    ]
+    # The transpose of a split is one concatenation, that of slices a sum of padded arrays.
+    pieces = iter(jax.lax.split(rows, widths, axis=rows.ndim - 1))
+    for kind in plan.kinds:
         parts = {}
-        for segment in kind.segments:
-            stop = start + segment.size * segment.copies * kind.count // count
-            own = rows[..., start:stop]
+        for segment, own in zip(kind.segments, pieces, strict=False):
             own = own.reshape(*batch, count, segment.size * segment.copies, kind.count // count)
             shape = (*batch, segment.size, segment.copies, kind.count)
             parts[segment.name] = jnp.moveaxis(own, -3, -2).reshape(shape)
-            start = stop
         found.append(parts)
     return IrrepTensor(join_kinds(rep, found), rep)
 

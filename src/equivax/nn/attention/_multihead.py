@@ -149,7 +149,8 @@ class MultiheadAttention(AbstractModule):
         )
         last = scheme if output_init is None else checked_scheme(output_init, _NAME)
         self.output_proj = Linear(heads * head, in_type, init=last, key=keys[3], **options)
-        self.positions = positions
+        # Copies of what is learned: layers that get the same positions do not share arrays.
+        self.positions = jax.tree.map(_copied, positions)
         self.in_type = in_type
         self.out_type = in_type
         self.kv_type = kv_type
@@ -429,6 +430,10 @@ def default_head(rep: Representation, num_heads: int) -> Representation:
         )
     unit = regular(rep.group)
     return max(1, rep.size // (num_heads * unit.size)) * unit
+
+
+def _copied(leaf: Any) -> Any:
+    return leaf.copy() if isinstance(leaf, jax.Array) else leaf
 
 
 def _check_batches(first: tuple[int, ...], second: tuple[int, ...]) -> None:

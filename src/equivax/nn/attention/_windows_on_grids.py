@@ -1,4 +1,4 @@
-"""Windows on a grid of tokens, which see their own window only: a mask that the group keeps."""
+"""Windows on a grid of tokens, which see their own window only: as a mask, or as batch axes."""
 
 from __future__ import annotations
 
@@ -55,32 +55,102 @@ def window_mask(
         >>> evx.nn.window_mask(space, 8, 4, shift=2).sum(axis=1)[:5]
         array([4, 4, 8, 8, 8])
     """
-    space = check_space(_NAME, "space", space)
-    sides = check_sides(_NAME, "grid", space, grid)
-    sizes = check_sides(_NAME, "window", space, window)
-    steps = integers(shift, _NAME, "shift", 0, MOST_CELLS, count=space.dim)
-    round_about = flag(torus, _NAME, "torus")
-    front = integer(extra, _NAME, "extra", 0, MOST_CHANNELS)
-    if round_about and any(n % size for n, size in zip(sides, sizes, strict=True)):
-        raise ValueError(
-            f"{_NAME}: window: expected divisors of the sides {sides} of the torus, got {sizes}"
-        )
-    cells = int(np.prod(sides))
+    ids = _checked_windows(_NAME, space, grid, window, shift, torus)
+    front, cells = integer(extra, _NAME, "extra", 0, MOST_CHANNELS), len(ids)
     if (front + cells) ** 2 > MOST_PAIRS:
         raise ValueError(
             f"{_NAME}: grid: expected at most {MOST_PAIRS} pairs of tokens, got {front + cells} "
-            "tokens; cut the grid into windows, which are then batch axes"
-        )
-    ids = _window_of(sides, sizes, steps, round_about)
-    if not _is_kept(ids, moved_cells(space, sides)):
-        raise ValueError(
-            f"{_NAME}: shift: expected windows that {space!r} maps to windows, got windows {sizes} "
-            f"on the grid {sides}, shifted by {steps}; take windows that divide the sides, and "
-            "shift them by half their size, or not at all"
+            "tokens; nn.window_cells makes windows batch axes"
         )
     seen = np.ones((front + cells, front + cells), bool)
     seen[front:, front:] = ids[:, None] == ids
     return seen
+
+
+def window_cells(
+    space: GSpace,
+    grid: Integers,
+    window: Integers,
+    *,
+    shift: Integers = 0,
+    torus: bool = False,
+) -> Int[np.ndarray, "windows cells"]:
+    """The cells of every window, by which windows become a batch axis of attention.
+
+    With ``cells`` as index and as positions `MultiheadAttention` does what it does with
+    `window_mask`, without the products that a mask throws away: a window of w of all T tokens costs
+    w / T as much. All windows have to be of one size: on a torus they are; else they divide the
+    grid and are not shifted.
+
+    Args:
+        space: As in `window_mask`.
+        grid: Likewise.
+        window: Likewise.
+        shift: Likewise.
+        torus: Likewise.
+
+    Returns:
+        Numbers of cells in the raveled grid, every one once.
+
+    Raises:
+        ValueError: As `window_mask`; also if windows differ in size.
+        TypeError: If an argument is of another kind.
+
+    Examples:
+        >>> import equivax as evx, jax.numpy as jnp, numpy as np
+        >>> space = evx.spaces.flip_rot_on_r2(4)
+        >>> cells = evx.nn.window_cells(space, 8, 4, shift=2, torus=True)
+        >>> x = jnp.ones((3, 64, 16))
+        >>> x[:, cells].shape
+        (3, 4, 16, 16)
+        >>> x[:, cells].reshape(x.shape)[:, np.argsort(cells.ravel())].shape
+        (3, 64, 16)
+    """
+    name = "window_cells"
+    ids = _checked_windows(name, space, grid, window, shift, torus)
+    sizes = np.bincount(ids)
+    sizes = sizes[sizes > 0]
+    if sizes.min() != sizes.max():
+        raise ValueError(
+            f"{name}: window: expected windows of one size, got {sizes.min()} to {sizes.max()} "
+            "cells; take windows that divide the sides, torus=True for shifted ones, or "
+            "nn.window_mask"
+        )
+    return np.argsort(ids, kind="stable").astype(np.int32).reshape(len(sizes), -1)
+
+
+def _checked_windows(
+    caller: str,
+    space: GSpace,
+    grid: Integers,
+    window: Integers,
+    shift: Integers,
+    torus: bool,
+) -> Int[np.ndarray, " cells"]:
+    """The number of the window of every cell.
+
+    Raises:
+        ValueError: If the group does not map the grid, or the windows, to themselves, or windows do
+            not tile the torus.
+        TypeError: If an argument is of another kind.
+    """
+    space = check_space(caller, "space", space)
+    sides = check_sides(caller, "grid", space, grid)
+    sizes = check_sides(caller, "window", space, window)
+    steps = integers(shift, caller, "shift", 0, MOST_CELLS, count=space.dim)
+    round_about = flag(torus, caller, "torus")
+    if round_about and any(n % size for n, size in zip(sides, sizes, strict=True)):
+        raise ValueError(
+            f"{caller}: window: expected divisors of the sides {sides} of the torus, got {sizes}"
+        )
+    ids = _window_of(sides, sizes, steps, round_about)
+    if not _is_kept(ids, moved_cells(space, sides)):
+        raise ValueError(
+            f"{caller}: shift: expected windows that {space!r} maps to windows, got windows "
+            f"{sizes} on the grid {sides}, shifted by {steps}; take windows that divide the sides, "
+            "and shift them by half their size, or not at all"
+        )
+    return ids
 
 
 def _window_of(

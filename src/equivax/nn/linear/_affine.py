@@ -20,6 +20,7 @@ from ...hom import (
     hom_basis,
     invariant_vector,
     irrep_names,
+    join_kinds,
     split_copies,
     trivial_count,
     with_invariant,
@@ -28,7 +29,7 @@ from ...representations import Representation, trivial
 from .._core._admission import parameter_dtype
 from .._core._channels import Repeated, on_last_axis, repeated, take_counted
 from .._core._fibres import KindPlan, by_kind, coordinates_plan, turned
-from .._core._irrep_wise import Parts, kind_by_kind, of_fields, times_fields
+from .._core._irrep_wise import kind_by_kind, of_fields, times_fields
 from .._core._module import AbstractModule, channel_axis, representation_of
 from .._core._plain import plain_function, plain_linear, plain_on_channels
 from .._core._ways import Ways
@@ -144,7 +145,11 @@ class Affine(AbstractModule):
         elif self.per == "field":
             blocks = kind_by_kind(x, times_fields, of_fields(rep, factor))
         else:
-            blocks = kind_by_kind(x, _times_copies, split_copies(rep, factor))
+            own = join_kinds(rep, split_copies(rep, factor))
+            blocks = {
+                name: block * own[name].astype(x.dtype)[..., None, :]
+                for name, block in x.blocks.items()
+            }
         return IrrepTensor(with_invariant(rep, shift, blocks), self.out_type)
 
     def costs_of_ways(self, rows: int, prices: Machine) -> Ways:
@@ -208,14 +213,6 @@ class Affine(AbstractModule):
         weight = modulated(*self._constants(), eye, self.scale).T
         bias = None if self.bias is None else invariant_vector(self._rep, self.bias)
         return plain_linear(weight, bias, self.in_type)
-
-
-def _times_copies(parts: Parts, factors: Parts) -> Parts:
-    """Every copy times a number of its own, ``(..., copies within a summand, summands)``."""
-    return {
-        name: part * factors[name].astype(part.dtype)[..., None, :, :]
-        for name, part in parts.items()
-    }
 
 
 def modulated(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import equinox as eqx
@@ -17,6 +18,7 @@ from ...hom import widened
 from ...representations import Representation
 from .._core._admission import induced_or_refuse, numbered_runs, parameter_dtype
 from .._core._channels import (
+    MOST_SLICES,
     Runs,
     along,
     block_sums,
@@ -210,6 +212,17 @@ def by_length(
     x: Float[Array, "..."],
 ) -> Float[Array, "..."]:
     """``v phi(|v| - b) / |v|`` for blocks of channels, with one ``b`` for each."""
+    if 1 < len(runs) <= MOST_SLICES and axis < -1 and jax.default_backend() != "cpu":
+        # Apart: what is brought together for a common function takes a kernel of its own.
+        at = list(itertools.accumulate(size * count for size, count in runs))[:-1]
+        parts = jnp.split(x, at, axis)
+        at = list(itertools.accumulate(count for _, count in runs))[:-1]
+        biases = len(runs) * [None] if bias is None else jnp.split(bias, at)
+        found = [
+            by_length(function, (run,), b, axis, part)
+            for run, b, part in zip(runs, biases, parts, strict=True)
+        ]
+        return jnp.concatenate(found, axis)
     wide = widened(x)
     norms = safe_norms(block_sums(runs, wide * wide, axis), SMALLEST_NORM**2)
     factor = length_factor(function, norms, None if bias is None else along(bias, axis))

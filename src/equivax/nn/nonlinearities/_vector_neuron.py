@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 
 import equinox as eqx
@@ -24,6 +25,12 @@ from .._core._probing import check_elementwise
 
 CONVENTIONS = ("signed", "magnitude")
 MIXES = ("fields", "hom")
+
+#: Up to so many components fields are cut into these, off CPU.
+MOST_APART = 16
+
+#: Up to so many fields are combined by sums, off CPU.
+MOST_MIXED = 16
 
 
 class VectorNeuron(AbstractModule):
@@ -154,15 +161,69 @@ def along_direction(
     """
     if weight is None:
         return activation(z)
-    batch, fields, n, points = z.shape
-    # Repeated over the batch the matrix is small, and the product needs no transposition.
-    rows = weight.shape[0]
-    matrix = jnp.broadcast_to(weight.astype(z.dtype), (batch, rows, rows))
-    mixed = z.reshape(batch, rows, fields * n * points // rows)
-    q = jnp.matmul(matrix, mixed, precision="highest").reshape(z.shape)
+    q = mixed(weight, z)
+    # Numbers of one field at one point are summed in the kernel that uses the sum, if they are
+    # arrays of their own; compilers for accelerators write what a reduction takes and gives.
+    if jax.default_backend() == "cpu" or z.shape[2] > MOST_APART:
+        products = jnp.sum(z * q, axis=2, keepdims=True), jnp.sum(q * q, axis=2, keepdims=True)
+        return z + factor(activation, convention, eps, *products) * q
+    zs, qs = ([a[:, :, i] for i in range(a.shape[2])] for a in (z, q))
+    along = factor(activation, convention, eps, inner(zs, qs), inner(qs, qs))
+    return jnp.stack([z + along * q for z, q in zip(zs, qs, strict=True)], axis=2)
+
+
+def inner(xs: list[Float[Array, "..."]], ys: list[Float[Array, "..."]]) -> Float[Array, "..."]:
+    """The inner product of vectors that are lists of components."""
+    return functools.reduce(jnp.add, [x * y for x, y in zip(xs, ys, strict=True)])
+
+
+def factor(
+    activation: Callable[[Array], Array],
+    convention: str,
+    eps: float,
+    component: Float[Array, "..."],
+    squares: Float[Array, "..."],
+) -> Float[Array, "..."]:
+    """What is added to x in multiples of q, from ``<x, q>`` and ``<q, q>``."""
     # Of u only its length is divided: no pass through memory writes u itself.
-    inverse = 1.0 / (safe_norms(jnp.sum(q * q, axis=2, keepdims=True)) + eps)
-    s = jnp.sum(z * q, axis=2, keepdims=True) * inverse
+    inverse = 1.0 / (safe_norms(squares) + eps)
+    s = component * inverse
     if convention == "signed":
-        return z + (activation(s) - s) * inverse * q
-    return z + (activation(s) * s / (jnp.abs(s) + eps) - s) * inverse * q
+        return (activation(s) - s) * inverse
+    return (activation(s) * s / (jnp.abs(s) + eps) - s) * inverse
+
+
+def mixed(
+    weight: Float[Array, "rows rows"], z: Float[Array, "batch fields n points"]
+) -> Float[Array, "batch fields n points"]:
+    """The directions: combinations of fields, or of all their components."""
+    if jax.default_backend() == "cpu" or not weight.shape[0] == z.shape[1] <= MOST_MIXED:
+        return product(weight, z)
+    combined = jax.custom_jvp(combinations)
+    # Of the weight the derivative is a product: otherwise it would be a sum for each of them.
+    combined.defjvp(
+        lambda at, along: (
+            combined(*at),
+            combined(at[0], along[1]) + product(along[0], at[1]),
+        )
+    )
+    return combined(weight, z)
+
+
+def combinations(
+    weight: Float[Array, "fields fields"], z: Float[Array, "batch fields n points"]
+) -> Float[Array, "batch fields n points"]:
+    """`product` of few fields as a sum, which compilers fuse with what comes before and after."""
+    weight = weight.astype(z.dtype)[:, :, None, None]
+    return functools.reduce(jnp.add, [weight[:, i] * z[:, i : i + 1] for i in range(z.shape[1])])
+
+
+def product(
+    weight: Float[Array, "rows rows"], z: Float[Array, "batch fields n points"]
+) -> Float[Array, "batch fields n points"]:
+    """A matrix times all fields, or times all their components."""
+    rows = weight.shape[0]
+    # Repeated over the batch the matrix is small, and the product needs no transposition.
+    matrix = jnp.broadcast_to(weight.astype(z.dtype), (z.shape[0], rows, rows))
+    flat = z.reshape(z.shape[0], rows, math.prod(z.shape[1:]) // rows)
+    return jnp.matmul(matrix, flat, precision="highest").reshape(z.shape)

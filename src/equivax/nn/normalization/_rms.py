@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -75,8 +76,8 @@ class RMSNorm(AbstractModule):
         return y if self.affine is None else self.affine(y)
 
     def _forward_irreps(self, x: IrrepTensor, key: PRNGKeyArray | None = None) -> IrrepTensor:
-        root = jnp.sqrt(mean_square(x) + self.eps)[..., None, None]
-        y = x.map(lambda block: (widened(block) / root).astype(block.dtype))
+        inverse = jax.lax.rsqrt(mean_square(x) + self.eps)[..., None, None]
+        y = x.map(lambda block: (widened(block) * inverse).astype(block.dtype))
         return y if self.affine is None else self.affine(y)
 
     def costs_of_ways(self, rows: int, prices: Machine) -> Ways:

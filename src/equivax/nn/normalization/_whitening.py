@@ -99,21 +99,21 @@ def whitened_by_rows(eps, left, basis, rows, mean, x):
     flat = jnp.matmul(flat, rows.T, precision="highest")
     moments = jnp.matmul(flat, rows, precision="highest").reshape(lead)
     y, moments = without_rounding(left, mean, y, moments)
-    return product(jnp.matmul(axes, inverse_root(moments, eps), precision="highest"), y)
+    return product(small_product(axes, inverse_root(moments, eps)), y)
 
 
 def whitened_fully(eps, left, mean, x):
     """``(S + eps I)^(-1/2) x`` for centred x ``(batch, groups, fields, n, points)``."""
-    _, axes = principal_axes(second_moments(jax.lax.stop_gradient(x)), 4)
+    _, axes = principal_axes(second_moments(jax.lax.stop_gradient(x)), 3)
     y = product(transposed(axes), x)
     moments = second_moments(y)
     y, moments = without_rounding(left, mean, y, moments)
-    return product(jnp.matmul(axes, inverse_root(moments, eps), precision="highest"), y)
+    return product(small_product(axes, inverse_root(moments, eps)), y)
 
 
 def without_rounding(left, mean, y, moments):
     """Y and its second moments, with zeros in coordinates that are nothing but rounding."""
-    variances = jnp.sum(moments * np.eye(moments.shape[-1], dtype=moments.dtype), axis=-1)
+    variances = diagonal(moments)
     level = jnp.sum(variances, axis=-1) + jnp.sum(mean * mean, axis=(2, 3, 4))
     across = rounding_of(jnp.max(variances, axis=-1, keepdims=True), LEFT)
     left = jnp.maximum(across, left[..., 0])
@@ -173,16 +173,15 @@ def inverse_root(S, eps):
 def root_of_two(S, eps):
     """`inverse_root` of ``(..., 2, 2)``: with ``s^2 = det A``, ``(adj A + s I) / (s t)``.
 
-    By sums with masks: entries that are cut out and stacked again take a kernel each.
+    Of slices that broadcast: entries that are cut out and stacked again take a kernel each.
     """
-    eye, first = np.eye(2, dtype=S.dtype), np.array([[1, -1], [0, 0]], S.dtype)
+    eye, signs = np.eye(2, dtype=S.dtype), np.array([[1, -1], [-1, 1]], S.dtype)
     # Of A / size, whose trace is two: no product over- or underflows.
-    size = 0.5 * summed(S * eye) + eps
+    size = 0.5 * trace_of_two(S) + eps
     small, shift = S / size, eps / size
-    turned = jnp.flip(small, (-2, -1))
-    det = jnp.maximum(summed(small * turned * first), 0.0)  # below 0 by rounding if of rank one
+    det = jnp.maximum(det_of_two(small), 0.0)  # below 0 by rounding if of rank one
     s = jnp.sqrt(det + shift * (2.0 - shift))
-    adjugate = turned * np.array([[1, -1], [-1, 1]], S.dtype)
+    adjugate = jnp.flip(small, (-2, -1)) * signs
     return (adjugate + (s + shift) * eye) / (s * jnp.sqrt(2.0 * (1.0 + s) * size))
 
 
@@ -193,31 +192,49 @@ def slope_of_two(root, S, E):
     another, however different the entries of W are.
     """
     W = root(S)
-    eye, first = np.eye(2, dtype=S.dtype), np.array([[1, -1], [0, 0]], S.dtype)
     E = 0.5 * (E + transposed(E))
-    det, trace = summed(W * jnp.flip(W, (-2, -1)) * first), summed(W * eye)
-    inner = small_product(small_product(W, E), W) + det * E
-    return W, small_product(small_product(W, inner), W) / (-2.0 * trace)
+    inner = between(W, E, W) + det_of_two(W) * E
+    return W, between(W, inner, W) / (-2.0 * trace_of_two(W))
 
 
-def summed(A):
-    """The sum of the entries of matrices, as matrices ``(..., 1, 1)``."""
-    return jnp.sum(A, axis=(-2, -1), keepdims=True)
+def det_of_two(A):
+    """Determinants of ``(..., 2, 2)``, as matrices ``(..., 1, 1)``."""
+    a, b, c, d = (entry(A, i, j) for i in range(2) for j in range(2))
+    return a * d - b * c
+
+
+def trace_of_two(A):
+    """Traces of ``(..., 2, 2)``, as matrices ``(..., 1, 1)``."""
+    return entry(A, 0, 0) + entry(A, 1, 1)
+
+
+def entry(A, i, j):
+    """An entry of matrices, as matrices ``(..., 1, 1)``."""
+    return A[..., i : i + 1, j : j + 1]
 
 
 def small_product(A, B):
     """A product of small matrices."""
-    if fuses(A.shape[-1]):
-        return jnp.sum(A[..., :, :, None] * B[..., None, :, :], axis=-2)
+    n = A.shape[-1]
+    if fuses(n):
+        # Slices that broadcast: compilers fuse them with what comes before and after.
+        return sum(A[..., :, k : k + 1] * B[..., k : k + 1, :] for k in range(n))
     return jnp.matmul(A, B, precision="highest")
+
+
+def diagonal(A):
+    """The diagonals of matrices, ``(..., n)``."""
+    n = A.shape[-1]
+    flat = A.reshape(*A.shape[:-2], n * n)
+    return jax.lax.slice_in_dim(flat, 0, n * n, n + 1, axis=-1)
 
 
 def eigen(S, eps):
     """``(S + eps I)^(-1/2)``, its eigenvalues ``(..., n)`` and eigenvectors, by columns."""
     # Convergence is quadratic at the end: double precision takes two sweeps more.
-    values, vectors = principal_axes(S, 5 if S.dtype == jnp.float32 else 7)
+    values, vectors = principal_axes(S, 4 if S.dtype == jnp.float32 else 6)
     values = 1.0 / jnp.sqrt(jnp.maximum(values, 0.0) + eps)
-    root = jnp.matmul(vectors * values[..., None, :], transposed(vectors), precision="highest")
+    root = small_product(vectors * values[..., None, :], transposed(vectors))
     return root, values, vectors
 
 
@@ -227,15 +244,20 @@ def slope(root, S, E):
     # The solution depends on S through the equation.
     back, d = transposed(vectors), jax.lax.stop_gradient(d)
     sums = d[..., :, None] + d[..., None, :]
-    with jax.default_matmul_precision("highest"):
-        squared = W @ W
-        tangent = jax.lax.custom_linear_solve(
-            lambda X: X @ W + W @ X,
-            -0.5 * squared @ (E + jnp.swapaxes(E, -1, -2)) @ squared,
-            lambda _, B: vectors @ ((back @ B @ vectors) / sums) @ back,
-            symmetric=True,
-        )
+    squared = small_product(W, W)
+    E = -0.5 * (E + transposed(E))
+    tangent = jax.lax.custom_linear_solve(
+        lambda X: small_product(X, W) + small_product(W, X),
+        between(squared, E, squared),
+        lambda _, B: between(vectors, between(back, B, vectors) / sums, back),
+        symmetric=True,
+    )
     return (W, d, vectors), (tangent, jnp.zeros_like(d), jnp.zeros_like(vectors))
+
+
+def between(A, B, C):
+    """The product of three small matrices."""
+    return small_product(small_product(A, B), C)
 
 
 def principal_axes(S, sweeps):
@@ -247,23 +269,25 @@ def principal_axes(S, sweeps):
 
     Args:
         S: Symmetric.
-        sweeps: How often all pairs meet.
+        sweeps: How often all pairs of up to four rows meet; those of more meet once more.
     """
     S = jax.lax.stop_gradient(S)
     n = S.shape[-1]
     if n == 2:
         return axes_of_two(S)
+    sweeps = sweeps + (n > 4)
     size = n + n % 2
     if size > n:
         S = jnp.pad(S, [(0, 0)] * (S.ndim - 2) + [(0, size - n)] * 2)
     # Zeros like S are spread over devices as S is, which a loop asks of what it carries.
     axes = jnp.zeros_like(S) + jnp.broadcast_to(jnp.eye(size, dtype=S.dtype), S.shape)
     if size == 4 and fuses(n):
-        S, axes = jax.lax.fori_loop(0, sweeps, lambda _, pair: sweep_of_four(*pair), (S, axes))
+        for flips in sweeps * FLIPS:  # rounds of a loop would copy what they carry
+            S, axes = meeting_of_four(flips, S, axes)
     else:
         rounds = sweeps * (size - 1)
         S, axes = jax.lax.fori_loop(0, rounds, lambda _, pair: meeting(*pair), (S, axes))
-    return jnp.diagonal(S, axis1=-2, axis2=-1)[..., :n], axes[..., :n, :n]
+    return diagonal(S)[..., :n], axes[..., :n, :n]
 
 
 def axes_of_two(S):
@@ -284,9 +308,8 @@ def angle(gap, b):
 def meeting(S, axes):
     """One round of `principal_axes`: every row and its opposite number are turned apart."""
     half = S.shape[-1] // 2
-    diagonal = jnp.diagonal(S, axis1=-2, axis2=-1)
-    gap = 0.5 * (diagonal[..., half:] - diagonal[..., :half])
-    b = jnp.diagonal(S[..., :half, half:], axis1=-2, axis2=-1)
+    variances, b = diagonal(S), diagonal(S[..., :half, half:])
+    gap = 0.5 * (variances[..., half:] - variances[..., :half])
     t, c = angle(gap, b)
     c, s = c[..., None, :], (t * c)[..., None, :]
     S = turned_apart(jnp.swapaxes(turned_apart(S, c, s), -1, -2), c, s)
@@ -303,21 +326,14 @@ def turned_apart(A, c, s):
     return jnp.stack([A[..., i] for i in seats], axis=-1)
 
 
-def sweep_of_four(S, axes):
-    """The three rounds of four rows, each in a few kernels of an accelerator: nothing is cut up."""
-    for flips in FLIPS:
-        S, axes = meeting_of_four(flips, S, axes)
-    return S, axes
-
-
 def meeting_of_four(flips, S, axes):
-    """`meeting` of rows with those that stand where they come to by a flip."""
+    """`meeting` of rows with those where a flip takes them: nothing is cut up, so few kernels."""
     partner = np.flip(np.arange(4).reshape(2, 2), flips).reshape(-1)
-    eye, side = np.eye(4, dtype=S.dtype), np.sign(partner - np.arange(4)).astype(S.dtype)
-    diagonal, b = jnp.sum(S * eye, axis=-1), jnp.sum(S * eye[partner], axis=-1)
+    side = np.sign(partner - np.arange(4)).astype(S.dtype)
+    variances, b = diagonal(S), diagonal(flipped(S, flips))
     # The same numbers for both of a pair, to the last digit: else they are not turned, but bent.
     b = 0.5 * (b + flipped(b, flips))
-    gap = 0.5 * side * (flipped(diagonal, flips) - diagonal)
+    gap = 0.5 * side * (flipped(variances, flips) - variances)
     t, c = angle(gap, b)
     s = side * t * c
     S = moved_apart(jnp.swapaxes(moved_apart(S, c, s, flips), -1, -2), c, s, flips)

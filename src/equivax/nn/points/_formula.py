@@ -2,7 +2,9 @@
 
 A kernel is a sum of fixed matrices, weighted with functions of the offset. So a receiver first adds
 up the inputs of its neighbours, once for each function, and the matrices are applied to these sums:
-once a point, and not once an edge. No array has edges times both channels.
+once a point, and not once an edge. The edges are sorted by receiver and cut into rows of equal
+length, so that the sums are one batched product: no array has edges times functions times channels,
+in gradients neither.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from ...hom import at_least_float32
+from ...hom import HIGHEST, at_least_float32
 from ...kernels import point_functions
 
 
@@ -20,15 +22,8 @@ def valid_edges(senders, receivers, count):
     return inside & (receivers >= 0) & (receivers < count)
 
 
-def offsets_of(positions, senders, receivers, valid):
-    """From receivers to senders; 0 for padding."""
-    last = max(positions.shape[0] - 1, 0)
-    ends = [positions[jnp.clip(end, 0, last)] for end in (senders, receivers)]
-    return jnp.where(valid[:, None], ends[0] - ends[1], 0)
-
-
 def smooth_cutoff(offsets, radius):
-    """1 at offset 0, 0 from a radius on, smooth at both ends, ``(edges, 1)``."""
+    """1 at offset 0, 0 from a radius on, smooth at both ends, ``(..., 1)``."""
     share = (offsets**2).sum(axis=-1, keepdims=True) / radius**2
     # (1 - s)^3 of the squared length: two derivatives vanish at the radius, all odd ones at 0.
     return jnp.maximum(1 - share, 0) ** 3
@@ -65,28 +60,71 @@ def point_conv(
         aggregate: ``"sum"`` or ``"mean"``.
         precision: Of the product with the kernel.
     """
-    count, wide = x.shape[0], at_least_float32(x.dtype)
-    if count == 0 or senders.shape[0] == 0:
+    count, edges, wide = x.shape[0], senders.shape[0], at_least_float32(x.dtype)
+    if count == 0 or edges == 0:
         y = jnp.zeros((count, kernel.shape[0]), x.dtype)
         return y if bias is None else y + bias.astype(x.dtype)
     valid = valid_edges(senders, receivers, count)
-    offsets = offsets_of(positions, senders, receivers, valid)
-    offsets = offsets.astype(at_least_float32(offsets.dtype))
-    weights = jnp.where(valid[:, None], 1, 0).astype(offsets.dtype)
-    if cutoff is not None:
-        weights = weights * smooth_cutoff(offsets, cutoff)
-    inputs = x.astype(wide)[jnp.clip(senders, 0, count - 1)]
-    place = jnp.where(valid, receivers, count)  # out of range: dropped
-    total, start = jnp.zeros((count, kernel.shape[0]), wide), 0
-    for functions in point_functions(offsets, width, degrees):  # ring by ring: less memory
-        values = (functions * weights).astype(wide)
-        messages = values[:, :, None] * inputs[:, None, :]
-        sums = jax.ops.segment_sum(messages, place, count)
-        matrices = kernel[:, :, start : start + values.shape[-1]].astype(wide)
-        total = total + jnp.einsum("nfc,ocf->no", sums, matrices, precision=precision)
-        start += values.shape[-1]
+    place = jnp.where(valid, receivers, count)  # out of range: dropped, and last in order
+    sources = jnp.where(valid, senders, count)[jnp.argsort(place)]
+    neighbours = jax.ops.segment_sum(valid.astype(jnp.int32), place, count)
+    starts = jnp.cumsum(neighbours) - neighbours
+    length = -(-edges // count)  # of a row: as many as a point has on average
+
+    def sums(rows):
+        return of_rows(
+            kernel.astype(wide), x.astype(wide), positions, sources, rows, length,
+            width=width, degrees=degrees, cutoff=cutoff, precision=precision,
+        )  # fmt: skip
+
+    def further():
+        # Points with more neighbours get further rows, fewer than edges / length in all.
+        more = jnp.maximum(-(-neighbours // length) - 1, 0)
+        number = edges // length
+        at = jnp.repeat(jnp.arange(count, dtype=more.dtype), more, total_repeat_length=number)
+        rows = jnp.arange(number, dtype=at.dtype) - (jnp.cumsum(more) - more)[at]
+        done = length * (1 + rows)
+        found = sums((positions[at], starts[at] + done, neighbours[at] - done))
+        return jax.ops.segment_sum(found, at, count, indices_are_sorted=True)
+
+    total = sums((positions, starts, neighbours))
+    total = total + jax.lax.cond(
+        jnp.any(neighbours > length), further, lambda: jnp.zeros_like(total)
+    )
     if aggregate == "mean":
-        neighbours = jax.ops.segment_sum(valid.astype(wide), place, count)
-        total = total / jnp.maximum(neighbours, 1)[:, None]
+        total = total / jnp.maximum(neighbours, 1)[:, None].astype(wide)
     y = total.astype(x.dtype)
     return y if bias is None else y + bias.astype(x.dtype)
+
+
+def of_rows(kernel, x, positions, sources, rows, length, *, width, degrees, cutoff, precision):
+    """What the kernel makes of rows of edges, ``(rows, out)``.
+
+    Args:
+        kernel: ``(out, in, functions)``.
+        x: ``(N, in)``.
+        positions: ``(N, d)``.
+        sources: Senders of the sorted edges, N for none.
+        rows: Positions of the receivers of the rows, where each begins among the edges, and how
+            many edges are left to it there.
+        length: Of the rows.
+        width: Of `point_functions`.
+        degrees: Likewise.
+        cutoff: Radius from which on there is nothing, or None.
+        precision: Of the product with the kernel.
+    """
+    centres, first, left = rows
+    slots = jnp.arange(length, dtype=left.dtype)
+    there = slots < left[:, None]
+    froms = sources.at[first[:, None] + slots].get(mode="clip")
+    froms = jnp.where(there, froms, x.shape[0])
+    inputs = x.at[froms].get(mode="fill", fill_value=0)
+    offsets = positions.at[froms].get(mode="fill", fill_value=0) - centres[:, None]
+    offsets = jnp.where(there[..., None], offsets, 0)
+    offsets = offsets.astype(at_least_float32(offsets.dtype))
+    values = point_functions(offsets, width, degrees)
+    if cutoff is not None:
+        values = values * smooth_cutoff(offsets, cutoff)
+    values = values.astype(x.dtype)
+    sums = jnp.einsum("nkc,nkf->ncf", inputs, values, precision=HIGHEST)
+    return jnp.einsum("ncf,ocf->no", sums, kernel, precision=precision)

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..._arguments import arrays, choice, flag, integer, number
 from ...fields import FieldType
-from ...hom import HIGHEST
+from ...hom import HIGHEST, widened
 from ...kernels import PointRecipe, TypeBasis, point_basis, point_functions
 from .._core._admission import checked_precision
 from .._core._module import check_no_leaf
@@ -173,8 +173,7 @@ class PointConv(AbstractPointLayer):
         if not jnp.issubdtype(places.dtype, jnp.floating):
             raise TypeError(f"{_NAME}: offsets: expected floating numbers, got {places.dtype}")
         options = self._options
-        functions = point_functions(places, options["width"], options["degrees"])
-        values = jnp.concatenate(functions, axis=-1)
+        values = point_functions(places, options["width"], options["degrees"])
         if self.cutoff is not None:
             values = values * smooth_cutoff(places, self.cutoff)
         return jnp.einsum("...f,ocf->...oc", values, self._on_functions, precision=HIGHEST)
@@ -196,8 +195,14 @@ class PointConv(AbstractPointLayer):
         }
 
     def _forward(self, x: PointInputs, key: PRNGKeyArray | None, **options: object) -> Array:
-        conv = functools.partial(point_conv, self._on_functions, self.bias, **self._options)
-        return jnp.vectorize(conv, signature="(n,c),(n,d),(e),(e)->(n,o)")(*x)
+        # Between irreps, where the kernel takes fewer products than the changes of basis save.
+        check_no_leaf(_NAME, "kernel", self.weights)
+        kernel = self.basis.on_functions(self.weights, in_irreps=True)
+        conv = functools.partial(point_conv, kernel, None, **self._options)
+        fields = self.basis.to_irreps(widened(x.x))
+        y = jnp.vectorize(conv, signature="(n,c),(n,d),(e),(e)->(n,o)")(fields, *x[1:])
+        y = self.basis.from_irreps(y).astype(x.x.dtype)
+        return y if self.bias is None else y + self.bias.astype(y.dtype)
 
     def export(self) -> Any:
         """A plain function ``(x, positions, senders, receivers)`` of one point cloud."""

@@ -16,7 +16,6 @@ from collections.abc import Sequence
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Shaped
 
 from ..._arguments import arrays, is_integer, is_several, refuse, type_of
@@ -111,7 +110,7 @@ class MultivariateNormal(eqx.Module):
         ):
             refuse(TypeError, "MultivariateNormal", "shape", "a tuple of integers >= 0", shape)
         blocks = hom_basis(self._rep, self._rep).blocks
-        leading = np.broadcast_shapes(
+        leading = jnp.broadcast_shapes(
             self.mean.shape[:-1],
             *(f.shape[: -2 if self.is_full else -1] for f in self.factors.values()),
         )
@@ -205,7 +204,7 @@ def _as_matrix(factor: Array, is_full: bool) -> Array:
 
 def _triangular(factor: Array, right: Array) -> Array:
     """``factor^-1 right`` with leading axes broadcast."""
-    leading = np.broadcast_shapes(factor.shape[:-2], right.shape[:-2])
+    leading = jnp.broadcast_shapes(factor.shape[:-2], right.shape[:-2])
     return jax.scipy.linalg.solve_triangular(
         jnp.broadcast_to(factor, leading + factor.shape[-2:]),
         jnp.broadcast_to(right, leading + right.shape[-2:]),

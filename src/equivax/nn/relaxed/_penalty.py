@@ -7,9 +7,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from ..._arguments import arrays, is_several, number, refuse
-from ...hom import widened
 from ._plain_types import nearest, typed_layers
 from ._relaxed import Relaxed
+from ._rest import square_outside
 
 
 def symmetry_penalty(model: PyTree, *types: object, weights: object = 1.0) -> Float[Array, ""]:
@@ -46,13 +46,13 @@ def symmetry_penalty(model: PyTree, *types: object, weights: object = 1.0) -> Fl
         for _, layer, pair in typed_layers("symmetry_penalty", model, types):
             if pair is not None:
                 dense, bias = nearest(layer, pair)
-                squares.append(_square(layer.weight - dense))
+                squares.append(square_outside(layer.weight, dense))
                 if layer.bias is not None and bias is not None:
-                    squares[-1] += _square(layer.bias.reshape(-1) - bias)
+                    squares[-1] += square_outside(layer.bias.reshape(-1), bias)
     else:
         for node in jax.tree.leaves(model, is_leaf=_is_relaxed):
             if _is_relaxed(node):
-                squares.append(_square(node.rest.dense) + _square(node.rest.bias))
+                squares.append(node.rest.square)
     if not squares:
         takes = "a pytree with relaxed layers in it, or types of its plain layers"
         refuse(ValueError, "symmetry_penalty", "model", takes, model)
@@ -61,10 +61,6 @@ def symmetry_penalty(model: PyTree, *types: object, weights: object = 1.0) -> Fl
 
 def _is_relaxed(node: object) -> bool:
     return isinstance(node, Relaxed)
-
-
-def _square(array: Array | None) -> Array:
-    return jnp.zeros(()) if array is None else jnp.sum(widened(array) ** 2)
 
 
 def _factors(weights: object, count: int, dtype: jnp.dtype) -> Array:
