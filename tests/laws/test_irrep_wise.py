@@ -55,6 +55,14 @@ def test_layers_without_a_recipe_on_vectors(module, platform):
         assert_alike(cast(drawn(module), "float64"), "float64", TOLERANCES["float64"], {})
 
 
+@pytest.mark.parametrize("group", [D4, groups.cyclic(4)], ids=lambda group: group.name)
+def test_components_one_by_one_as_on_a_tpu(group, key):
+    rep = group.trivial + 2 * group.regular
+    layers = nn.Linear(rep, rep, key=key), nn.PointwiseNonlinearity(rep, jax.nn.gelu)
+    with hom.assume_platform("tpu"):
+        assert_alike(nn.Sequential(*layers), "float32", TOLERANCES["float32"], {})
+
+
 def assert_alike(module, dtype, allowed, options):
     """Values and gradients of both formulas agree."""
     rep = module.in_type

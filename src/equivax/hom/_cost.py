@@ -43,6 +43,9 @@ class Machine:
         rows: What stands for the number of vectors where it is out of sight.
         spectral: Whether matrices may be applied irrep by irrep.
         irreps: Whether features may stay irrep by irrep.
+        apart: Whether products and pointwise functions take the components of an irrep one by one.
+            A TPU keeps arrays in tiles of 8 x 128, of which an axis of two components fills a
+            quarter, and turns whole blocks over to avoid that.
     """
 
     carry: float
@@ -57,6 +60,7 @@ class Machine:
     rows: int = 512
     spectral: bool = True
     irreps: bool = False
+    apart: bool = False
 
 
 #: By platform and width of numbers in bytes.
@@ -83,11 +87,11 @@ MACHINES = {
     ),
     ("tpu", 4): Machine(
         carry=6300.0, entry=10000.0, weight=80.0, number=240.0, convert=900.0, pointwise=200.0,
-        turned=2600.0, launch=1e8, terms=24, rows=8192, irreps=True,
+        turned=1650.0, launch=1e8, terms=24, rows=8192, irreps=True, apart=True,
     ),
     ("tpu", 2): Machine(
         carry=7000.0, entry=11000.0, weight=80.0, number=240.0, convert=900.0, pointwise=200.0,
-        turned=2600.0, launch=1e8, terms=24, rows=8192, irreps=True,
+        turned=1650.0, launch=1e8, terms=24, rows=8192, irreps=True, apart=True,
     ),
 }  # fmt: skip
 

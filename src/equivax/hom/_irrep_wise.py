@@ -24,6 +24,7 @@ from .._numerics import freeze
 from ..groups import IrrepId
 from ..representations import Representation, Summand, trivial
 from ._coefficients import unstacked
+from ._cost import machine
 from ._dtypes import at_least_float32
 from ._layout import algebra_basis
 from ._synthesis import HIGHEST, number_table
@@ -379,6 +380,11 @@ def irrep_product(
     algebra = theta.shape[-1]
     if algebra == 1:
         weight = theta[..., 0]
+        if z.shape[-2] > 1 and machine(z.dtype).apart:
+            # The cotangents of a split are joined, those of slices padded and added.
+            rows = jax.lax.split(z, (1,) * z.shape[-2], axis=z.ndim - 2)
+            into = functools.partial(jnp.einsum, "...m,om->...o", precision=precision)
+            return jnp.stack([into(row.squeeze(-2), weight) for row in rows], axis=-2)
         return jnp.einsum("...dm,om->...do", z, weight, precision=precision)
     units = [theta[..., s] for s in range(algebra)]
     rows = [

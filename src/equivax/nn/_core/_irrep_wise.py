@@ -107,8 +107,13 @@ def _turned(function: Callable[[Array], Array], kind: Kind, parts: Parts) -> Par
     if kind.is_identity:
         again = jax.checkpoint(lambda part: function(widened(part)).astype(part.dtype))
         return {name: again(part) for name, part in parts.items()}
-    if kind.summand.size > machine(next(iter(parts.values())).dtype).terms:
+    prices = machine(next(iter(parts.values())).dtype)
+    if kind.summand.size > prices.terms:
         return _by_products(jax.checkpoint(function), kind, parts)
+    if prices.apart:
+        # A barrier in front of the derivative would make blocks of what is an array of its own.
+        one_by_one = functools.partial(_by_sums_of_components, function, kind)
+        return jax.checkpoint(one_by_one, prevent_cse=False)(parts)
     return jax.checkpoint(functools.partial(_by_sums_of_parts, function, kind))(parts)
 
 
@@ -125,6 +130,26 @@ def _by_sums_of_parts(function: Callable[[Array], Array], kind: Kind, parts: Par
         stacked = jnp.stack(own, axis=-2)
         shape = (*stacked.shape[:-2], segment.size, segment.copies, kind.count)
         pieces[segment.name] = stacked.reshape(shape)
+    return pieces
+
+
+def _by_sums_of_components(function: Callable[[Array], Array], kind: Kind, parts: Parts) -> Parts:
+    """`_by_sums_of_parts` that takes and makes every component as an array of its own."""
+    rows = []
+    for segment in kind.segments:
+        part = parts[segment.name]
+        block = part.reshape(*part.shape[:-3], segment.size, segment.copies * kind.count)
+        for component in jax.lax.split(block, (1,) * segment.size, axis=block.ndim - 2):
+            rows += jnp.split(component.squeeze(-2), segment.copies, axis=-1)
+    new, pieces = _by_sums(function, kind.basis, rows), {}
+    for segment in kind.segments:
+        own, new = new[: segment.size * segment.copies], new[segment.size * segment.copies :]
+        joined = [
+            jnp.concatenate(own[start : start + segment.copies], axis=-1)
+            for start in range(0, len(own), segment.copies)
+        ]
+        stacked = jnp.stack(joined, axis=-2)
+        pieces[segment.name] = stacked.reshape(parts[segment.name].shape)
     return pieces
 
 
