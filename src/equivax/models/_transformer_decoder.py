@@ -172,6 +172,12 @@ class TransformerDecoderLayer(AbstractModule):
                 "cross_positions"
             )
         own = positions if self.attention.positions is not None else None
+        if positions is not None and own is None and both is None:
+            raise ValueError(
+                "TransformerDecoderLayer: positions: expected None, since the layer has neither "
+                "positions nor cross_positions; give it some, such as "
+                "positions=nn.RelativePositions(num_heads, max_offset)"
+            )
         branches = (
             lambda v: self.attention(v, mask=mask, positions=own, key=keys[0]),
             lambda v: self.cross_attention(

@@ -19,6 +19,7 @@ from ..nn import (
     Layer,
     MultiheadAttention,
 )
+from ..nn.attention import plain_attention as attention_of_one
 from ..nn.authoring import Ways, parameter_dtype, plain_function, representation_of
 from ..representations import Representation
 from ._choices import MOST
@@ -179,7 +180,11 @@ def added(norm_first, norms, branches, x):
 
 def plain_attention_by_equinox(layer, q, k, v, mask, positions):
     """An `equinox.nn.MultiheadAttention`, which knows no positions, at inference."""
-    return layer(q, k, v, mask=mask, inference=True)
+    if mask is None or mask.dtype == bool:
+        return layer(q, k, v, mask=mask, inference=True)
+    # It would take numbers for booleans.
+    parts = layer.query_proj, layer.key_proj, layer.value_proj, layer.output_proj
+    return attention_of_one(parts, layer.num_heads, (None, None, None), q, k, v, mask)
 
 
 def plain_attention_with_positions(layer, q, k, v, mask, positions):
