@@ -207,3 +207,17 @@ def test_infinite_groups_want_types(key):
         models.TransformerDecoderLayer(REP, 2, key=key)(
             normal(4, REP.size), normal(4, REP.size), memory_positions=jnp.arange(4.0)
         )
+
+
+@pytest.mark.parametrize("name", ["TransformerEncoder", "TransformerDecoder", "VisionBlock"])
+def test_networks_of_16_bits_have_no_number_of_32(name, key):
+    rep = 2 * evx.groups.dihedral(4).regular
+    depth = () if name == "VisionBlock" else (1,)
+
+    def outputs(x):
+        layer = getattr(evx.models, name)(rep, 2, *depth, dtype=jnp.bfloat16, key=key)
+        more = (x,) if name == "TransformerDecoder" else ()
+        return layer(x, *more), eqx.filter(layer, eqx.is_inexact_array)
+
+    found = jax.eval_shape(outputs, jax.ShapeDtypeStruct((3, rep.size), jnp.bfloat16))
+    assert {leaf.dtype for leaf in jax.tree.leaves(found)} == {jnp.dtype(jnp.bfloat16)}
