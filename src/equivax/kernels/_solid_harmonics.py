@@ -195,7 +195,8 @@ def harmonic_factors(
         for k, factor in enumerate(_heights(degree, abs(m)) if space else ()):
             row = heights.setdefault((degree - abs(m) - 2 * k, k), np.zeros(len(columns)))
             row[n] = factor
-    return freeze(waves), tuple(heights), freeze(np.array([*heights.values()]))
+    table = np.array([*heights.values()]).reshape(-1, len(columns))
+    return freeze(waves), tuple(heights), freeze(table)
 
 
 @functools.lru_cache(maxsize=256)
