@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -451,7 +451,7 @@ def _check_batches(first: tuple[int, ...], second: tuple[int, ...]) -> None:
         ) from None
 
 
-def _runs(inputs: Inputs, layers: list[Linear]) -> list[tuple[int, int]]:
+def _runs(inputs: Inputs, layers: Sequence[AbstractModule]) -> list[tuple[int, int]]:
     """Stretches of one and the same input, read as one type."""
     both = [(id(x), layer.in_type) for x, layer in zip(inputs, layers, strict=True)]
     starts = [i for i, own in enumerate(both) if i == 0 or own != both[i - 1]]
