@@ -186,6 +186,23 @@ def check_robot(text: str, figure: Path) -> None:
     assert figure.stat().st_size > 1000
 
 
+def check_volumes(text: str, figure: Path) -> None:
+    if "nothing is run" in text:
+        pytest.skip(text)
+    pattern = r"^(octahedral|plain|augmented) +([\d,]+) +10 +([\d.]+) ± *[\d.]+ +([\d.]+) ±"
+    rows = {row[0]: row[1:] for row in re.findall(pattern, text, re.MULTILINE)}
+    assert list(rows) == ["octahedral", "plain", "augmented"], text
+    ours, rival, wide = [int(size.replace(",", "")) for size, *_ in rows.values()]
+    assert rival == pytest.approx(ours, rel=0.1)
+    assert wide > 10 * ours
+    # Rounding may decide a near tie between two classes.
+    upright, turned = map(float, rows["octahedral"][1:])
+    assert turned == pytest.approx(upright, abs=0.2)
+    upright, turned = map(float, rows["plain"][1:])
+    assert turned != pytest.approx(upright, abs=0.2)
+    assert figure.stat().st_size > 1000
+
+
 CHECKS = {
     "digits_mlp": check_digits,
     "flow_emulator": check_flow,
@@ -197,6 +214,7 @@ CHECKS = {
     "robot_policy": check_policy,
     "rotated_digits": check_rotated,
     "tensor_images": check_tensor_images,
+    "volumes": check_volumes,
 }
 
 
