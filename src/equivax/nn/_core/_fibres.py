@@ -21,7 +21,8 @@ from ...hom import HIGHEST, widened
 from ...representations import Representation, Summand, trivial
 from ._channels import take_channels
 
-#: Products with matrices of up to so many columns are sums off CPU, which compilers fuse.
+#: On a GPU products with matrices of up to so many columns are sums, which the compiler fuses; on a
+#: TPU they stay products, for it has units for these.
 MOST_SUMMED = 8
 
 
@@ -235,7 +236,7 @@ def turned(
     """A matrix, or one for each field, times every fibre; at the highest precision."""
     matrix = jnp.asarray(matrix, z.dtype)
     batch, fields, size, points = z.shape
-    if size <= MOST_SUMMED and jax.default_backend() != "cpu":
+    if size <= MOST_SUMMED and jax.default_backend() not in ("cpu", "tpu"):
         columns = [matrix[..., i : i + 1] * z[:, :, i : i + 1] for i in range(size)]
         return functools.reduce(jnp.add, columns)
     if points >= size:
