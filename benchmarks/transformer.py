@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -173,22 +174,24 @@ def compilation(width: int = 128, depth: int = 12) -> None:
 
 
 def estimates(widths: list[int], images: int = 64) -> None:
-    """Kernels, traffic and time of training steps on a GPU that is described, by its roofline."""
+    """Kernels, traffic and time of training steps on a GPU that is described, by its roofline.
+
+    Features are irrep by irrep, as they are between the layers of a stack.
+    """
     rows = []
     for dtype in (jnp.bfloat16, jnp.float32):
         for width in widths:
             heads, key = max(1, width // 64), jax.random.key(0)
             plain = PlainLayer(width, heads, key)
-            models = {"plain": jax.tree.map(lambda leaf, to=dtype: leaf.astype(to), plain)}
+            x, base = jax.ShapeDtypeStruct((images, TOKENS, width), dtype), 0.0
+            cases = {"plain": (jax.tree.map(lambda leaf, to=dtype: leaf.astype(to), plain), x)}
             for group in (C2, D4):
                 rep = (width // group.order) * group.regular
-                models[group.name] = evx.models.TransformerEncoderLayer(
-                    rep, heads, dtype=dtype, key=key
-                )
-            x, base = jax.ShapeDtypeStruct((images, TOKENS, width), dtype), 0.0
-            for name, model in models.items():
-                function, given = kernels.step(model, x)
-                program = kernels.compiled_for_gpu(function, *given)
+                layer = evx.models.TransformerEncoderLayer(rep, heads, dtype=dtype, key=key)
+                cases[group.name] = layer, jax.eval_shape(partial(evx.IrrepTensor.of, rep), x)
+            for name, (model, given) in cases.items():
+                function, arguments = kernels.step(model, given)
+                program = kernels.compiled_for_gpu(function, *arguments)
                 count, megabytes, microseconds = kernels.summary(kernels.kernels(program))
                 base = base or microseconds
                 row = [dtype.__name__, width, name, count, megabytes, microseconds]

@@ -545,10 +545,10 @@ ROWS = {
     ),
     "dropout without a key": (
         lambda: nn.FieldDropout(R, 0.5)(ONES[None]),
-        "pass key=, or set inference=True",
+        "pass key=, or use equinox.nn.inference_mode",
         [
             lambda: nn.FieldDropout(R, 0.5)(ONES[None], key=KEY),
-            lambda: nn.FieldDropout(R, 0.5, inference=True)(ONES[None]),
+            lambda: eqx.nn.inference_mode(nn.FieldDropout(R, 0.5))(ONES[None]),
         ],
     ),
     "generators of an infinite group": (

@@ -8,7 +8,8 @@ import pytest
 
 import equivax as evx
 from equivax import IrrepTensor, groups, hom, models, nn
-from laws import assert_arrays_stand_once, drawn, normal, relative
+from equivax.models._transformer_parts import plain_attention
+from laws import assert_arrays_stand_once, assert_free_of_equivax, drawn, normal, relative
 
 C1, D4, SO2 = groups.cyclic(1), groups.dihedral(4), groups.so2()
 REP = 2 * D4.regular + D4.irrep(1, 1)
@@ -80,6 +81,23 @@ def test_layers_are_drawn_one_by_one_and_small_at_the_end(key):
     assert layer.feedforward.layers[0].out_type == 9 * D4.regular  # 4 times 18 channels
     small = models.TransformerEncoderLayer(REP, 2, feedforward=10, key=key)
     assert small.feedforward.layers[0].out_type == 2 * D4.regular
+
+
+@pytest.mark.usefixtures("x64")
+def test_exported_layers_add_the_numbers_of_a_mask(key):
+    """Equinox's attention takes numbers for booleans, so what is hidden was what was seen."""
+    layer = drawn(nn.MultiheadAttention(D4.regular, 2, key=key))
+    x, hidden = normal(4, D4.regular.size), np.triu(np.full((4, 4), -np.inf), 1)
+    plain = plain_attention(layer)
+    assert relative(plain(x, x, x, jnp.asarray(hidden), None), layer(x, mask="causal")) <= 1e-12
+    assert_free_of_equivax(plain)
+
+
+def test_times_that_nothing_reads_are_refused(key):
+    decoder = models.TransformerDecoder(D4.regular, 2, 1, feedforward=8, key=key)
+    x = normal(4, D4.regular.size)
+    with pytest.raises(ValueError, match="positions: expected None, since the layer has neither"):
+        decoder(x, x, positions=jnp.arange(4.0))
 
 
 def test_layers_share_no_positions(key):
@@ -189,3 +207,17 @@ def test_infinite_groups_want_types(key):
         models.TransformerDecoderLayer(REP, 2, key=key)(
             normal(4, REP.size), normal(4, REP.size), memory_positions=jnp.arange(4.0)
         )
+
+
+@pytest.mark.parametrize("name", ["TransformerEncoder", "TransformerDecoder", "VisionBlock"])
+def test_networks_of_16_bits_have_no_number_of_32(name, key):
+    rep = 2 * evx.groups.dihedral(4).regular
+    depth = () if name == "VisionBlock" else (1,)
+
+    def outputs(x):
+        layer = getattr(evx.models, name)(rep, 2, *depth, dtype=jnp.bfloat16, key=key)
+        more = (x,) if name == "TransformerDecoder" else ()
+        return layer(x, *more), eqx.filter(layer, eqx.is_inexact_array)
+
+    found = jax.eval_shape(outputs, jax.ShapeDtypeStruct((3, rep.size), jnp.bfloat16))
+    assert {leaf.dtype for leaf in jax.tree.leaves(found)} == {jnp.dtype(jnp.bfloat16)}

@@ -134,7 +134,7 @@ def test_masks_that_do_not_fit_are_refused(key):
             layer(x, mask=jnp.ones(shape, bool))
     with pytest.raises(ValueError, match="mask: expected 'causal'"):
         layer(x, mask="casual")
-    for wrong in (True, 1.0, jnp.ones((6, 6), int), ("causal", 3)):
+    for wrong in (True, 1.0, jnp.ones((6, 6), int), ("causal", 3), ["causal", jnp.ones(6, bool)]):
         with pytest.raises(TypeError, match="MultiheadAttention: mask: expected 'causal'"):
             layer(x, mask=wrong)
 
@@ -292,6 +292,24 @@ def test_other_tokens_of_another_type(key):
         layer(q[0, 0], k, v)
     with pytest.raises(ValueError, match="batch axes that broadcast"):
         layer(q, normal(2, 6, other.size))
+    with pytest.raises(ValueError, match=r"expected \(\.\.\., 9\) for kv_type"):
+        layer(q, q)
+
+
+@pytest.mark.usefixtures("x64")
+def test_one_array_read_as_two_types_is_two_inputs(key):
+    """It was taken for one type in both places."""
+    group = groups.cyclic(2)
+    rep, other = group.irrep(1) + group.trivial, group.trivial + group.irrep(1)
+    layer = nn.MultiheadAttention(rep, 1, kv_type=other, mode="irreps", key=key)
+    x = normal(4, rep.size)
+    assert relative(layer(x, x), layer(x, x.copy())) <= 1e-13
+
+
+def test_one_numpy_array_has_one_place_per_token(key):
+    layer = attention(positions=nn.RelativePositions(2, 3), key=key)
+    x = np.asarray(normal(4, REP.size))
+    assert layer(x, x, positions=np.arange(4)).shape == x.shape
 
 
 def test_dropout_keeps_the_mean_and_wants_a_key(key):

@@ -12,6 +12,7 @@ import pytest
 
 import golden_fields
 from equivax import FieldType, GeometricTensor, groups, nn, spaces, testing
+from equivax.nn._core._fibres import turned
 from equivax.representations import band_limited
 from laws import applied, exported, normal, one_in, relative
 
@@ -24,6 +25,16 @@ FUNCTIONS = {"p_relu": jax.nn.relu, "p_elu": jax.nn.elu}
 def error(layer, key):
     """Largest relative error over the testing elements."""
     return max(row.relative for row in testing.equivariance_error(layer, key=key))
+
+
+@pytest.mark.parametrize("points", [1, 40])
+@pytest.mark.parametrize("shape", [(5, 4), (3, 5, 4)])
+def test_products_with_small_matrices_are_the_same_on_every_platform(shape, points, monkeypatch):
+    matrix, z = normal(*shape), normal(2, 3, shape[-1], points, seed=1)
+    expected = np.einsum("fos,bfsp->bfop", np.broadcast_to(matrix, (3, 5, 4)), z)
+    for platform in ("cpu", "gpu"):
+        monkeypatch.setattr(jax, "default_backend", lambda platform=platform: platform)
+        assert relative(turned(matrix, z), expected) < 1e-6
 
 
 # ---- golden numbers ----------------------------------------------------------------------------

@@ -180,3 +180,21 @@ ATTENTION = {
 def test_what_does_not_fit_is_refused(make, says):
     with pytest.raises(ValueError, match=f"(?i){says}"):
         make()
+
+
+@pytest.mark.parametrize("kind", ["absolute", "relative", "rotary"])
+def test_tokens_that_are_not_those_of_the_grid_are_refused(kind):
+    """They were taken for the first cells, or for none, so that nothing commuted."""
+    makers = {
+        "absolute": lambda: nn.AbsoluteGridPositions(REP, D4, 2, extra=1, key=KEY),
+        "relative": lambda: nn.RelativeGridPositions(1, D4, 2, extra=1),
+        "rotary": lambda: nn.RotaryGridPositions(2 * D4.regular, D4, 2, extra=1),
+    }
+    layer = nn.MultiheadAttention(REP, 1, positions=makers[kind](), key=KEY)
+    for count in (4, 9):
+        with pytest.raises(ValueError, match=f"q: expected 5 tokens, 1 .* got {count}; make the"):
+            layer(jnp.ones((count, REP.size)))
+    with pytest.raises(ValueError, match="MultiheadAttention: k: expected 5 tokens"):
+        layer(jnp.ones((5, REP.size)), jnp.ones((4, REP.size)))
+    x = jnp.ones((4, REP.size))
+    assert layer(x, positions=jnp.arange(1, 5)).shape == x.shape

@@ -275,6 +275,9 @@ def test_what_cannot_be_relaxed_is_refused(key):
         nn.symmetry_penalty(linear)
     with pytest.raises(ValueError, match="weights: expected a number or 1, one per layer"):
         nn.symmetry_penalty(nn.Relaxed(linear), weights=[1.0, 2.0])
+    for wrong in (-1.0, [-1.0], [np.nan]):
+        with pytest.raises(ValueError, match=r"weights: expected .*finite numbers? >= 0"):
+            nn.symmetry_penalty(nn.Relaxed(linear), weights=wrong)
     plain = eqx.nn.Linear(18, 8, key=key)
     with pytest.raises(ValueError, match=r"types: expected one type more.*1 here"):
         nn.symmetry_penalty(plain, VECTORS)

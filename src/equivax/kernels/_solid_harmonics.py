@@ -141,42 +141,38 @@ def harmonic_values(dim, degrees, points):
 
     ``(x + i y)^m`` times ``Q_lm``, each of all degrees at once: few and large steps.
     """
-    waves, heights = harmonic_factors(dim, degrees)
-    x, y, count = points[..., :1], points[..., 1:2], len(waves) // 2
-    real, imag = powers(x, y, count)
-    circles = jnp.concatenate([real, imag], axis=-1)
+    waves, monomials, heights = harmonic_factors(dim, degrees)
+    x, y = points[..., 0], points[..., 1]
+    circles = jnp.concatenate(complex_powers(x, y, len(waves) // 2), axis=-1)
     found = jnp.matmul(circles, jnp.asarray(waves, points.dtype), precision=HIGHEST)
     if dim == 2:
         return found
-    z, squares = powers(points[..., 2:], None, count)[0], x**2 + y**2
-    pairs = powers(squares, None, len(heights) // count)[0][..., None] * z[..., None, :]
-    pairs = pairs.reshape(*points.shape[:-1], len(heights))
-    return found * jnp.matmul(pairs, jnp.asarray(heights, points.dtype), precision=HIGHEST)
+    z, squares = points[..., 2], x**2 + y**2
+    values = jnp.stack([z**a * squares**k for a, k in monomials], axis=-1)
+    return found * jnp.matmul(values, jnp.asarray(heights, points.dtype), precision=HIGHEST)
 
 
-def powers(real, imag, count):
-    """The powers 0, 1, ... of numbers ``(..., 1)``, by doubling; parts of complex ones."""
-    found = jnp.ones_like(real), None if imag is None else jnp.zeros_like(imag)
-    while found[0].shape[-1] < count:
-        more = times(found, (real, imag))
-        real, imag = times((real, imag), (real, imag))
-        found = tuple(
-            None if a is None else jnp.concatenate([a, b], axis=-1)
-            for a, b in zip(found, more, strict=True)
+def complex_powers(x, y, count):
+    """Real and imaginary parts of ``(x + i y)^m``, each ``(..., count)``, by doubling."""
+    x, y = x[..., None], y[..., None]
+    real, imag = jnp.ones_like(x), jnp.zeros_like(y)
+    while real.shape[-1] < count:
+        more = real * x - imag * y, real * y + imag * x
+        real, imag = (
+            jnp.concatenate(both, axis=-1) for both in zip((real, imag), more, strict=True)
         )
-    return [None if a is None else a[..., :count] for a in found]
-
-
-def times(one, other):
-    """The product of numbers that are given by their parts, None for no imaginary one."""
-    (a, b), (c, d) = one, other
-    return (a * c, None) if d is None else (a * c - b * d, a * d + b * c)
+        x, y = x * x - y * y, 2 * x * y
+    return real[..., :count], imag[..., :count]
 
 
 @functools.lru_cache(maxsize=256)
 def harmonic_factors(
     dim: int, degrees: tuple[int, ...]
-) -> tuple[Float[np.ndarray, "waves functions"], Float[np.ndarray, "heights functions"]]:
+) -> tuple[
+    Float[np.ndarray, "waves functions"],
+    tuple[tuple[int, int], ...],
+    Float[np.ndarray, "monomials functions"],
+]:
     """What `harmonic_values` multiplies with, one column per function.
 
     Args:
@@ -184,22 +180,23 @@ def harmonic_factors(
         degrees: In the order of the functions.
 
     Returns:
-        Which of ``Re (x + i y)^m`` for m = 0, 1, ..., and then of the ``Im``, it holds; and the
-        coefficients of ``rho^(2k) z^a`` in ``Q_lm``, for all ``a`` of every ``k``.
+        Which of ``Re (x + i y)^m`` for m = 0, 1, ..., and then of the ``Im``, a function holds;
+        exponents ``(a, k)`` of ``z^a rho^(2k)``, none on a plane; their coefficients in ``Q_lm``.
     """
-    space, count = dim == 3, max(degrees) + 1
+    count, space = max(degrees) + 1, dim == 3
     columns = [
         (degree, m)
         for degree in degrees
         for m in (range(-degree, degree + 1) if space else dict.fromkeys((degree, -degree)))
     ]
-    waves = np.zeros((2 * count, len(columns)))
-    heights = np.zeros(((1 + max(degrees) // 2), count, len(columns)))
+    waves, heights = np.zeros((2 * count, len(columns))), {}
     for n, (degree, m) in enumerate(columns):
         waves[m if m >= 0 else count - m, n] = 1
         for k, factor in enumerate(_heights(degree, abs(m)) if space else ()):
-            heights[k, degree - abs(m) - 2 * k, n] = factor
-    return freeze(waves), freeze(heights.reshape(-1, len(columns)))
+            row = heights.setdefault((degree - abs(m) - 2 * k, k), np.zeros(len(columns)))
+            row[n] = factor
+    table = np.array([*heights.values()]).reshape(-1, len(columns))
+    return freeze(waves), tuple(heights), freeze(table)
 
 
 @functools.lru_cache(maxsize=256)

@@ -21,7 +21,15 @@ from ..nn import (
     MultiheadAttention,
     RMSNorm,
 )
-from ..nn.authoring import Ways, carried, in_turn, plain_function, split_keys, ways_through
+from ..nn.authoring import (
+    Ways,
+    carried,
+    in_turn,
+    parameter_dtype,
+    plain_function,
+    split_keys,
+    ways_through,
+)
 from ._mlp import MLP, Activation
 from ._transformer_parts import (
     Norm,
@@ -172,6 +180,12 @@ class TransformerDecoderLayer(AbstractModule):
                 "cross_positions"
             )
         own = positions if self.attention.positions is not None else None
+        if positions is not None and own is None and both is None:
+            raise ValueError(
+                "TransformerDecoderLayer: positions: expected None, since the layer has neither "
+                "positions nor cross_positions; give it some, such as "
+                "positions=nn.RelativePositions(num_heads, max_offset)"
+            )
         branches = (
             lambda v: self.attention(v, mask=mask, positions=own, key=keys[0]),
             lambda v: self.cross_attention(
@@ -309,7 +323,8 @@ class TransformerDecoder(AbstractModule):
         self.layers = tuple(
             TransformerDecoderLayer(in_type, num_heads, key=own, **options) for own in keys
         )
-        self.norm = checked_norm(name, norm, in_type) if norm_first else None
+        own = parameter_dtype(dtype, name)
+        self.norm = checked_norm(name, norm, in_type, own) if norm_first else None
         self.in_type = self.layers[0].in_type
         self.out_type = in_type
 

@@ -26,7 +26,15 @@ from ..nn import (
     MultiheadAttention,
     RMSNorm,
 )
-from ..nn.authoring import Ways, carried, in_turn, plain_function, split_keys, ways_through
+from ..nn.authoring import (
+    Ways,
+    carried,
+    in_turn,
+    parameter_dtype,
+    plain_function,
+    split_keys,
+    ways_through,
+)
 from ._mlp import MLP, Activation
 from ._transformer_parts import (
     Norm,
@@ -260,7 +268,8 @@ class TransformerEncoder(AbstractModule):
         self.layers = tuple(
             TransformerEncoderLayer(in_type, num_heads, key=own, **options) for own in keys
         )
-        self.norm = checked_norm(name, norm, in_type) if norm_first else None
+        own = parameter_dtype(dtype, name)
+        self.norm = checked_norm(name, norm, in_type, own) if norm_first else None
         self.in_type = in_type
         self.out_type = in_type
 

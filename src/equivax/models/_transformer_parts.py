@@ -19,6 +19,7 @@ from ..nn import (
     Layer,
     MultiheadAttention,
 )
+from ..nn.attention import plain_attention as attention_of_one
 from ..nn.authoring import Ways, parameter_dtype, plain_function, representation_of
 from ..representations import Representation
 from ._choices import MOST
@@ -93,19 +94,21 @@ class TransformerParts:
         )
 
     def norm(self) -> Layer:
-        return checked_norm(self.caller, self._norm, self.type)
+        return checked_norm(self.caller, self._norm, self.type, self.options["dtype"])
 
     def dropout(self, inference: bool = False) -> FieldDropout:
         return FieldDropout(self.type, self.rate, inference=inference)
 
 
-def checked_norm(caller: str, norm: object, type_: Type) -> Layer:
+def checked_norm(caller: str, norm: object, type_: Type, dtype: DTypeLike) -> Layer:
     """The norm of a type.
 
     Args:
         caller: The network.
         norm: From a type to a layer.
         type_: The type.
+        dtype: Of the network: what the norm has in JAX's default float it has in this, or one norm
+            would carry a whole network of 16 bits in 32.
 
     Raises:
         TypeError: If ``norm`` makes no layer that keeps the type.
@@ -123,7 +126,10 @@ def checked_norm(caller: str, norm: object, type_: Type) -> Layer:
         ) from error
     if not isinstance(layer, AbstractModule) or layer.out_type != type_:
         refuse(TypeError, caller, "norm", takes, layer)
-    return layer
+    usual = parameter_dtype(None, caller)
+    return jax.tree.map(
+        lambda leaf: leaf.astype(dtype) if getattr(leaf, "dtype", None) == usual else leaf, layer
+    )
 
 
 def hidden_type(caller: str, rep: Representation, feedforward: object) -> int | Type:
@@ -179,7 +185,11 @@ def added(norm_first, norms, branches, x):
 
 def plain_attention_by_equinox(layer, q, k, v, mask, positions):
     """An `equinox.nn.MultiheadAttention`, which knows no positions, at inference."""
-    return layer(q, k, v, mask=mask, inference=True)
+    if mask is None or mask.dtype == bool:
+        return layer(q, k, v, mask=mask, inference=True)
+    # It would take numbers for booleans.
+    parts = layer.query_proj, layer.key_proj, layer.value_proj, layer.output_proj
+    return attention_of_one(parts, layer.num_heads, (None, None, None), q, k, v, mask)
 
 
 def plain_attention_with_positions(layer, q, k, v, mask, positions):

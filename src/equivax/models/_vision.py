@@ -226,7 +226,7 @@ class VisionTransformer(AbstractModule):
             )
         self.blocks = tuple(blocks)
         last = rep if break_after is None else plain_rep
-        self.norm = checked_norm(name, norm, last)
+        self.norm = checked_norm(name, norm, last, dtype)
         self.pooling, self.readout, self.unembed = None, None, None
         self.out_signature = out_type if isinstance(out_type, Signature) else None
         if classes is not None:

@@ -147,7 +147,7 @@ class VisionBlock(AbstractModule):
         dropping = bool(self.drop_path) and not self.inference
         if dropping and key is None:
             raise ValueError(
-                "VisionBlock: key: needed in training; pass key=, or set inference=True"
+                "VisionBlock: key: needed in training; pass key=, or use equinox.nn.inference_mode"
             )
         branches = self.attention, self.feedforward
         scales = (None, None) if self.scales is None else self.scales

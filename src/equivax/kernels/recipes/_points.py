@@ -151,12 +151,11 @@ def point_functions(
     length = jnp.sqrt((x**2).sum(axis=-1, keepdims=True) + SOFT**2)
     dim, flat = x.shape[-1], tuple(degree for ring in degrees for degree in ring)
     angular = harmonic_values(dim, flat, x / length)
-    # The profile of every ring, as often as the ring has functions.
-    sizes = [len(harmonic_factors(dim, ring)[1][0]) if ring else 0 for ring in degrees]
-    rings = np.arange(len(degrees))
-    sigmas = np.array([_width_of(ring, len(degrees)) for ring in rings])
-    radii, sigmas = (np.asarray(v, x.dtype) for v in (rings, sigmas))
-    profiles = jnp.exp(-0.5 * ((length - radii) / sigmas) ** 2)
+    radii = np.arange(len(degrees))
+    sigmas = np.array([_width_of(ring, len(degrees)) for ring in radii], x.dtype)
+    profiles = jnp.exp(-0.5 * ((length - radii.astype(x.dtype)) / sigmas) ** 2)
+    # Every profile as often as its ring has functions.
+    sizes = [harmonic_factors(dim, ring)[0].shape[1] if ring else 0 for ring in degrees]
     spread = np.repeat(np.eye(len(degrees)), sizes, axis=1).astype(x.dtype)
     return angular * jnp.matmul(profiles, spread, precision=HIGHEST)
 

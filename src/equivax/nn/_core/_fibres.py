@@ -21,6 +21,9 @@ from ...hom import HIGHEST, widened
 from ...representations import Representation, Summand, trivial
 from ._channels import take_channels
 
+#: Products with matrices of up to so many columns are sums off CPU, which compilers fuse.
+MOST_SUMMED = 8
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Fibre:
@@ -232,6 +235,9 @@ def turned(
     """A matrix, or one for each field, times every fibre; at the highest precision."""
     matrix = jnp.asarray(matrix, z.dtype)
     batch, fields, size, points = z.shape
+    if size <= MOST_SUMMED and jax.default_backend() != "cpu":
+        columns = [matrix[..., i : i + 1] * z[:, :, i : i + 1] for i in range(size)]
+        return functools.reduce(jnp.add, columns)
     if points >= size:
         # Repeated over the batch the matrix is still small beside z, and the product then comes
         # out in the order of its input.

@@ -118,11 +118,16 @@ class AbstractLayer(eqx.Module):
     # ---- from what was passed to an array ------------------------------------------------------
 
     def _array(
-        self, x: object, in_type: Type | None = None, whole: str = "x.astype(float)"
+        self,
+        x: object,
+        in_type: Type | None = None,
+        whole: str = "x.astype(float)",
+        named: str = "in_type",
     ) -> Array:
         """The checked array of an input, or the message; ``in_type`` is the layer's if None.
 
-        ``whole`` is what makes floating numbers of the integers of ``x``.
+        ``whole`` is what makes floating numbers of the integers of ``x``; the layer knows the type
+        as ``named``.
         """
         name = type(self).__name__
         expected = self.in_type if in_type is None else in_type
@@ -143,7 +148,7 @@ class AbstractLayer(eqx.Module):
         size, axis = expected.size, channel_axis(expected)
         if x.ndim < -axis or x.shape[axis] != size:
             shape = ", ".join(["...", str(size), *["_"] * (-1 - axis)])
-            raise ValueError(f"{name}: expected ({shape}) for in_type {expected!r}, got {x.shape}")
+            raise ValueError(f"{name}: expected ({shape}) for {named} {expected!r}, got {x.shape}")
         return jnp.asarray(x)
 
     def _irreps(self, x: IrrepTensor, in_type: Type | None = None) -> IrrepTensor:

@@ -1,6 +1,7 @@
 """Attention between tokens, for vectors of any type, and where the tokens stand."""
 
 from ._multihead import MultiheadAttention as MultiheadAttention
+from ._multihead import plain_attention as plain_attention
 from ._on_grids import AbsoluteGridPositions as AbsoluteGridPositions
 from ._on_grids import RelativeGridPositions as RelativeGridPositions
 from ._positions import AbsolutePositions as AbsolutePositions

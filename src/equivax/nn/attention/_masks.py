@@ -45,6 +45,8 @@ def _array(caller: str, mask: object, shape: tuple[int, ...]) -> Array:
         return jnp.asarray(np.tri(*shape[-2:], dtype=bool))
     if mask is None or isinstance(mask, (bool, int, float)):
         refuse(TypeError, caller, "mask", TAKES, mask)
+    if isinstance(mask, list) and any(isinstance(one, str) for one in mask):
+        refuse(TypeError, caller, "mask", TAKES, mask)
     found = arrays.array(mask, caller, "mask")
     if found.dtype != bool and not jnp.issubdtype(found.dtype, jnp.floating):
         refuse(TypeError, caller, "mask", TAKES, mask)

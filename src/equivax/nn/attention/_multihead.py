@@ -240,15 +240,19 @@ class MultiheadAttention(AbstractModule):
                 raise ValueError(
                     f"{_NAME}: k: expected tokens of kv_type {self.kv_type!r}, got None"
                 )
-        given = [(q, self.in_type, "q"), (k, self.kv_type, "k"), (v, self.kv_type, "v")]
-        found: list[Tokens] = []
-        for x, type_, name in given:
-            if x is None and found:
-                found.append(found[-1])
-                continue
-            own = self._irreps(x, type_) if isinstance(x, IrrepTensor) else self._array(x, type_)
-            check_tokens(_NAME, name, own.shape, type_)
-            found.append(own)
+        k = q if k is None else k
+        v = k if v is None else v
+        given = [(q, self.in_type, "in_type"), (k, self.kv_type, "kv_type")]
+        given.append((v, self.kv_type, "kv_type"))
+        # One input stays one object, so that what looks at it is one product.
+        kept: dict[tuple[int, Type], Tokens] = {}
+        for (x, type_, named), name in zip(given, "qkv", strict=True):
+            if (id(x), type_) not in kept:
+                is_irreps = isinstance(x, IrrepTensor)
+                own = self._irreps(x, type_) if is_irreps else self._array(x, type_, named=named)
+                check_tokens(_NAME, name, own.shape, type_)
+                kept[id(x), type_] = own
+        found = [kept[id(x), type_] for x, type_, _ in given]
         shapes = [x.shape[:-1] for x in found]
         if shapes[1] != shapes[2]:
             raise ValueError(
@@ -258,9 +262,8 @@ class MultiheadAttention(AbstractModule):
         irrep_wise = isinstance(found[0], IrrepTensor)
         if not isinstance(found[0], IrrepTensor):
             (irrep_wise,) = ways_through((self,), found[0])
-        # One input stays one object, so that what looks at it is one product.
-        kept = {id(x): carried(own[1], x, irrep_wise) for x, own in zip(found, given, strict=True)}
-        q, k, v = (kept[id(x)] for x in found)
+        kept = {at: carried(at[1], own, irrep_wise) for at, own in kept.items()}
+        q, k, v = (kept[id(x), type_] for x, type_, _ in given)
         return q, k, v
 
     # ---- the formula -----------------------------------------------------------------------------
@@ -277,7 +280,7 @@ class MultiheadAttention(AbstractModule):
         if self.dropout and not self.inference:
             if key is None:
                 raise ValueError(
-                    f"{_NAME}: key: needed in training; pass key=, or set inference=True"
+                    f"{_NAME}: key: needed in training; pass key=, or use equinox.nn.inference_mode"
                 )
             weights = jax.nn.softmax(logits_of(q, k, *shown), axis=-1)
             keep = jax.random.bernoulli(key, jnp.float32(1 - self.dropout), weights.shape)
@@ -307,7 +310,7 @@ class MultiheadAttention(AbstractModule):
         layers = [self.query_proj, self.key_proj, self.value_proj]
         heads: list[Array] = []
         # What looks at one input is one product.
-        for start, stop in _runs((q, k, v)):
+        for start, stop in _runs((q, k, v), layers):
             y = side_by_side(layers[start:stop], (q, k, v)[start])
             rows = split_heads(self._head, (stop - start) * self.num_heads, y)
             heads += jnp.split(rows, stop - start, axis=-2)
@@ -329,6 +332,9 @@ class MultiheadAttention(AbstractModule):
         pair = positions if isinstance(positions, tuple) else (positions, positions)
         if len(pair) != 2 or (k is not q and positions is not None and pair is not positions):
             refuse(ValueError, _NAME, "positions", "a pair, of queries and of keys", positions)
+        for own, x, name in zip(pair, (q, k), "qk", strict=True):
+            if own is None:
+                self.positions.check_count(_NAME, name, x.shape[-2])
         q_at = places(_NAME, pair[0], q.shape[:-1])
         return q_at, q_at if pair[1] is pair[0] and k is q else places(_NAME, pair[1], k.shape[:-1])
 
@@ -445,7 +451,8 @@ def _check_batches(first: tuple[int, ...], second: tuple[int, ...]) -> None:
         ) from None
 
 
-def _runs(inputs: Inputs) -> list[tuple[int, int]]:
-    """Stretches of one and the same input."""
-    starts = [i for i, x in enumerate(inputs) if i == 0 or x is not inputs[i - 1]]
+def _runs(inputs: Inputs, layers: list[Linear]) -> list[tuple[int, int]]:
+    """Stretches of one and the same input, read as one type."""
+    both = [(id(x), layer.in_type) for x, layer in zip(inputs, layers, strict=True)]
+    starts = [i for i, own in enumerate(both) if i == 0 or own != both[i - 1]]
     return list(zip(starts, [*starts[1:], len(inputs)], strict=True))

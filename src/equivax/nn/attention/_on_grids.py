@@ -39,6 +39,21 @@ def cells_of(count, extra, at):
     return jnp.clip(number, 0, count - 1), (number < 0) | (number >= count)
 
 
+def check_cells(caller: str, argument: str, count: int, grid: tuple[int, ...], extra: int) -> None:
+    """Refuses tokens that are not all those of a grid: they would be taken for other cells.
+
+    Raises:
+        ValueError: With the way out.
+    """
+    tokens = extra + math.prod(grid)
+    if count != tokens:
+        raise ValueError(
+            f"{caller}: {argument}: expected {tokens} tokens, {extra} without a place and those of "
+            f"the grid {grid}, got {count}; make the positions with another grid or extra, or pass "
+            "positions=, the number of each token among all"
+        )
+
+
 def shifted_by_cells(table, extra, x, at=None):
     """Tokens plus the vectors ``(cells, n)`` of their cells."""
     at = jnp.arange(x.shape[-2], dtype=jnp.float32) if at is None else at
@@ -149,6 +164,10 @@ class AbsoluteGridPositions(AbstractPositions):
                     f"got those of {self.in_type!r}"
                 )
 
+    def check_count(self, caller: str, argument: str, count: int) -> None:
+        """See `AbstractPositions`: there are as many tokens as cells, behind those in front."""
+        check_cells(caller, argument, count, self.grid, self.extra)
+
     def on_inputs(self, x: Array | IrrepTensor, at: Array) -> Array | IrrepTensor:
         """See `AbstractPositions`."""
         if not isinstance(x, IrrepTensor):
@@ -258,6 +277,10 @@ class RelativeGridPositions(AbstractPositions):
                 f"{caller}: positions: expected RelativeGridPositions of {num_heads} heads, got "
                 f"those of {self.table.shape[0]}"
             )
+
+    def check_count(self, caller: str, argument: str, count: int) -> None:
+        """See `AbstractPositions`: there are as many tokens as cells, behind those in front."""
+        check_cells(caller, argument, count, self.grid, self.extra)
 
     def bias(self, q_at: Array, k_at: Array) -> Float[Array, "*batch heads T S"]:
         """See `AbstractPositions`."""

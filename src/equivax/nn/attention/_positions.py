@@ -56,6 +56,18 @@ class AbstractPositions(eqx.Module):
             ValueError: With the way out.
         """
 
+    def check_count(self, caller: str, argument: str, count: int) -> None:
+        """Refuses a number of tokens that cannot stand at 0, 1, ..., where nothing else is given.
+
+        Args:
+            caller: The layer.
+            argument: Name of its input.
+            count: Number of tokens.
+
+        Raises:
+            ValueError: With the way out.
+        """
+
     @abc.abstractmethod
     def plain(self) -> tuple[Plain, Plain, Plain]:
         """Plain functions that do what `on_inputs`, `on_heads` and `bias` do; None for nothing."""

@@ -28,7 +28,7 @@ from .._core._channels import take_channels
 from .._core._module import representation_of
 from .._core._plain import plain_function
 from ._heads import row_basis
-from ._on_grids import cells_of
+from ._on_grids import cells_of, check_cells
 from ._positions import AbstractPositions, Plain, check_vectors
 
 SOME = 1e-9
@@ -134,6 +134,10 @@ class RotaryGridPositions(AbstractPositions):
                 f"{caller}: positions: expected RotaryGridPositions of head_type {head!r}, got "
                 f"those of {self.head_type!r}"
             )
+
+    def check_count(self, caller: str, argument: str, count: int) -> None:
+        """See `AbstractPositions`: there are as many tokens as cells, behind those in front."""
+        check_cells(caller, argument, count, self.grid, self.extra)
 
     def _constants(self, irrep_wise: bool) -> tuple[Any, ...]:
         frequencies, partner = _frequencies(self._head, self.space, self.base)

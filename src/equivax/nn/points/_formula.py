@@ -9,6 +9,8 @@ in gradients neither.
 
 from __future__ import annotations
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
@@ -69,27 +71,17 @@ def point_conv(
     sources = jnp.where(valid, senders, count)[jnp.argsort(place)]
     neighbours = jax.ops.segment_sum(valid.astype(jnp.int32), place, count)
     starts = jnp.cumsum(neighbours) - neighbours
+
     length = -(-edges // count)  # of a row: as many as a point has on average
-
-    def sums(rows):
-        return of_rows(
-            kernel.astype(wide), x.astype(wide), positions, sources, rows, length,
-            width=width, degrees=degrees, cutoff=cutoff, precision=precision,
-        )  # fmt: skip
-
-    def further():
-        # Points with more neighbours get further rows, fewer than edges / length in all.
-        more = jnp.maximum(-(-neighbours // length) - 1, 0)
-        number = edges // length
-        at = jnp.repeat(jnp.arange(count, dtype=more.dtype), more, total_repeat_length=number)
-        rows = jnp.arange(number, dtype=at.dtype) - (jnp.cumsum(more) - more)[at]
-        done = length * (1 + rows)
-        found = sums((positions[at], starts[at] + done, neighbours[at] - done))
-        return jax.ops.segment_sum(found, at, count, indices_are_sorted=True)
-
-    total = sums((positions, starts, neighbours))
+    sums = functools.partial(
+        of_rows, kernel.astype(wide), x.astype(wide), positions, sources, length,
+        width=width, degrees=degrees, cutoff=cutoff, precision=precision,
+    )  # fmt: skip
+    total = sums(positions, starts, neighbours)
     total = total + jax.lax.cond(
-        jnp.any(neighbours > length), further, lambda: jnp.zeros_like(total)
+        jnp.any(neighbours > length),
+        lambda: of_further_rows(sums, positions, starts, neighbours, length, edges // length),
+        lambda: jnp.zeros_like(total),
     )
     if aggregate == "mean":
         total = total / jnp.maximum(neighbours, 1)[:, None].astype(wide)
@@ -97,7 +89,30 @@ def point_conv(
     return y if bias is None else y + bias.astype(x.dtype)
 
 
-def of_rows(kernel, x, positions, sources, rows, length, *, width, degrees, cutoff, precision):
+def of_further_rows(sums, positions, starts, neighbours, length, number):
+    """What is left for points with more neighbours than fit in a row, ``(N, out)``.
+
+    Args:
+        sums: `of_rows` of all but the rows.
+        positions: ``(N, d)``.
+        starts: Where the edges of every point begin.
+        neighbours: How many they are.
+        length: Of the rows.
+        number: Of further rows, at most: edges over length.
+    """
+    more = jnp.maximum(-(-neighbours // length) - 1, 0)
+    points = jnp.arange(positions.shape[0], dtype=more.dtype)
+    at = jnp.repeat(points, more, total_repeat_length=number)
+    rows = jnp.arange(number, dtype=more.dtype) - (jnp.cumsum(more) - more)[at]
+    done = length * (1 + rows)
+    found = sums(positions[at], starts[at] + done, neighbours[at] - done)
+    return jax.ops.segment_sum(found, at, len(points), indices_are_sorted=True)
+
+
+def of_rows(
+    kernel, x, positions, sources, length, centres, first, left,
+    *, width, degrees, cutoff, precision,
+):  # fmt: skip
     """What the kernel makes of rows of edges, ``(rows, out)``.
 
     Args:
@@ -105,15 +120,15 @@ def of_rows(kernel, x, positions, sources, rows, length, *, width, degrees, cuto
         x: ``(N, in)``.
         positions: ``(N, d)``.
         sources: Senders of the sorted edges, N for none.
-        rows: Positions of the receivers of the rows, where each begins among the edges, and how
-            many edges are left to it there.
         length: Of the rows.
+        centres: Positions of their receivers.
+        first: Where they begin among the edges.
+        left: How many edges are left to the receiver there; none if negative.
         width: Of `point_functions`.
         degrees: Likewise.
         cutoff: Radius from which on there is nothing, or None.
         precision: Of the product with the kernel.
     """
-    centres, first, left = rows
     slots = jnp.arange(length, dtype=left.dtype)
     there = slots < left[:, None]
     froms = sources.at[first[:, None] + slots].get(mode="clip")

@@ -168,4 +168,6 @@ def _keep_rate(p: float) -> Array:
 
 
 def _no_key(caller: str) -> ValueError:
-    return ValueError(f"{caller}: key: needed in training; pass key=, or set inference=True")
+    return ValueError(
+        f"{caller}: key: needed in training; pass key=, or use equinox.nn.inference_mode"
+    )

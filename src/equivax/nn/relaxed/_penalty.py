@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from ..._arguments import arrays, is_several, number, refuse
+from ..._arguments import arrays, is_several, is_traced, number, refuse
 from ._plain_types import nearest, typed_layers
 from ._relaxed import Relaxed
 from ._rest import square_outside
@@ -72,4 +72,6 @@ def _factors(weights: object, count: int, dtype: jnp.dtype) -> Array:
     found = arrays.array(weights, caller, argument).astype(dtype)
     if found.shape != (count,):
         refuse(ValueError, caller, argument, f"a number or {count}, one per layer", weights)
+    if not is_traced(found) and not bool(((found >= 0) & jnp.isfinite(found)).all()):
+        refuse(ValueError, caller, argument, "finite numbers >= 0", weights)
     return found
