@@ -179,6 +179,8 @@ def test_what_is_refused(key):
     ):
         with pytest.raises(ValueError, match=message):
             eqx.filter_eval_shape(lambda m, o=options: m(x, z, **o), model)
+    with pytest.raises(TypeError, match=r"mask: .*, or causal=True of the model, got 'causal'"):
+        eqx.filter_eval_shape(lambda m: m(x, z, step=1, mask="causal"), model)
     with pytest.raises(TypeError, match=r"step: expected .* got dtype bool"):
         eqx.filter_eval_shape(lambda m: m(x, z, step=jnp.array(True)), model)
     with pytest.raises(ValueError, match=r"condition: expected tokens \(\.\.\., S, 7\)"):
@@ -193,7 +195,7 @@ def test_what_is_refused(key):
     ):
         with pytest.raises(ValueError, match=message):
             policy(key, **options)
-    with pytest.raises(ValueError, match="hidden: SO\\(2\\) is infinite"):
+    with pytest.raises(ValueError, match=r"SO\(2\) is .* for hidden, head_type and feedf"):
         models.ConditionalTransformer(
             *(SO2.irrep(1), SO2.irrep(1)), hidden=8, num_heads=1, depth=1, key=key
         )

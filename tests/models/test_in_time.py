@@ -133,7 +133,8 @@ def test_what_is_refused(key):
             make(key, downsample="max", unit=plane + D3.trivial, activation=nn.NormNonlinearity)
         with pytest.raises(ValueError, match="kernel_size: expected an odd number, got 4"):
             make(key, kernel_size=4)
-    with pytest.raises(ValueError, match=r"TimeSeriesEncoder: hidden: SO\(2\) is infinite"):
+    says = r"TimeSeriesEncoder: unit: SO\(2\) is infinite .* give unit, a sum of irreps, with activ"
+    with pytest.raises(ValueError, match=says):
         models.TimeSeriesEncoder(SO2.irrep(1), SO2.irrep(1), 4, key=key)
     x, z = normal(6, ACT.size), normal(2, SEE.size)
     model = eqx.filter_eval_shape(unet, key)
@@ -145,6 +146,8 @@ def test_what_is_refused(key):
             eqx.filter_eval_shape(lambda m, g=given: m(*g, step=1), model)
     with pytest.raises(ValueError, match="ConditionalUNet1D: step: expected a number"):
         eqx.filter_eval_shape(lambda m: m(x, z), model)
+    with pytest.raises(TypeError, match="D: unknown option 'mask'; beside key it takes step"):
+        eqx.filter_eval_shape(lambda m: m(x, z, step=1, mask=None), model)
     model = eqx.filter_eval_shape(encoder, key)
     with pytest.raises(ValueError, match=r"x: expected \(\.\.\., 7, 7\), as length says"):
         eqx.filter_eval_shape(lambda m: m(z), model)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from equivax import FieldType, nn, spaces
+from equivax.models._points import mean_of_points, sum_of_points
 from laws import drawn, normal
 
 SPACE = spaces.rot_on_r3()
@@ -262,3 +263,11 @@ def test_unknown_options_are_refused():
     edges = jnp.array([0, 1]), jnp.array([1, 0])
     with pytest.raises(TypeError, match=r"PointConv: unknown option 'masks'; .* takes none"):
         layer(normal(2, 1), normal(2, 2), *edges, masks=3)
+
+
+@pytest.mark.parametrize("pool", [mean_of_points, sum_of_points])
+def test_pools_read_nothing_of_padding(pool):
+    x, there = jnp.array([[1.0], [3.0], [jnp.nan]]), jnp.array([True, True, False])
+    assert pool(x, there) == pool(x[:2])
+    slopes = jax.grad(lambda x: pool(x, there).sum())(x)
+    assert np.array_equal(slopes, jax.grad(lambda x: pool(x[:2]).sum())(x))

@@ -140,7 +140,11 @@ class ConditionalTransformer(AbstractModule):
         """
         rep = representation_of(in_type, _NAME, "in_type")
         out_type = in_type if out_type is None else out_type
-        inside = layer_type(_NAME, rep, hidden, None)
+        way_out = (
+            "give types for hidden, head_type and feedforward, such as sums of irreps, with "
+            "activation=nn.NormNonlinearity or nn.GatedNonlinearity"
+        )
+        inside = layer_type(_NAME, rep, hidden, None, way_out=way_out)
         inner = representation_of(inside, _NAME, "hidden")
         others = (condition_type, "condition_type"), (out_type, "out_type"), (inside, "hidden")
         for type_, argument in ((in_type, "in_type"), *others):
@@ -329,6 +333,8 @@ def _checked_mask(
     if mask is None:
         return None
     takes = f"booleans that broadcast to {shape}, True for tokens that are there"
+    if isinstance(mask, str):
+        refuse(TypeError, _NAME, argument, f"{takes}, or causal=True of the model", mask)
     found = arrays.array(mask, _NAME, argument)
     if found.dtype != bool:
         refuse(TypeError, _NAME, argument, takes, mask)

@@ -83,6 +83,14 @@ class InTime(NamedTuple):
         self, rep: Representation, channels: list[int], unit: Representation | None
     ) -> list[FieldType]:
         """Types of that many channels, rounded up to whole copies of a unit."""
+        if unit is None and rep.group.order is None:
+            raise ValueError(
+                f"{self.caller}: unit: {rep.group.name} is infinite and has no regular "
+                "representation; give unit, a sum of irreps, with activation=nn.NormNonlinearity "
+                "or nn.GatedNonlinearity"
+            )
+        if unit is not None:
+            representation_of(unit, self.caller, "unit")
         types = [layer_type(self.caller, rep, width, unit) for width in channels]
         reps = [representation_of(own, self.caller, "unit") for own in types]
         return [FieldType(on_r1(rep.group), own) for own in reps]

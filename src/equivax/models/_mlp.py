@@ -301,9 +301,17 @@ def _quiet_linear(
 
 
 def layer_type(
-    caller: str, source: Representation, width: object, hidden_rep: Representation | None
+    caller: str,
+    source: Representation,
+    width: object,
+    hidden_rep: Representation | None,
+    *,
+    way_out: str = "give hidden types (sums of irreps) with NormNonlinearity or GatedNonlinearity, "
+    "or hidden_rep",
 ) -> Type:
     """Type of a hidden layer: as given, or as many copies as have that many channels.
+
+    ``way_out`` says what to give for an infinite group.
 
     Raises:
         ValueError: If the width is not positive, or the group infinite and nothing to copy given.
@@ -320,8 +328,7 @@ def layer_type(
         if source.group.order is None:
             raise ValueError(
                 f"{caller}: hidden: {source.group.name} is infinite and has no regular "
-                "representation; give hidden types (sums of irreps) with NormNonlinearity or "
-                "GatedNonlinearity, or hidden_rep"
+                f"representation; {way_out}"
             )
         hidden_rep = regular(source.group)
     unit = representation_of(hidden_rep, caller, "hidden_rep")

@@ -271,7 +271,7 @@ class PointNetwork(AbstractPointLayer):
 
 def sum_of_points(x, mask=None):
     """Over the points that are there."""
-    return (x if mask is None else x * mask[..., None].astype(x.dtype)).sum(axis=-2)
+    return (x if mask is None else jnp.where(mask[..., None], x, 0)).sum(axis=-2)
 
 
 def mean_of_points(x, mask=None):

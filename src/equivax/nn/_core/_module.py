@@ -14,8 +14,9 @@ import abc
 import contextlib
 import copy
 import functools
+import inspect
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, TypeAlias, TypeVar
 
@@ -176,6 +177,21 @@ class AbstractLayer(eqx.Module):
             )
         return self._array(x.array, whole=_WHOLE_IMAGE)
 
+    def _check_options(self, options: Mapping[str, object]) -> None:
+        """Refuses options of a call that ``_forward`` does not name, if it names all."""
+        if not options:
+            return
+        known = inspect.signature(type(self)._forward).parameters  # pyright: ignore
+        if any(own.kind is own.VAR_KEYWORD for own in known.values()):
+            return
+        takes = [name for name in [*known][2:] if name not in ("state", "key")]
+        for option in options:
+            if option not in takes:
+                raise TypeError(
+                    f"{type(self).__name__}: unknown option {option!r}; beside key it takes "
+                    f"{', '.join(takes) or 'none'}"
+                )
+
     def _checked_key(self, key: object) -> PRNGKeyArray | None:
         """One key or None, whether the layer draws from it or not."""
         return None if key is None else arrays.key(key, type(self).__name__)
@@ -273,6 +289,7 @@ class AbstractModule(AbstractLayer):
                 f"got {len(given)}"
             )
         key = self._checked_key(key)
+        self._check_options(options)
         with self._scope():
             if isinstance(x, IrrepTensor):
                 tensors = tuple(map(self._tensor, given, types))
@@ -358,6 +375,7 @@ class AbstractStatefulModule(AbstractLayer, eqx.nn.StatefulLayer):
             TypeError: If ``x`` is no array of floating numbers.
         """
         array, key = self._array(x), self._checked_key(key)
+        self._check_options(options)
         self._check_state(state, "the equinox.nn.State of the model")
         with self._scope():
             y, state = self._forward(array, state, key, **options)
