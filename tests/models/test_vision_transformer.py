@@ -190,6 +190,7 @@ GOOD = {"patch": 2, "size": 4, "width": 8, "depth": 1, "heads": 1, "key": KEY}
         ({"classes": 2, "size": (4, 6)}, "axes 0 and 1"),
         ({"classes": 2, "break_after": 2}, "break_after"),
         ({"classes": 2, "pool": "max"}, "pool"),
+        ({"classes": 2, "positions": "rotary"}, "a width of 16 or more .* positions='relative'"),
         ({"classes": 2, "unit": D4.irrep(1, 1), "pool": "cls", "positions": None}, "registers=0"),
         ({"out_type": evx.FieldType(spaces.rot_on_r2(4), spaces.rot_on_r2(4).trivial)}, "out_type"),
     ],

@@ -179,6 +179,21 @@ def test_harmonics_have_the_components_of_the_irreps():
     np.testing.assert_allclose(lengths, [y, z, x, 1, *second], atol=1e-5)
 
 
+@pytest.mark.parametrize("scale", [1e-30, 1e30])
+def test_harmonics_of_directions_do_not_depend_on_lengths(scale):
+    space = spaces.rot_on_r3()
+    layer = nn.SphericalHarmonics(FieldType(space, space.irrep(1) + space.irrep(2)))
+    x = normal(5, 3)
+
+    @eqx.filter_jit
+    def value_and_slope(x):
+        return layer(x), jax.grad(lambda x: jnp.sum(jnp.sin(layer(x))))(x)
+
+    (one, slope), (other, slope_there) = value_and_slope(x), value_and_slope(scale * x)
+    np.testing.assert_allclose(other, one, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(slope_there * scale, slope, rtol=1e-4, atol=1e-5)
+
+
 def test_harmonics_on_a_plane_and_of_a_split_degree():
     plane = spaces.flip_rot_on_r2(-1, axis=0.0)
     fields = FieldType(plane, [plane.irrep(1, 3), plane.vector])

@@ -425,6 +425,14 @@ def _positions(
         return RelativeGridPositions(count, space, grid, extra=extra, dtype=dtype)
     if kind == "rotary":
         unit = regular(rep.group)
-        head = max(1, rep.size // (count * unit.size)) * unit
+        fields = max(1, rep.size // (count * unit.size))
+        if fields < 2:  # nothing to turn among each other
+            least = 2 * count * unit.size
+            raise ValueError(
+                f"{name}: positions: expected a width of {least} or more for positions='rotary' "
+                f"with heads={count}, two regular fields a head, got {rep.size}; use "
+                "positions='relative', or fewer heads"
+            )
+        head = fields * unit
         return RotaryGridPositions(head, space, grid, extra=extra)
     return None

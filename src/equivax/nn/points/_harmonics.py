@@ -98,6 +98,10 @@ def harmonic_fields(tables, matrix, normalize, x):
     """``M (Y_l(x))_l`` for the tables of the degrees in turn."""
     wide = x.astype(at_least_float32(x.dtype))
     if normalize:
+        # Of numbers up to 1, whose squares neither vanish nor overflow. Lengths are left out, so
+        # that nothing depends on the divisor.
+        largest = jax.lax.stop_gradient(jnp.max(jnp.abs(wide), axis=-1, keepdims=True))
+        wide = wide / jnp.where(largest > 0, largest, 1)
         squares = (wide**2).sum(axis=-1, keepdims=True)
         # The root has no derivative at 0, not even where it is not used.
         wide = wide / jnp.sqrt(jnp.where(squares > 0, squares, 1))
