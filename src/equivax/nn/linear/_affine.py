@@ -16,7 +16,6 @@ from ..._arguments import arrays, choice, flag
 from ...fields import IrrepTensor, Type
 from ...hom import (
     Machine,
-    conversion_cost,
     hom_basis,
     invariant_vector,
     irrep_names,
@@ -153,10 +152,14 @@ class Affine(AbstractModule):
         return IrrepTensor(with_invariant(rep, shift, blocks), self.out_type)
 
     def costs_of_ways(self, rows: int, prices: Machine) -> Ways:
-        """See `AbstractLayer`: on arrays the layer turns to irreps and back."""
+        """See `AbstractLayer`: on arrays the layer turns to irreps and back.
+
+        It does not part them, so that both turns cost what one conversion does (estimated).
+        """
         if self.per == "field" or not prices.irreps:
             return Ways(0.0, 0.0)
-        return Ways(2 * conversion_cost(self._rep, rows, prices), 0.0)
+        launches = prices.launch * len(self._rep.multiplicities)
+        return Ways(rows * self._rep.size * prices.convert, launches)
 
     def _modulation(
         self, scale: ArrayLike | None, bias: ArrayLike | None
