@@ -43,9 +43,10 @@ class Machine:
         rows: What stands for the number of vectors where it is out of sight.
         spectral: Whether matrices may be applied irrep by irrep.
         irreps: Whether features may stay irrep by irrep.
-        apart: Whether products and pointwise functions take the components of an irrep one by one.
-            A TPU keeps arrays in tiles of 8 x 128, of which an axis of two components fills a
-            quarter, and turns whole blocks over to avoid that.
+        apart: Whether products and pointwise functions take the components of an irrep of real
+            type one by one. A TPU keeps arrays in tiles of 8 x 128, of which an axis of two
+            components fills a quarter, and turns whole blocks over to avoid that. The components
+            of other types are joined in products, and best left in blocks.
     """
 
     carry: float

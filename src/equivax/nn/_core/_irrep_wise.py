@@ -110,7 +110,9 @@ def _turned(function: Callable[[Array], Array], kind: Kind, parts: Parts) -> Par
     prices = machine(next(iter(parts.values())).dtype)
     if kind.summand.size > prices.terms:
         return _by_products(jax.checkpoint(function), kind, parts)
-    if prices.apart:
+    summand = kind.summand
+    types = {summand.group.irrep_data(i).endomorphism_dimension for i in summand.irreps}
+    if prices.apart and types == {1}:  # else products join components, see `irrep_product`
         # A barrier in front of the derivative would make blocks of what is an array of its own.
         one_by_one = functools.partial(_by_sums_of_components, function, kind)
         return jax.checkpoint(one_by_one, prevent_cse=False)(parts)
