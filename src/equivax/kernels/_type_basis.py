@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Shaped
 
 from .._arguments import arrays as checks
-from .._arguments import flag, integer
+from .._arguments import flag, integer, refuse
 from .._values import AbstractValue
 from ..hom import UnusedIrrepsWarning, at_least_float32, widened
 from ..representations import Representation, as_representation
@@ -380,13 +380,23 @@ class TypeBasis(AbstractValue):
         columns = from_irreps(jnp.moveaxis(kernel, 1, 2), self.in_fields)
         return jnp.moveaxis(from_irreps(columns.T, self.out_fields).T, 2, 1)
 
-    def to_irreps(self, x: Float[Array, "*points in"]) -> Float[Array, "*points in"]:
-        """Channels of the input with equal fields side by side, each in coordinates of irreps."""
-        return to_irreps(x, self.in_fields)
+    def to_irreps(self, x: Float[ArrayLike, "*points in"]) -> Float[Array, "*points in"]:
+        """Channels of the input with equal fields side by side, each in coordinates of irreps.
 
-    def from_irreps(self, y: Float[Array, "*points out"]) -> Float[Array, "*points out"]:
-        """Channels of the output from such coordinates."""
-        return from_irreps(y, self.out_fields)
+        Raises:
+            ValueError: If the last axis has another size.
+            TypeError: If the dtype is not floating.
+        """
+        return to_irreps(_channels(x, "to_irreps", "x", self.in_rep.size), self.in_fields)
+
+    def from_irreps(self, y: Float[ArrayLike, "*points out"]) -> Float[Array, "*points out"]:
+        """Channels of the output from such coordinates.
+
+        Raises:
+            ValueError: If the last axis has another size.
+            TypeError: If the dtype is not floating.
+        """
+        return from_irreps(_channels(y, "from_irreps", "y", self.out_rep.size), self.out_fields)
 
     def coefficients(self, kernel: Shaped[ArrayLike, "out in *kernel"]) -> dict[str, Array]:
         """Coefficients of the orthogonal projection; the inverse of `expand` on the span.
@@ -415,6 +425,16 @@ class TypeBasis(AbstractValue):
 
 
 jax.tree_util.register_static(TypeBasis)
+
+
+def _channels(x: object, caller: str, argument: str, size: int) -> Array:
+    """An array ``(..., size)`` of floating-point numbers."""
+    found = checks.array(x, caller, argument)
+    if found.ndim == 0 or found.shape[-1] != size:
+        refuse(ValueError, caller, argument, f"an array (..., {size})", x)
+    if not jnp.issubdtype(found.dtype, jnp.floating):
+        refuse(TypeError, caller, argument, "a floating dtype", x)
+    return found
 
 
 def _space_of(caller: str, what: str, given: TypeOnSpace) -> GSpace:

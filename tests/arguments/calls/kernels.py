@@ -177,7 +177,9 @@ CALLS = [
     Call(TYPE_BASIS.coefficients, kernel=array(KERNEL)),
     Call(TYPE_BASIS.project, kernel=array(KERNEL)),
     Call(TYPE_BASIS.expand, coeffs=coefficients(COEFFS)),
-    Call(TYPE_BASIS.on_functions, coeffs=coefficients(COEFFS)),
+    Call(TYPE_BASIS.on_functions, coeffs=coefficients(COEFFS), in_irreps=flag(False)),
+    Call(TYPE_BASIS.to_irreps, x=array(KERNEL[:3, :, 0, 0])),
+    Call(TYPE_BASIS.from_irreps, y=array(KERNEL[:3, :, 0, 0])),
     Call(TYPE_BASIS.index, name=text(TYPE_BASIS.names()[0])).but(
         "name", "text; ''; long; line", "refused", "no element has this name"
     ),
