@@ -1193,7 +1193,7 @@ CALLS = [
 
 LEFT_OUT: dict[str, str] = {
     r".*\.costs_of_ways": "chains ask it of their layers",
-    r"nn\..*Positions\.(bias|check_count|check_fits|on_heads|on_inputs|plain)": "attention asks its positions",
+    r"nn\..*Positions\.(bias|check_\w+|on_heads|on_inputs|plain)": "attention asks its positions",
     r"nn\.authoring\.in_turn": "calls what it is given",
     r"nn\.squash": "a formula that exports take along, without checks",
     r".*\.Abstract.*": "interfaces are not made",
