@@ -152,6 +152,13 @@ def kernels(session: nox.Session) -> None:
 
 
 @nox.session
+def tpu(session: nox.Session) -> None:
+    """What the compiler of a TPU expects of layers; needs no TPU."""
+    session.install("-e", ".[dev]", "jax[tpu]")
+    session.run("python", "benchmarks/tpu.py", *session.posargs, env=CPU)
+
+
+@nox.session
 def interop(session: nox.Session) -> None:
     """Objects from and programs for libraries beside equivax; and the example with a robot."""
     session.install("-e", ".[dev]", *BESIDE)
