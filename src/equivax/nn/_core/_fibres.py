@@ -236,7 +236,7 @@ def turned(
     """A matrix, or one for each field, times every fibre; at the highest precision."""
     matrix = jnp.asarray(matrix, z.dtype)
     batch, fields, size, points = z.shape
-    if size <= MOST_SUMMED and jax.default_backend() not in ("cpu", "tpu"):
+    if 0 < size <= MOST_SUMMED and jax.default_backend() not in ("cpu", "tpu"):
         columns = [matrix[..., i : i + 1] * z[:, :, i : i + 1] for i in range(size)]
         return functools.reduce(jnp.add, columns)
     if points >= size:
