@@ -1,20 +1,19 @@
 """Fourier nonlinearities of escnn: the coordinates of their fields, and where their samples lie.
 
 A module keeps its matrix of samples, ``A[j] = rho(g_j) k / |k|``, but not the elements ``g_j``. The
-rows of one irrep of frequency 1 tell them, since it is faithful. (Functions on quotients
-weigh frequencies otherwise there, so they have no counterpart.)
+rows of one irrep of frequency 1 tell them, since it is faithful. (Functions on quotients weigh
+frequencies otherwise there, so they have no counterpart.)
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from .. import groups, nn
-from ..groups import Group
+from ..groups import Group, IrrepId
 from ..representations import Representation, Summand, point_vectors, sampled_functions
 
 SAME_SAMPLES = 1e-4
@@ -69,14 +68,14 @@ def in_their_coordinates(rep: Representation, samples: Samples) -> Representatio
     return found if alike and grid_of(found, samples) is not None else None
 
 
-def _values(rep: Representation, elements: Sequence[Any]) -> Samples:
+def _values(rep: Representation, elements: Sequence[object]) -> Samples:
     """Samples in the coordinates of irreps, of rows of length 1."""
     coordinates = rep.group.coordinates_of(elements)
     values = sampled_functions(rep.group, rep.irreps, coordinates)
     return values / np.linalg.norm(values, axis=1, keepdims=True)
 
 
-def _first(rep: Representation) -> Any:
+def _first(rep: Representation) -> IrrepId | None:
     """The irrep of the group's standard matrices, if the field holds it."""
     if rep.group not in (groups.so2(), groups.o2(), groups.so3(), groups.o3()):
         return None
@@ -86,7 +85,7 @@ def _first(rep: Representation) -> Any:
 
 def _elements(
     rep: Representation, rows: Samples, start: Float[np.ndarray, "d copies"] | None
-) -> Sequence[Any] | None:
+) -> Sequence[object] | None:
     """Values of ``g_j`` with ``psi(g_j) start = rows[j]`` for the standard irrep.
 
     Args:
@@ -114,7 +113,7 @@ def _elements(
     return [_value(group, matrix) for matrix in matrices]
 
 
-def _value(group: Group, matrix: Float[np.ndarray, "n n"]) -> Any:
+def _value(group: Group, matrix: Float[np.ndarray, "n n"]) -> object:
     """The natural value of the element with a standard matrix."""
     if group is groups.so2():
         return float(np.arctan2(matrix[1, 0], matrix[0, 0]))

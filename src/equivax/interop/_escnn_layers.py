@@ -60,7 +60,8 @@ class Loader:
 
     def prepare(self, module: Foreign) -> None:
         """Chooses copies of irreps as the Fourier nonlinearities in a module take them."""
-        for m in module.modules() if hasattr(module, "modules") else ():
+        modules = module.modules() if hasattr(module, "modules") else ()
+        for m in modules:
             if "FourierPointwise" not in [cls.__name__ for cls in type(m).__mro__]:
                 continue
             rep, samples = self.types.representation(m.rho), _unit_rows(m)
@@ -302,7 +303,7 @@ def _induced_gated(loader: Loader, m: Foreign, known: FieldType | None) -> Any:
     gated = [i for i, start in enumerate(starts) if int(start) not in channels]
     kinds = [(reps[i].size, reps[i].size // m.quotient_size) for i in gated]
     # Their gates follow the kinds of fields: large ones last.
-    marks: list[Any] = ["gate"] * len(reps)
+    marks: list[str | int] = ["gate"] * len(reps)
     for number, place in enumerate(sorted(range(len(gated)), key=kinds.__getitem__)):
         marks[gated[place]] = number
     layer = nn.InducedGatedNonlinearity(

@@ -438,7 +438,7 @@ def default_head(rep: Representation, num_heads: int) -> Representation:
     return max(1, rep.size // (num_heads * unit.size)) * unit
 
 
-def _copied(leaf: Any) -> Any:
+def _copied(leaf: object) -> object:
     return leaf.copy() if isinstance(leaf, jax.Array) else leaf
 
 
