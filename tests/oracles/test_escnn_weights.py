@@ -547,6 +547,19 @@ def test_functions_on_quotients_are_named():
         interop.escnn.load(module)
 
 
+@pytest.mark.parametrize(
+    "irreps, options, says",
+    [
+        ([(0,), (1,)], {"normalize": False}, "FourierELU: normalize: expected True"),
+        ([(0,), (2,)], {}, "FourierELU: irreps: expected .* with frequency 1"),
+    ],
+)
+def test_functions_whose_samples_are_not_ours_are_named(irreps, options, says):
+    module = their_nn.FourierELU(SPACES["SO2"](), 2, irreps, N=8, **options)
+    with pytest.raises(ValueError, match=says):
+        interop.escnn.load(module)
+
+
 def test_what_has_no_counterpart_is_named():
     class Network(torch.nn.Module):
         pass
