@@ -9,7 +9,7 @@ layer amid others.
     python benchmarks/tpu.py [--all] [--beside] [--only WORD ...]
 
 ``--all`` compiles every layer and network of the tables of tests and fails if one does not: that
-takes long, for one program takes from 2 to 150 seconds. It needs the wheel ``libtpu`` beside JAX:
+takes some twenty minutes. It needs the wheel ``libtpu`` beside JAX:
 ``nox -s tpu`` installs it.
 """
 
