@@ -16,7 +16,7 @@ import argparse
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import equinox as eqx
 import jax
@@ -42,8 +42,11 @@ class PlainLayer(eqx.Module):
     up: eqx.nn.Linear
     down: eqx.nn.Linear
     heads: int = eqx.field(static=True)
+    implementation: Literal["xla", "cudnn"] = eqx.field(static=True)
 
-    def __init__(self, width: int, heads: int, key: Array) -> None:
+    def __init__(
+        self, width: int, heads: int, key: Array, implementation: Literal["xla", "cudnn"] = "xla"
+    ) -> None:
         keys = jax.random.split(key, 4)
         self.norms = (eqx.nn.RMSNorm(width), eqx.nn.RMSNorm(width))
         self.qkv = eqx.nn.Linear(width, 3 * width, key=keys[0])
@@ -51,11 +54,14 @@ class PlainLayer(eqx.Module):
         self.up = eqx.nn.Linear(width, 4 * width, key=keys[2])
         self.down = eqx.nn.Linear(4 * width, width, key=keys[3])
         self.heads = heads
+        self.implementation = implementation
 
     def __call__(self, x: Float[Array, "batch tokens width"]) -> Float[Array, "..."]:
         first, second = (jax.vmap(jax.vmap(norm)) for norm in self.norms)
         heads = applied(self.qkv, first(x)).reshape(*x.shape[:-1], 3 * self.heads, -1)
-        y = jax.nn.dot_product_attention(*jnp.split(heads, 3, axis=-2))
+        y = jax.nn.dot_product_attention(
+            *jnp.split(heads, 3, axis=-2), implementation=self.implementation
+        )
         x = x + applied(self.out, y.reshape(x.shape))
         return x + applied(self.down, jax.nn.gelu(applied(self.up, second(x))))
 
