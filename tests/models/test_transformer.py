@@ -149,7 +149,7 @@ def test_all_stays_irrep_by_irrep(key):
         program = str(jax.make_jaxpr(lambda v: encoder(v).array)(IrrepTensor.of(REP, x)))
     # Only at the end, where the array is asked for.
     assert program.count("to_irrep_wise") == 0
-    assert program.count("name=from_irrep_wise") == 1
+    assert program.count("name=_from_irrep_wise") == 1
     by_irreps = models.TransformerEncoder(REP, 2, 2, mode="irreps", key=key)
     y = by_irreps(x)
     assert isinstance(y, jax.Array)

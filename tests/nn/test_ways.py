@@ -21,7 +21,7 @@ R = D4.regular
 def turns(function, x) -> tuple[int, int]:
     """How often a program turns arrays to irreps, and back."""
     program = str(jax.make_jaxpr(function)(x))
-    return program.count("name=to_irrep_wise"), program.count("name=from_irrep_wise")
+    return program.count("name=_to_irrep_wise"), program.count("name=_from_irrep_wise")
 
 
 def block(copies: int, key, **options) -> models.MLP:

@@ -36,10 +36,13 @@ class Machine:
         convert: One number of a row between an array and an `IrrepTensor`.
         pointwise: One number of a row in a pointwise function on an array.
         turned: The same on an `IrrepTensor`, with the way to channels and back.
+        term: What ``turned`` grows by with every channel of a field that is turned by sums.
         launch: One product, however small.
         terms: Fields of at most so many channels are turned by sums of arrays in pointwise
             functions. A GPU makes one kernel of it, which holds them in registers; a CPU one loop
             for each sum.
+        narrow: Likewise between an array and an `IrrepTensor`. A product with a matrix of a few
+            columns leaves most of a GPU idle.
         rows: What stands for the number of vectors where it is out of sight.
         spectral: Whether matrices may be applied irrep by irrep.
         irreps: Whether features may stay irrep by irrep.
@@ -56,8 +59,10 @@ class Machine:
     convert: float = math.inf
     pointwise: float = 0.0
     turned: float = math.inf
+    term: float = 0.0
     launch: float = 0.0
     terms: int = 4
+    narrow: int = 0
     rows: int = 512
     spectral: bool = True
     irreps: bool = False
@@ -68,23 +73,23 @@ class Machine:
 #:
 #: - cpu: fitted to timings on two cores of an x86-64 server (``benchmarks/linear.py --grid``).
 #:   16-bit numbers go dense, where matrix units take them.
-#: - gpu: ``carry`` and ``entry`` from training steps measured on an H200 with jax 0.11
-#:   (``benchmarks/accelerator.py --only linear``: widths 1,000 and 4,000, 4,096 to 8,192 rows).
-#:   The rest is estimated, not measured: memory traffic of the kernels that XLA compiles for an
-#:   H100, at 3.35 TB/s against 375 and 175 tera multiply-adds a second; ``convert`` is half as much
-#:   again, as what was measured of ``carry`` is of what was estimated.
+#: - gpu: fitted to training steps measured on an H200 with jax 0.11
+#:   (``benchmarks/accelerator.py``: Linear of widths 1,000 and 4,000, 8,192 rows; two layers with
+#:   GELU of widths 512 to 1,536, 16,384 rows; groups of order 2 to 24). ``convert`` is estimated,
+#:   not measured: a third more than the memory traffic of the kernels that XLA compiles for an
+#:   H100, at 3.35 TB/s.
 #: - tpu: estimated, not measured: what the compiler of a v5e expects of Linear of D4, width 1,024,
 #:   4,096 rows, and of a block 1,280 - 5,120 - 1,280 of D4, 16,384 rows.
 MACHINES = {
     ("cpu", 4): Machine(carry=45.0, entry=100.0, weight=80.0),
     ("cpu", 2): Machine(carry=45.0, entry=100.0, weight=80.0, spectral=False),
     ("gpu", 4): Machine(
-        carry=1000.0, entry=1500.0, weight=80.0, number=220.0, convert=1200.0, pointwise=370.0,
-        turned=600.0, launch=3.5e8, terms=24, rows=8192, irreps=True,
+        carry=1300.0, entry=1000.0, weight=80.0, number=220.0, convert=850.0, pointwise=370.0,
+        turned=360.0, term=28.0, launch=1e9, terms=24, narrow=24, rows=8192, irreps=True,
     ),
     ("gpu", 2): Machine(
-        carry=2900.0, entry=4500.0, weight=80.0, number=220.0, convert=1400.0, pointwise=370.0,
-        turned=600.0, launch=7.5e8, terms=24, rows=8192, irreps=True,
+        carry=3400.0, entry=2000.0, weight=80.0, number=220.0, convert=1000.0, pointwise=370.0,
+        turned=430.0, term=67.0, launch=2.5e9, terms=24, narrow=24, rows=8192, irreps=True,
     ),
     ("tpu", 4): Machine(
         carry=6300.0, entry=10000.0, weight=80.0, number=240.0, convert=900.0, pointwise=200.0,
@@ -189,7 +194,7 @@ def irrep_wise_cost(layout: Layout, rows: int, prices: Machine) -> float:
 
 def conversion_cost(rep: Representation, rows: int, prices: Machine) -> float:
     """Cost of an `IrrepTensor` made of an array, or the way back."""
-    return rows * rep.size * prices.convert + prices.launch * len(rep.multiplicities)
+    return rows * rep.size * prices.convert + prices.launch
 
 
 def _copies(side: Side, index: int) -> int:

@@ -220,11 +220,19 @@ def _grid_swapped(values: Array, grid: tuple[int, int], axis: int) -> Array:
 # ---- to irreps and back ----------------------------------------------------------------------
 
 
-@functools.partial(jax.jit, static_argnums=0)
 def to_irrep_wise(rep: Representation, x: Float[Array, "*batch n"]) -> dict[str, Array]:
-    """``Q^T x`` as blocks ``(..., d, m)``; computed in at least float32, rounded once."""
+    """``Q^T x`` as blocks ``(..., d, m)``; computed in at least float32, rounded once.
+
+    On accelerators small fields are turned by sums of arrays ``(..., summands)``, see `Machine`.
+    """
+    return _to_irrep_wise(rep, machine(x.dtype).narrow, x)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _to_irrep_wise(
+    rep: Representation, narrow: int, x: Float[Array, "*batch n"]
+) -> dict[str, Array]:
     plan, dtype, leading = irrep_plan(rep), x.dtype, x.shape[:-1]
-    x = x.astype(at_least_float32(dtype))
     if plan.gather is not None:
         x = jnp.take(x, plan.gather, axis=-1, mode="clip", unique_indices=True)
     parts = []
@@ -232,39 +240,139 @@ def to_irrep_wise(rep: Representation, x: Float[Array, "*batch n"]) -> dict[str,
         size = kind.summand.size
         z = x[..., kind.start : kind.start + kind.count * size]
         z = z.reshape(*leading, kind.count, size)
-        if not kind.is_identity:
-            z = jnp.matmul(z, kind.basis.astype(z.dtype), precision=HIGHEST)
-        z, found, start = jnp.swapaxes(z, -1, -2).astype(dtype), {}, 0
-        for segment in kind.segments:
-            stop = start + segment.size * segment.copies
-            found[segment.name] = z[..., start:stop, :].reshape(
-                *leading, segment.size, segment.copies, kind.count
-            )
-            start = stop
+        if not _by_sums(kind, narrow):
+            if not kind.is_identity:
+                z = z.astype(at_least_float32(dtype))
+                z = jnp.matmul(z, kind.basis.astype(z.dtype), precision=HIGHEST).astype(dtype)
+            found, start = {}, 0
+            z = jnp.swapaxes(z, -1, -2)
+            for segment in kind.segments:
+                stop = start + segment.size * segment.copies
+                found[segment.name] = _copies_apart(segment, kind, z[..., start:stop, :])
+                start = stop
+        else:
+            (z,) = made(jnp.swapaxes(z, -1, -2))
+            found = parts_of_rows(kind, made(*_sums(kind.basis.T, made_backwards(*_rows(z)))))
         parts.append(found)
-    return join_kinds(rep, parts)
+    blocks = join_kinds(rep, parts)
+    if not any(_by_sums(kind, narrow) for kind in plan.kinds):
+        return blocks
+    return dict(zip(blocks, made_backwards(*blocks.values()), strict=True))
 
 
-@functools.partial(jax.jit, static_argnums=0)
 def from_irrep_wise(rep: Representation, blocks: Blocks) -> Float[Array, "*batch n"]:
     """The inverse of `to_irrep_wise`."""
+    narrow = machine(next(iter(blocks.values())).dtype).narrow
+    return _from_irrep_wise(rep, narrow, blocks)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _from_irrep_wise(rep: Representation, narrow: int, blocks: Blocks) -> Float[Array, "*batch n"]:
     plan = irrep_plan(rep)
+    if any(_by_sums(kind, narrow) for kind in plan.kinds):
+        blocks = dict(zip(blocks, made(*blocks.values()), strict=True))
     pieces = []
     for kind, parts in zip(plan.kinds, split_kinds(rep, blocks), strict=True):
-        flat = []
-        for segment in kind.segments:
-            part = parts[segment.name]
-            flat.append(part.reshape(*part.shape[:-3], segment.size * segment.copies, kind.count))
-        z = flat[0] if len(flat) == 1 else jnp.concatenate(flat, axis=-2)
-        dtype = z.dtype
-        z = jnp.swapaxes(z, -1, -2).astype(at_least_float32(dtype))
-        if not kind.is_identity:
-            z = jnp.matmul(z, kind.basis.T.astype(z.dtype), precision=HIGHEST)
-        pieces.append(z.astype(dtype).reshape(*z.shape[:-2], kind.count * kind.summand.size))
+        if not _by_sums(kind, narrow):
+            flat = [_copies_together(segment, kind, parts) for segment in kind.segments]
+            z = flat[0] if len(flat) == 1 else jnp.concatenate(flat, axis=-2)
+            z, dtype = jnp.swapaxes(z, -1, -2), z.dtype
+            if not kind.is_identity:
+                z = z.astype(at_least_float32(dtype))
+                z = jnp.matmul(z, kind.basis.T.astype(z.dtype), precision=HIGHEST).astype(dtype)
+        else:
+            rows = made_backwards(*rows_of_parts(kind, parts))
+            (z,) = made_backwards(jnp.stack(made(*_sums(kind.basis, rows)), axis=-2))
+            z = jnp.swapaxes(z, -1, -2)
+        pieces.append(z.reshape(*z.shape[:-2], kind.count * kind.summand.size))
     x = pieces[0] if len(pieces) == 1 else jnp.concatenate(pieces, axis=-1)
     if plan.scatter is None:
         return x
     return jnp.take(x, plan.scatter, axis=-1, mode="clip", unique_indices=True)
+
+
+def _by_sums(kind: Kind, narrow: int) -> bool:
+    return not kind.is_identity and kind.summand.size <= narrow
+
+
+# ---- sums of arrays --------------------------------------------------------------------------
+
+
+def rows_of_parts(kind: Kind, parts: Blocks) -> list[Array]:
+    """The coordinates of all summands of a kind, one array ``(..., summands)`` for each."""
+    return [
+        row for segment in kind.segments for row in _rows(_copies_together(segment, kind, parts))
+    ]
+
+
+def parts_of_rows(kind: Kind, rows: Sequence[Array]) -> dict[str, Array]:
+    """The inverse of `rows_of_parts`: irrep name to ``(..., d, copies, summands)``."""
+    parts, rest = {}, list(rows)
+    for segment in kind.segments:
+        own, rest = rest[: segment.size * segment.copies], rest[segment.size * segment.copies :]
+        parts[segment.name] = _copies_apart(segment, kind, jnp.stack(own, axis=-2))
+    return parts
+
+
+def _copies_apart(segment: Segment, kind: Kind, z: Array) -> Array:
+    return z.reshape(*z.shape[:-2], segment.size, segment.copies, kind.count)
+
+
+def _copies_together(segment: Segment, kind: Kind, parts: Blocks) -> Array:
+    part = parts[segment.name]
+    return part.reshape(*part.shape[:-3], segment.size * segment.copies, kind.count)
+
+
+def _rows(z: Float[Array, "*batch n m"]) -> list[Float[Array, "*batch m"]]:
+    """The cotangents of a split are joined, those of slices padded and added."""
+    return [row.squeeze(-2) for row in jax.lax.split(z, (1,) * z.shape[-2], axis=z.ndim - 2)]
+
+
+def _sums(weights: np.ndarray, rows: Sequence[Array]) -> list[Array]:
+    """A product with a matrix, row by row; computed in at least float32, rounded once."""
+    wide = [row.astype(at_least_float32(row.dtype)) for row in rows]
+    return [combined(own, wide).astype(rows[0].dtype) for own in weights]
+
+
+def combined(weights: np.ndarray, arrays: Sequence[Array]) -> Array:
+    """A sum of arrays with weights; those that are zero up to rounding are left out."""
+    dtype = arrays[0].dtype
+    terms = [
+        array * np.asarray(weight, dtype)
+        for weight, array in zip(weights, arrays, strict=True)
+        if abs(weight) > 1e-14
+    ]
+    return sum(terms[1:], terms[0])
+
+
+@jax.custom_jvp
+def made(*arrays: Array) -> tuple[Array, ...]:
+    """The arrays, in memory: what joins them reads them, instead of what they are made of.
+
+    XLA would join sums with what they are sums of, and make each once for every array that reads
+    it, or in float32.
+    """
+    return tuple(jax.lax.optimization_barrier(arrays))
+
+
+@made.defjvp
+def _made_jvp(
+    primals: tuple[Array, ...], tangents: tuple[Array, ...]
+) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    return made(*primals), tangents
+
+
+@jax.custom_jvp
+def made_backwards(*arrays: Array) -> tuple[Array, ...]:
+    """The arrays, whose cotangents are made in memory; see `made`."""
+    return arrays
+
+
+@made_backwards.defjvp
+def _made_backwards_jvp(
+    primals: tuple[Array, ...], tangents: tuple[Array, ...]
+) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    return primals, tuple(jax.lax.optimization_barrier(tangents))
 
 
 # ---- kind by kind ----------------------------------------------------------------------------

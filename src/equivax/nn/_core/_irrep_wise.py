@@ -15,10 +15,15 @@ from ...hom import (
     HIGHEST,
     Kind,
     Machine,
+    combined,
     conversion_cost,
     irrep_plan,
     join_kinds,
     machine,
+    made,
+    made_backwards,
+    parts_of_rows,
+    rows_of_parts,
     split_fields,
     split_kinds,
     widened,
@@ -94,7 +99,7 @@ def pointwise_ways(rep: Representation, rows: int, prices: Machine) -> Ways:
         if kind.is_identity:
             turned += prices.pointwise * own
         elif kind.summand.size <= prices.terms:
-            turned += prices.turned * own
+            turned += (prices.turned + prices.term * kind.summand.size) * own
         else:
             turned += prices.pointwise * own + own / rep.size / rows * 2 * conversion_cost(
                 rep, rows, prices
@@ -120,19 +125,8 @@ def _turned(function: Callable[[Array], Array], kind: Kind, parts: Parts) -> Par
 
 
 def _by_sums_of_parts(function: Callable[[Array], Array], kind: Kind, parts: Parts) -> Parts:
-    rows = [
-        parts[segment.name][..., component, copy, :]
-        for segment in kind.segments
-        for component in range(segment.size)
-        for copy in range(segment.copies)
-    ]
-    new, pieces = _made(*_by_sums(function, kind.basis, _made_backwards(*rows))), {}
-    for segment in kind.segments:
-        own, new = new[: segment.size * segment.copies], new[segment.size * segment.copies :]
-        stacked = jnp.stack(own, axis=-2)
-        shape = (*stacked.shape[:-2], segment.size, segment.copies, kind.count)
-        pieces[segment.name] = stacked.reshape(shape)
-    return pieces
+    rows = made_backwards(*rows_of_parts(kind, parts))
+    return parts_of_rows(kind, made(*_by_sums(function, kind.basis, rows)))
 
 
 def _by_sums_of_components(function: Callable[[Array], Array], kind: Kind, parts: Parts) -> Parts:
@@ -155,53 +149,12 @@ def _by_sums_of_components(function: Callable[[Array], Array], kind: Kind, parts
     return pieces
 
 
-@jax.custom_jvp
-def _made(*arrays: Array) -> tuple[Array, ...]:
-    """The arrays, in memory: what joins them reads them, instead of what they are made of.
-
-    XLA would join channels in float32 with the way back in front, in two kernels that read and
-    write twice as much.
-    """
-    return tuple(jax.lax.optimization_barrier(arrays))
-
-
-@_made.defjvp
-def _made_jvp(
-    primals: tuple[Array, ...], tangents: tuple[Array, ...]
-) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-    return _made(*primals), tangents
-
-
-@jax.custom_jvp
-def _made_backwards(*arrays: Array) -> tuple[Array, ...]:
-    """The arrays, whose cotangents are made in memory; see `_made`."""
-    return arrays
-
-
-@_made_backwards.defjvp
-def _made_backwards_jvp(
-    primals: tuple[Array, ...], tangents: tuple[Array, ...]
-) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-    return primals, tuple(jax.lax.optimization_barrier(tangents))
-
-
 def _by_sums(
     function: Callable[[Array], Array], basis: np.ndarray, rows: Sequence[Array]
 ) -> list[Array]:
     wide = [widened(row) for row in rows]
-    channels = [function(_combined(weights, wide)) for weights in basis]
-    return [_combined(weights, channels).astype(rows[0].dtype) for weights in basis.T]
-
-
-def _combined(weights: np.ndarray, arrays: Sequence[Array]) -> Array:
-    """A sum of arrays with weights; those that are zero up to rounding are left out."""
-    dtype = arrays[0].dtype
-    terms = [
-        array * np.asarray(weight, dtype)
-        for weight, array in zip(weights, arrays, strict=True)
-        if abs(weight) > 1e-14
-    ]
-    return sum(terms[1:], terms[0])
+    channels = [function(combined(weights, wide)) for weights in basis]
+    return [combined(weights, channels).astype(rows[0].dtype) for weights in basis.T]
 
 
 def _by_products(function: Callable[[Array], Array], kind: Kind, parts: Parts) -> Parts:
