@@ -125,18 +125,12 @@ def attention(small: bool, dtype: DTypeLike, key: jax.Array) -> Iterator[Case]:
             programs[f"plain, {way}"] = training_step(plain, x, mapped=False)
         for name in ("C2", "D4"):
             rep = (width // GROUPS[name].order) * GROUPS[name].regular
-            layer = evx.models.TransformerEncoderLayer(rep, heads, dtype=dtype, key=key)
-            programs[f"{name}, auto"] = training_step(layer, x, mapped=False)
-            programs[f"{name}, inside"] = training_step(layer, irrep_wise(rep, x), mapped=False)
-            if "cudnn" in ways:
-                import copy
-
-                layer, att = copy.copy(layer), copy.copy(layer.attention)
-                object.__setattr__(att, "implementation", "cudnn")
-                object.__setattr__(layer, "attention", att)
-                programs[f"{name}, inside, cudnn"] = training_step(
-                    layer, irrep_wise(rep, x), mapped=False
+            for way in ways:
+                layer = evx.models.TransformerEncoderLayer(
+                    rep, heads, implementation=way, dtype=dtype, key=key
                 )
+                for place, given in (("auto", x), ("inside", irrep_wise(rep, x))):
+                    programs[f"{name}, {place}, {way}"] = training_step(layer, given, mapped=False)
         yield f"transformer layer, d = {width}, {images} x {transformer.TOKENS} tokens", programs
 
 

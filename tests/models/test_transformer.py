@@ -221,3 +221,22 @@ def test_networks_of_16_bits_have_no_number_of_32(name, key):
 
     found = jax.eval_shape(outputs, jax.ShapeDtypeStruct((3, rep.size), jnp.bfloat16))
     assert {leaf.dtype for leaf in jax.tree.leaves(found)} == {jnp.dtype(jnp.bfloat16)}
+
+
+def test_networks_pass_the_implementation_on(key):
+    plane = evx.spaces.flip_rot_on_r2(4)
+    image, options = evx.FieldType(plane, plane.trivial), {"key": key, "implementation": "xla"}
+    vit = {"patch": 2, "size": 4, "width": 8, "depth": 2, "heads": 1}
+    for network in (
+        models.TransformerEncoder(REP, 2, 2, **options),
+        models.TransformerDecoder(REP, 2, 2, **options),
+        models.ConditionalTransformer(REP, REP, hidden=8, num_heads=1, depth=1, **options),
+        models.VisionTransformer(image, 3, **vit, **options),
+    ):
+        is_attention = lambda leaf: isinstance(leaf, nn.MultiheadAttention)  # noqa: E731
+        leaves = jax.tree.leaves(network, is_leaf=is_attention)
+        assert {leaf.implementation for leaf in filter(is_attention, leaves)} == {"xla"}
+    x, plain = normal(2, 1, 4, 4), models.VisionTransformer(image, 3, **vit, key=key)
+    assert relative(network(x), plain(x)) < 1e-5
+    with pytest.raises(ValueError, match="implementation: expected"):
+        models.TransformerEncoder(REP, 2, 2, key=key, implementation="flash")

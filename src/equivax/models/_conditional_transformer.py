@@ -103,6 +103,7 @@ class ConditionalTransformer(AbstractModule):
         step_size: int = 256,
         use_bias: bool = True,
         mode: str = "auto",
+        implementation: str | None = None,
         dtype: DTypeLike | None = None,
         key: PRNGKeyArray,
     ) -> None:
@@ -130,6 +131,7 @@ class ConditionalTransformer(AbstractModule):
             step_size: Number of sines and cosines of the step, even.
             use_bias: Whether linear maps have invariant biases.
             mode: Of the linear maps, see `nn.Linear`.
+            implementation: Of attention, see `nn.MultiheadAttention`.
             dtype: Of the parameters; JAX's default float if None.
             key: A JAX key.
 
@@ -155,7 +157,16 @@ class ConditionalTransformer(AbstractModule):
             refuse(ValueError, _NAME, "hidden", takes, hidden)
         layers = integer(condition_depth, _NAME, "condition_depth", 0, MOST)
         parts = TransformerParts(
-            _NAME, inside, feedforward, activation, dropout, norm, mode, use_bias, dtype
+            _NAME,
+            inside,
+            feedforward,
+            activation,
+            dropout,
+            norm,
+            mode,
+            use_bias,
+            implementation,
+            dtype,
         )
         keys = jax.random.split(arrays.key(key, _NAME), 6)
         where = _checked_positions(positions, num_heads, dtype)
@@ -173,6 +184,7 @@ class ConditionalTransformer(AbstractModule):
             "norm_first": norm_first,
             "norm": norm,
             "positions": where,
+            "implementation": implementation,
             **parts.options,
         }
         if layers:

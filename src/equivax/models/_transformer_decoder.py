@@ -87,6 +87,7 @@ class TransformerDecoderLayer(AbstractModule):
         cross_positions: AbstractPositions | None = None,
         use_bias: bool = True,
         mode: str = "auto",
+        implementation: str | None = None,
         dtype: DTypeLike | None = None,
         key: PRNGKeyArray,
     ) -> None:
@@ -106,6 +107,7 @@ class TransformerDecoderLayer(AbstractModule):
             cross_positions: Of tokens and memory, in attention to the memory.
             use_bias: Whether linear maps have invariant biases.
             mode: Of the linear maps, see `nn.Linear`.
+            implementation: Of attention, see `nn.MultiheadAttention`.
             dtype: Of the parameters; JAX's default float if None.
             key: A JAX key.
 
@@ -115,7 +117,16 @@ class TransformerDecoderLayer(AbstractModule):
         """
         name = "TransformerDecoderLayer"
         parts = TransformerParts(
-            name, in_type, feedforward, activation, dropout, norm, mode, use_bias, dtype
+            name,
+            in_type,
+            feedforward,
+            activation,
+            dropout,
+            norm,
+            mode,
+            use_bias,
+            implementation,
+            dtype,
         )
         memory_type = in_type if memory_type is None else memory_type
         first, second, third = jax.random.split(arrays.key(key, name), 3)
@@ -277,6 +288,7 @@ class TransformerDecoder(AbstractModule):
         cross_positions: AbstractPositions | None = None,
         use_bias: bool = True,
         mode: str = "auto",
+        implementation: str | None = None,
         dtype: DTypeLike | None = None,
         key: PRNGKeyArray,
     ) -> None:
@@ -297,6 +309,7 @@ class TransformerDecoder(AbstractModule):
             cross_positions: Likewise.
             use_bias: Likewise.
             mode: Likewise.
+            implementation: Likewise.
             dtype: Likewise.
             key: A JAX key.
 
@@ -318,6 +331,7 @@ class TransformerDecoder(AbstractModule):
             "cross_positions": cross_positions,
             "use_bias": use_bias,
             "mode": mode,
+            "implementation": implementation,
             "dtype": dtype,
         }
         self.layers = tuple(

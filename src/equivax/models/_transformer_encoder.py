@@ -90,6 +90,7 @@ class TransformerEncoderLayer(AbstractModule):
         positions: AbstractPositions | None = None,
         use_bias: bool = True,
         mode: str = "auto",
+        implementation: str | None = None,
         dtype: DTypeLike | None = None,
         key: PRNGKeyArray,
     ) -> None:
@@ -110,6 +111,7 @@ class TransformerEncoderLayer(AbstractModule):
             positions: Of the tokens, see `nn.MultiheadAttention`.
             use_bias: Whether linear maps have invariant biases.
             mode: Of the linear maps, see `nn.Linear`.
+            implementation: Of attention, see `nn.MultiheadAttention`.
             dtype: Of the parameters; JAX's default float if None.
             key: A JAX key.
 
@@ -119,7 +121,16 @@ class TransformerEncoderLayer(AbstractModule):
         """
         name = "TransformerEncoderLayer"
         parts = TransformerParts(
-            name, in_type, feedforward, activation, dropout, norm, mode, use_bias, dtype
+            name,
+            in_type,
+            feedforward,
+            activation,
+            dropout,
+            norm,
+            mode,
+            use_bias,
+            implementation,
+            dtype,
         )
         first, second = jax.random.split(arrays.key(key, name))
         self.attention = parts.attention(num_heads, in_type, head_type, positions, first)
@@ -226,6 +237,7 @@ class TransformerEncoder(AbstractModule):
         positions: AbstractPositions | None = None,
         use_bias: bool = True,
         mode: str = "auto",
+        implementation: str | None = None,
         dtype: DTypeLike | None = None,
         key: PRNGKeyArray,
     ) -> None:
@@ -244,6 +256,7 @@ class TransformerEncoder(AbstractModule):
             positions: Likewise; every layer has its own copy of what is learned.
             use_bias: Likewise.
             mode: Likewise.
+            implementation: Likewise.
             dtype: Likewise.
             key: A JAX key.
 
@@ -263,6 +276,7 @@ class TransformerEncoder(AbstractModule):
             "positions": positions,
             "use_bias": use_bias,
             "mode": mode,
+            "implementation": implementation,
             "dtype": dtype,
         }
         self.layers = tuple(

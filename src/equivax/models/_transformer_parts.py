@@ -45,6 +45,7 @@ class TransformerParts:
         norm: Norm,
         mode: str,
         use_bias: bool,
+        implementation: str | None,
         dtype: DTypeLike | None,
     ) -> None:
         self.caller = caller
@@ -59,6 +60,7 @@ class TransformerParts:
             "dtype": parameter_dtype(dtype, caller),
         }
         self._norm = norm
+        self._implementation = implementation
 
     def attention(
         self,
@@ -77,6 +79,7 @@ class TransformerParts:
             dropout=self.rate,
             positions=positions,
             output_init=LAST_INIT,
+            implementation=self._implementation,
             inference=inference,
             key=key,
             **self.options,

@@ -131,6 +131,7 @@ class VisionTransformer(AbstractModule):
         drop_path: float | int = 0.0,
         layer_scale: float | int | None = None,
         mode: str = "auto",
+        implementation: str | None = None,
         dtype: DTypeLike | None = None,
         key: PRNGKeyArray,
     ) -> None:
@@ -159,6 +160,7 @@ class VisionTransformer(AbstractModule):
             drop_path: Probability to drop a branch of the last block; it grows from block to block.
             layer_scale: As in `VisionBlock`.
             mode: Of the linear maps, see `nn.Linear`.
+            implementation: Of attention, see `nn.MultiheadAttention`.
             dtype: Of the parameters; JAX's default float if None.
             key: A JAX key.
 
@@ -220,6 +222,7 @@ class VisionTransformer(AbstractModule):
                     drop_path=rate * index / max(1, depth - 1),
                     layer_scale=layer_scale,
                     positions=where,
+                    implementation=implementation,
                     key=next(keys),
                     **options,
                 )

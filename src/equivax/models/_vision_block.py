@@ -78,6 +78,7 @@ class VisionBlock(AbstractModule):
         positions: AbstractPositions | None = None,
         mode: str = "auto",
         inference: bool = False,
+        implementation: str | None = None,
         dtype: DTypeLike | None = None,
         key: PRNGKeyArray,
     ) -> None:
@@ -96,6 +97,7 @@ class VisionBlock(AbstractModule):
             positions: Of the tokens, see `nn.MultiheadAttention`.
             mode: Of the linear maps, see `nn.Linear`.
             inference: Whether nothing is dropped; `equinox.nn.inference_mode` sets it.
+            implementation: Of attention, see `nn.MultiheadAttention`.
             dtype: Of the parameters; JAX's default float if None.
             key: A JAX key.
 
@@ -113,7 +115,7 @@ class VisionBlock(AbstractModule):
         if feedforward is not None:
             feedforward = integer(feedforward, name, "feedforward", 1)
         parts = TransformerParts(
-            name, in_type, feedforward, activation, dropout, norm, mode, True, dtype
+            name, in_type, feedforward, activation, dropout, norm, mode, True, implementation, dtype
         )
         first, second = jax.random.split(arrays.key(key, name))
         self.inference = flag(inference, name, "inference")

@@ -339,6 +339,7 @@ TRANSFORMER = {
     "positions": or_none(anything(None, "positions")),
     "use_bias": flag(True),
     "mode": choice("auto"),
+    "implementation": or_none(choice("xla")),
     "dtype": or_none(dtype()),
     "key": key(),
 }
@@ -388,6 +389,7 @@ VISION = {
     "drop_path": number(0.1),
     "positions": anything(None, "positions"),
     "mode": choice("auto"),
+    "implementation": or_none(choice("xla")),
     "inference": flag(False),
     "dtype": dtype(),
     "key": key(),
