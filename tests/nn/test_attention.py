@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from equivax import IrrepTensor, groups, nn
+from equivax.nn.attention._formula import attended
 from laws import cast, drawn, normal, relative
 from vector_orbits import orbit
 
@@ -375,3 +376,30 @@ def test_a_mode_by_irreps_gives_arrays_for_arrays(key):
     y = two(x)
     assert isinstance(y, jax.Array)
     assert relative(y, one(x)) <= 1e-5  # float32
+
+
+def products(jaxpr):
+    """The types of the factors of all products in a program."""
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "dot_general":
+            yield {factor.aval.dtype.name for factor in equation.invars}
+        for inner in jax.tree.leaves(equation.params, is_leaf=lambda p: hasattr(p, "jaxpr")):
+            if hasattr(inner, "jaxpr"):
+                yield from products(inner.jaxpr)
+
+
+def test_derivatives_of_16_bits_are_products_of_16_bits():
+    """JAX would widen the factors: twice the memory, and slower products."""
+    q, k, v = (z.astype(jnp.bfloat16) for z in normal(3, 5, 2, 8))
+
+    def slopes(*given):
+        return jax.grad(
+            lambda *z: (attended(*z).astype(jnp.float32) ** 2).sum(), argnums=(0, 1, 2)
+        )(*given)
+
+    found = [*products(jax.make_jaxpr(slopes)(q, k, v).jaxpr)]
+    assert len(found) == 6
+    assert all(factors == {"bfloat16"} for factors in found)
+    exact = slopes(*(z.astype(jnp.float32) for z in (q, k, v)))
+    for one, other in zip(slopes(q, k, v), exact, strict=True):
+        assert relative(one.astype(jnp.float32), other) < 0.02  # rounding of 8 bits

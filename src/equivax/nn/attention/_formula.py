@@ -7,6 +7,7 @@ products, and with them the weights, are invariant.
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Literal, cast
 
@@ -21,13 +22,30 @@ from ...hom import at_least_float32
 LOWEST = -0.7 * 3.4028234663852886e38
 
 
+def wide_product(subscripts, a, b, wide):
+    """`jnp.einsum`, with sums that are kept in a wider type than the factors'.
+
+    Its derivatives are products of the factors' type, rounded to it: JAX would widen the factors
+    and multiply, and keep, twice as many bits.
+    """
+    product = functools.partial(jnp.einsum, subscripts)
+    if a.dtype == b.dtype == wide:
+        return product(a, b)
+    found = jax.custom_jvp(lambda a, b: product(a, b, preferred_element_type=wide))
+    found.defjvps(
+        lambda slope, y, a, b: product(slope, b).astype(wide),
+        lambda slope, y, a, b: product(a, slope).astype(wide),
+    )
+    return found(a, b)
+
+
 def logits_of(q, k, mask=None, bias=None):
     """``q k / sqrt(n)``, masked and shifted, ``(..., H, T, S)``, in at least float32."""
     wide, scale = at_least_float32(q.dtype), 1 / math.sqrt(q.shape[-1])
     # There are fewer queries than logits; but 16 bits would be rounded once more.
     early = q.dtype == wide
     q = q * scale if early else q
-    logits = jnp.einsum("...thn,...shn->...hts", q, k, preferred_element_type=wide)
+    logits = wide_product("...thn,...shn->...hts", q, k, wide)
     logits = logits if early else logits * scale
     if bias is not None:
         logits = logits + jnp.maximum(bias.astype(wide), LOWEST)
@@ -49,9 +67,7 @@ def attended(q, k, v, mask=None, bias=None):
     # The largest logit cancels.
     weights = jnp.exp(logits - jax.lax.stop_gradient(logits.max(axis=-1, keepdims=True)))
     total = weights.sum(axis=-1, keepdims=True)
-    sums = jnp.einsum(
-        "...hts,...shn->...htn", weights.astype(v.dtype), v, preferred_element_type=total.dtype
-    )
+    sums = wide_product("...hts,...shn->...htn", weights.astype(v.dtype), v, total.dtype)
     return jnp.moveaxis((sums / total).astype(v.dtype), -3, -2)
 
 
