@@ -11,6 +11,7 @@ import subprocess
 import sys
 import warnings
 from typing import Any
+from unittest import mock
 
 import equinox as eqx
 import jax
@@ -40,6 +41,19 @@ needs_explicit_axes = pytest.mark.skipif(
 @pytest.mark.parametrize("kind", MESHES)
 @pytest.mark.usefixtures("unchecked_annotations")
 def test_layers_and_gradients_are_traced_on_a_mesh(name, kind):
+    traced(name, kind)
+
+
+@pytest.mark.parametrize("name", one_in(24, LAYERS))
+@pytest.mark.parametrize("kind", [kind for kind in MESHES if kind != "auto"])
+@pytest.mark.usefixtures("unchecked_annotations")
+def test_so_are_the_forms_of_a_gpu(name, kind):
+    asked = mock.patch.object(jax, "default_backend", return_value="gpu")
+    with evx.hom.assume_platform("gpu"), asked:
+        traced(name, kind)
+
+
+def traced(name: str, kind: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what layers say of their types is tested elsewhere
         compute, arguments = on_devices.on_mesh(kind, LAYERS[name])
