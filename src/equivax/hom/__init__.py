@@ -39,15 +39,12 @@ from ._initializers import standard_normal as standard_normal
 from ._invariants import invariant_vector as invariant_vector
 from ._invariants import trivial_count as trivial_count
 from ._irrep_wise import Kind as Kind
-from ._irrep_wise import combined as combined
 from ._irrep_wise import from_irrep_wise as from_irrep_wise
 from ._irrep_wise import irrep_plan as irrep_plan
 from ._irrep_wise import irrep_product as irrep_product
 from ._irrep_wise import irrep_wise_map as irrep_wise_map
 from ._irrep_wise import join_copies as join_copies
 from ._irrep_wise import join_kinds as join_kinds
-from ._irrep_wise import made as made
-from ._irrep_wise import made_backwards as made_backwards
 from ._irrep_wise import ordered_back as ordered_back
 from ._irrep_wise import parts_of_rows as parts_of_rows
 from ._irrep_wise import reordered as reordered
@@ -60,5 +57,8 @@ from ._irrep_wise import trivial_name as trivial_name
 from ._irrep_wise import with_invariant as with_invariant
 from ._layout import MULTIPLICATION as MULTIPLICATION
 from ._static import register_static_values as register_static_values
+from ._sums import combined as combined
+from ._sums import made as made
+from ._sums import made_backwards as made_backwards
 from ._synthesis import HIGHEST as HIGHEST
 from ._warnings import UnusedIrrepsWarning as UnusedIrrepsWarning

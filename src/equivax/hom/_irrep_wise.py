@@ -27,6 +27,7 @@ from ._coefficients import unstacked
 from ._cost import machine
 from ._dtypes import at_least_float32
 from ._layout import algebra_basis
+from ._sums import combined, made, made_backwards
 from ._synthesis import HIGHEST, number_table
 
 Blocks = Mapping[str, Array]
@@ -223,7 +224,7 @@ def _grid_swapped(values: Array, grid: tuple[int, int], axis: int) -> Array:
 def to_irrep_wise(rep: Representation, x: Float[Array, "*batch n"]) -> dict[str, Array]:
     """``Q^T x`` as blocks ``(..., d, m)``; computed in at least float32, rounded once.
 
-    On accelerators small fields are turned by sums of arrays ``(..., summands)``, see `Machine`.
+    On a GPU small fields are turned by sums of arrays ``(..., summands)``, see `Machine`.
     """
     return _to_irrep_wise(rep, machine(x.dtype).narrow, x)
 
@@ -295,7 +296,7 @@ def _by_sums(kind: Kind, narrow: int) -> bool:
     return not kind.is_identity and kind.summand.size <= narrow
 
 
-# ---- sums of arrays --------------------------------------------------------------------------
+# ---- one array per coordinate ----------------------------------------------------------------
 
 
 def rows_of_parts(kind: Kind, parts: Blocks) -> list[Array]:
@@ -332,47 +333,6 @@ def _sums(weights: np.ndarray, rows: Sequence[Array]) -> list[Array]:
     """A product with a matrix, row by row; computed in at least float32, rounded once."""
     wide = [row.astype(at_least_float32(row.dtype)) for row in rows]
     return [combined(own, wide).astype(rows[0].dtype) for own in weights]
-
-
-def combined(weights: np.ndarray, arrays: Sequence[Array]) -> Array:
-    """A sum of arrays with weights; those that are zero up to rounding are left out."""
-    dtype = arrays[0].dtype
-    terms = [
-        array * np.asarray(weight, dtype)
-        for weight, array in zip(weights, arrays, strict=True)
-        if abs(weight) > 1e-14
-    ]
-    return sum(terms[1:], terms[0])
-
-
-@jax.custom_jvp
-def made(*arrays: Array) -> tuple[Array, ...]:
-    """The arrays, in memory: what joins them reads them, instead of what they are made of.
-
-    XLA would join sums with what they are sums of, and make each once for every array that reads
-    it, or in float32.
-    """
-    return tuple(jax.lax.optimization_barrier(arrays))
-
-
-@made.defjvp
-def _made_jvp(
-    primals: tuple[Array, ...], tangents: tuple[Array, ...]
-) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-    return made(*primals), tangents
-
-
-@jax.custom_jvp
-def made_backwards(*arrays: Array) -> tuple[Array, ...]:
-    """The arrays, whose cotangents are made in memory; see `made`."""
-    return arrays
-
-
-@made_backwards.defjvp
-def _made_backwards_jvp(
-    primals: tuple[Array, ...], tangents: tuple[Array, ...]
-) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-    return primals, tuple(jax.lax.optimization_barrier(tangents))
 
 
 # ---- kind by kind ----------------------------------------------------------------------------
