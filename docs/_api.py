@@ -51,7 +51,7 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
             " irrep_wise_cost machine spectral_cost shape_like varying_alike"
             " varying_axes varying_with widened Kind from_irrep_wise irrep_plan irrep_product"
             " irrep_wise_map join_copies join_kinds ordered_back parts_of_rows reordered"
-            " rows_of_parts combined made made_backwards"
+            " rows_of_parts weighted_sum materialized materialized_backwards"
             " split_copies split_fields split_kinds to_irrep_wise trivial_name"
             " with_invariant",
             "Linear maps that commute": "hom_basis HomBasis UnusedIrrepsWarning",

@@ -223,6 +223,10 @@ def test_networks_of_16_bits_have_no_number_of_32(name, key):
     assert {leaf.dtype for leaf in jax.tree.leaves(found)} == {jnp.dtype(jnp.bfloat16)}
 
 
+def is_attention(leaf):
+    return isinstance(leaf, nn.MultiheadAttention)
+
+
 def test_networks_pass_the_implementation_on(key):
     plane = evx.spaces.flip_rot_on_r2(4)
     image, options = evx.FieldType(plane, plane.trivial), {"key": key, "implementation": "xla"}
@@ -233,7 +237,6 @@ def test_networks_pass_the_implementation_on(key):
         models.ConditionalTransformer(REP, REP, hidden=8, num_heads=1, depth=1, **options),
         models.VisionTransformer(image, 3, **vit, **options),
     ):
-        is_attention = lambda leaf: isinstance(leaf, nn.MultiheadAttention)  # noqa: E731
         leaves = jax.tree.leaves(network, is_leaf=is_attention)
         assert {leaf.implementation for leaf in filter(is_attention, leaves)} == {"xla"}
     x, plain = normal(2, 1, 4, 4), models.VisionTransformer(image, 3, **vit, key=key)

@@ -57,8 +57,8 @@ from ._irrep_wise import trivial_name as trivial_name
 from ._irrep_wise import with_invariant as with_invariant
 from ._layout import MULTIPLICATION as MULTIPLICATION
 from ._static import register_static_values as register_static_values
-from ._sums import combined as combined
-from ._sums import made as made
-from ._sums import made_backwards as made_backwards
+from ._sums import materialized as materialized
+from ._sums import materialized_backwards as materialized_backwards
+from ._sums import weighted_sum as weighted_sum
 from ._synthesis import HIGHEST as HIGHEST
 from ._warnings import UnusedIrrepsWarning as UnusedIrrepsWarning

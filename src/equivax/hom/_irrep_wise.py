@@ -27,7 +27,7 @@ from ._coefficients import unstacked
 from ._cost import machine
 from ._dtypes import at_least_float32
 from ._layout import algebra_basis
-from ._sums import combined, made, made_backwards
+from ._sums import materialized, materialized_backwards, weighted_sum
 from ._synthesis import HIGHEST, number_table
 
 Blocks = Mapping[str, Array]
@@ -241,7 +241,7 @@ def _to_irrep_wise(
         size = kind.summand.size
         z = x[..., kind.start : kind.start + kind.count * size]
         z = z.reshape(*leading, kind.count, size)
-        if not _by_sums(kind, narrow):
+        if not _takes_sums(kind, narrow):
             if not kind.is_identity:
                 z = z.astype(at_least_float32(dtype))
                 z = jnp.matmul(z, kind.basis.astype(z.dtype), precision=HIGHEST).astype(dtype)
@@ -252,13 +252,15 @@ def _to_irrep_wise(
                 found[segment.name] = _copies_apart(segment, kind, z[..., start:stop, :])
                 start = stop
         else:
-            (z,) = made(jnp.swapaxes(z, -1, -2))
-            found = parts_of_rows(kind, made(*_sums(kind.basis.T, made_backwards(*_rows(z)))))
+            (z,) = materialized(jnp.swapaxes(z, -1, -2))
+            found = parts_of_rows(
+                kind, materialized(*_sums(kind.basis.T, materialized_backwards(*_rows(z))))
+            )
         parts.append(found)
     blocks = join_kinds(rep, parts)
-    if not any(_by_sums(kind, narrow) for kind in plan.kinds):
+    if not any(_takes_sums(kind, narrow) for kind in plan.kinds):
         return blocks
-    return dict(zip(blocks, made_backwards(*blocks.values()), strict=True))
+    return dict(zip(blocks, materialized_backwards(*blocks.values()), strict=True))
 
 
 def from_irrep_wise(rep: Representation, blocks: Blocks) -> Float[Array, "*batch n"]:
@@ -270,11 +272,11 @@ def from_irrep_wise(rep: Representation, blocks: Blocks) -> Float[Array, "*batch
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _from_irrep_wise(rep: Representation, narrow: int, blocks: Blocks) -> Float[Array, "*batch n"]:
     plan = irrep_plan(rep)
-    if any(_by_sums(kind, narrow) for kind in plan.kinds):
-        blocks = dict(zip(blocks, made(*blocks.values()), strict=True))
+    if any(_takes_sums(kind, narrow) for kind in plan.kinds):
+        blocks = dict(zip(blocks, materialized(*blocks.values()), strict=True))
     pieces = []
     for kind, parts in zip(plan.kinds, split_kinds(rep, blocks), strict=True):
-        if not _by_sums(kind, narrow):
+        if not _takes_sums(kind, narrow):
             flat = [_copies_together(segment, kind, parts) for segment in kind.segments]
             z = flat[0] if len(flat) == 1 else jnp.concatenate(flat, axis=-2)
             z, dtype = jnp.swapaxes(z, -1, -2), z.dtype
@@ -282,8 +284,10 @@ def _from_irrep_wise(rep: Representation, narrow: int, blocks: Blocks) -> Float[
                 z = z.astype(at_least_float32(dtype))
                 z = jnp.matmul(z, kind.basis.T.astype(z.dtype), precision=HIGHEST).astype(dtype)
         else:
-            rows = made_backwards(*rows_of_parts(kind, parts))
-            (z,) = made_backwards(jnp.stack(made(*_sums(kind.basis, rows)), axis=-2))
+            rows = materialized_backwards(*rows_of_parts(kind, parts))
+            (z,) = materialized_backwards(
+                jnp.stack(materialized(*_sums(kind.basis, rows)), axis=-2)
+            )
             z = jnp.swapaxes(z, -1, -2)
         pieces.append(z.reshape(*z.shape[:-2], kind.count * kind.summand.size))
     x = pieces[0] if len(pieces) == 1 else jnp.concatenate(pieces, axis=-1)
@@ -292,7 +296,7 @@ def _from_irrep_wise(rep: Representation, narrow: int, blocks: Blocks) -> Float[
     return jnp.take(x, plan.scatter, axis=-1, mode="clip", unique_indices=True)
 
 
-def _by_sums(kind: Kind, narrow: int) -> bool:
+def _takes_sums(kind: Kind, narrow: int) -> bool:
     return not kind.is_identity and kind.summand.size <= narrow
 
 
@@ -332,7 +336,7 @@ def _rows(z: Float[Array, "*batch n m"]) -> list[Float[Array, "*batch m"]]:
 def _sums(weights: np.ndarray, rows: Sequence[Array]) -> list[Array]:
     """A product with a matrix, row by row; computed in at least float32, rounded once."""
     wide = [row.astype(at_least_float32(row.dtype)) for row in rows]
-    return [combined(own, wide).astype(rows[0].dtype) for own in weights]
+    return [weighted_sum(own, wide).astype(rows[0].dtype) for own in weights]
 
 
 # ---- kind by kind ----------------------------------------------------------------------------

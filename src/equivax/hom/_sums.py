@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array
 
 
-def combined(weights: np.ndarray, arrays: Sequence[Array]) -> Array:
+def weighted_sum(weights: np.ndarray, arrays: Sequence[Array]) -> Array:
     """A sum of arrays with weights; those that are zero up to rounding are left out."""
     dtype = arrays[0].dtype
     terms = [
@@ -25,7 +25,7 @@ def combined(weights: np.ndarray, arrays: Sequence[Array]) -> Array:
 
 
 @jax.custom_jvp
-def made(*arrays: Array) -> tuple[Array, ...]:
+def materialized(*arrays: Array) -> tuple[Array, ...]:
     """The arrays, in memory: what joins them reads them, instead of what they are made of.
 
     XLA would join sums with what they are sums of, and make each once for every array that reads
@@ -34,21 +34,21 @@ def made(*arrays: Array) -> tuple[Array, ...]:
     return tuple(jax.lax.optimization_barrier(arrays))
 
 
-@made.defjvp
-def _made_jvp(
+@materialized.defjvp
+def _materialized_jvp(
     primals: tuple[Array, ...], tangents: tuple[Array, ...]
 ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-    return made(*primals), tangents
+    return materialized(*primals), tangents
 
 
 @jax.custom_jvp
-def made_backwards(*arrays: Array) -> tuple[Array, ...]:
-    """The arrays, whose cotangents are made in memory; see `made`."""
+def materialized_backwards(*arrays: Array) -> tuple[Array, ...]:
+    """The arrays, whose cotangents are made in memory; see `materialized`."""
     return arrays
 
 
-@made_backwards.defjvp
-def _made_backwards_jvp(
+@materialized_backwards.defjvp
+def _materialized_backwards_jvp(
     primals: tuple[Array, ...], tangents: tuple[Array, ...]
 ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
     return primals, tuple(jax.lax.optimization_barrier(tangents))

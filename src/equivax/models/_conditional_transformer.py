@@ -157,16 +157,7 @@ class ConditionalTransformer(AbstractModule):
             refuse(ValueError, _NAME, "hidden", takes, hidden)
         layers = integer(condition_depth, _NAME, "condition_depth", 0, MOST)
         parts = TransformerParts(
-            _NAME,
-            inside,
-            feedforward,
-            activation,
-            dropout,
-            norm,
-            mode,
-            use_bias,
-            implementation,
-            dtype,
+            _NAME, inside, feedforward, activation, dropout, norm, mode, use_bias, dtype
         )
         keys = jax.random.split(arrays.key(key, _NAME), 6)
         where = _checked_positions(positions, num_heads, dtype)

@@ -117,22 +117,15 @@ class TransformerDecoderLayer(AbstractModule):
         """
         name = "TransformerDecoderLayer"
         parts = TransformerParts(
-            name,
-            in_type,
-            feedforward,
-            activation,
-            dropout,
-            norm,
-            mode,
-            use_bias,
-            implementation,
-            dtype,
+            name, in_type, feedforward, activation, dropout, norm, mode, use_bias, dtype
         )
         memory_type = in_type if memory_type is None else memory_type
         first, second, third = jax.random.split(arrays.key(key, name), 3)
-        self.attention = parts.attention(num_heads, in_type, head_type, positions, first)
+        self.attention = parts.attention(
+            num_heads, in_type, head_type, positions, implementation, first
+        )
         self.cross_attention = parts.attention(
-            num_heads, memory_type, head_type, cross_positions, second
+            num_heads, memory_type, head_type, cross_positions, implementation, second
         )
         self.feedforward = parts.network(third)
         self.attention_norm, self.cross_norm, self.feedforward_norm = (

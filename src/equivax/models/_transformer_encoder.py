@@ -121,19 +121,12 @@ class TransformerEncoderLayer(AbstractModule):
         """
         name = "TransformerEncoderLayer"
         parts = TransformerParts(
-            name,
-            in_type,
-            feedforward,
-            activation,
-            dropout,
-            norm,
-            mode,
-            use_bias,
-            implementation,
-            dtype,
+            name, in_type, feedforward, activation, dropout, norm, mode, use_bias, dtype
         )
         first, second = jax.random.split(arrays.key(key, name))
-        self.attention = parts.attention(num_heads, in_type, head_type, positions, first)
+        self.attention = parts.attention(
+            num_heads, in_type, head_type, positions, implementation, first
+        )
         self.feedforward = parts.network(second)
         self.attention_norm, self.feedforward_norm = parts.norm(), parts.norm()
         self.dropout = parts.dropout()

@@ -45,7 +45,6 @@ class TransformerParts:
         norm: Norm,
         mode: str,
         use_bias: bool,
-        implementation: str | None,
         dtype: DTypeLike | None,
     ) -> None:
         self.caller = caller
@@ -60,7 +59,6 @@ class TransformerParts:
             "dtype": parameter_dtype(dtype, caller),
         }
         self._norm = norm
-        self._implementation = implementation
 
     def attention(
         self,
@@ -68,6 +66,7 @@ class TransformerParts:
         kv_type: Type,
         head_type: Type | None,
         positions: AbstractPositions | None,
+        implementation: str | None,
         key: PRNGKeyArray,
         inference: bool = False,
     ) -> MultiheadAttention:
@@ -79,7 +78,7 @@ class TransformerParts:
             dropout=self.rate,
             positions=positions,
             output_init=LAST_INIT,
-            implementation=self._implementation,
+            implementation=implementation,
             inference=inference,
             key=key,
             **self.options,

@@ -115,12 +115,12 @@ class VisionBlock(AbstractModule):
         if feedforward is not None:
             feedforward = integer(feedforward, name, "feedforward", 1)
         parts = TransformerParts(
-            name, in_type, feedforward, activation, dropout, norm, mode, True, implementation, dtype
+            name, in_type, feedforward, activation, dropout, norm, mode, True, dtype
         )
         first, second = jax.random.split(arrays.key(key, name))
         self.inference = flag(inference, name, "inference")
         self.attention = parts.attention(
-            num_heads, in_type, None, positions, first, inference=self.inference
+            num_heads, in_type, None, positions, implementation, first, inference=self.inference
         )
         self.feedforward = parts.network(second)
         self.norms = parts.norm(), parts.norm()

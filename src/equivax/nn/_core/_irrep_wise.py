@@ -15,17 +15,17 @@ from ...hom import (
     HIGHEST,
     Kind,
     Machine,
-    combined,
     conversion_cost,
     irrep_plan,
     join_kinds,
     machine,
-    made,
-    made_backwards,
+    materialized,
+    materialized_backwards,
     parts_of_rows,
     rows_of_parts,
     split_fields,
     split_kinds,
+    weighted_sum,
     widened,
 )
 from ...representations import Representation, as_representation
@@ -125,8 +125,8 @@ def _turned(function: Callable[[Array], Array], kind: Kind, parts: Parts) -> Par
 
 
 def _by_sums_of_parts(function: Callable[[Array], Array], kind: Kind, parts: Parts) -> Parts:
-    rows = made_backwards(*rows_of_parts(kind, parts))
-    return parts_of_rows(kind, made(*_by_sums(function, kind.basis, rows)))
+    rows = materialized_backwards(*rows_of_parts(kind, parts))
+    return parts_of_rows(kind, materialized(*_by_sums(function, kind.basis, rows)))
 
 
 def _by_sums_of_components(function: Callable[[Array], Array], kind: Kind, parts: Parts) -> Parts:
@@ -153,8 +153,8 @@ def _by_sums(
     function: Callable[[Array], Array], basis: np.ndarray, rows: Sequence[Array]
 ) -> list[Array]:
     wide = [widened(row) for row in rows]
-    channels = [function(combined(weights, wide)) for weights in basis]
-    return [combined(weights, channels).astype(rows[0].dtype) for weights in basis.T]
+    channels = [function(weighted_sum(weights, wide)) for weights in basis]
+    return [weighted_sum(weights, channels).astype(rows[0].dtype) for weights in basis.T]
 
 
 def _by_products(function: Callable[[Array], Array], kind: Kind, parts: Parts) -> Parts:
